@@ -1,0 +1,30 @@
+// Builds dist/: the extension (CommonJS, loaded by the editor), its worker threads, the command line and the tracker.
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+const production = process.argv.includes('--production');
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node22',
+  minify: production,
+  sourcemap: production ? false : 'linked',
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+// Bundled CommonJS dependencies call require(); an ES module has none unless it is made.
+const esm = {
+  ...common,
+  format: 'esm',
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+};
+
+await rm('dist', { recursive: true, force: true });
+await mkdir('dist', { recursive: true });
+await Promise.all([
+  build({ ...common, format: 'cjs', entryPoints: ['src/extension/extension.ts'], outfile: 'dist/extension.cjs', external: ['vscode'] }),
+  build({ ...esm, entryPoints: { 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' }, outdir: 'dist' }),
+  build({ ...esm, entryPoints: { cli: 'src/cli/main.ts' }, outdir: 'dist', banner: { js: `#!/usr/bin/env node\n${esm.banner.js}` } }),
+  build({ ...esm, entryPoints: { tracker: 'tracker/main.ts' }, outdir: 'dist' }),
+]);
+await chmod('dist/cli.js', 0o755);

@@ -1,0 +1,272 @@
+/**
+ * The one door to the peer node. Everything that crosses it is JSON, so the same interface is spoken to a peer in the
+ * same thread, in a worker thread (extension) and in another process of the same home (command line).
+ *
+ * Every method rejects with a `PeerwireError` (its code survives the crossing). Sizes are bytes, times are milliseconds
+ * since the Unix epoch, rates are bytes per second.
+ */
+import type { Event } from '../common/event.ts';
+import type { DeviceId, InfoHash, NetworkId, PeerInstance, ShareId } from '../common/ids.ts';
+
+export interface PeerApi {
+  readonly onEvent: Event<PeerEvent>;
+
+  status(): Promise<PeerStatus>;
+  setDeviceName(name: string): Promise<void>;
+  setLimits(limits: RateLimits): Promise<void>;
+
+  networks(): Promise<NetworkInfo[]>;
+  createNetwork(request: { name: string; trackers: string[] }): Promise<{ network: NetworkInfo; invite: string }>;
+  /** Reads an invite without touching the network: what a person confirms before joining. */
+  previewInvite(invite: string): Promise<InvitePreview>;
+  joinNetwork(invite: string): Promise<NetworkInfo>;
+  /** `network`: an id, or a name when unambiguous. */
+  leaveNetwork(network: string): Promise<void>;
+  createInvite(request: { network?: string; validFor?: number }): Promise<string>;
+  revokeMember(request: { network?: string; device: string }): Promise<void>;
+  setTrackers(request: { network: string; trackers: string[] }): Promise<void>;
+
+  /** Peers connected now. */
+  peers(): Promise<PeerInfo[]>;
+  /** Dials `host:port` in every network (or one) and remembers it. */
+  addPeerAddress(address: string): Promise<void>;
+
+  /** All shares known: own ones and, from catalogues, those of others, also of devices that are offline. */
+  shares(): Promise<ShareInfo[]>;
+  /** The files of one version; asks peers for the metadata if need be. `share`: an id or an unambiguous name. */
+  shareFiles(share: string): Promise<ShareFile[]>;
+  /** What sharing these paths would send out; nothing is published. Slow on big folders: `operation` makes it cancellable. */
+  scan(request: { paths: string[]; includeSecrets?: boolean; operation?: string }): Promise<ScanSummary>;
+  /** Hashes and publishes. Reports `progress` events under `operation`; `cancel(operation)` stops it. */
+  share(request: ShareRequest): Promise<ShareInfo>;
+  unshare(share: string): Promise<void>;
+  cancel(operation: string): Promise<void>;
+
+  /** What a download would do in a destination: which files are missing, same, different, risky. No content moves. */
+  plan(request: { share: string; destination: string; file?: string }): Promise<DownloadPlan>;
+  /** Starts (or resumes) a download and returns at once; progress comes as `transfers` events. */
+  download(request: DownloadRequest): Promise<TransferInfo>;
+  transfers(): Promise<TransferInfo[]>;
+  pauseTransfer(transfer: string): Promise<void>;
+  resumeTransfer(transfer: string): Promise<void>;
+  /** Stops and forgets a download; staged bytes are deleted, placed files stay. */
+  cancelTransfer(transfer: string): Promise<void>;
+  /** Removes a finished or failed row, or stops seeding what was fetched. */
+  removeTransfer(transfer: string): Promise<void>;
+
+  diagnose(): Promise<DiagnosisLine[]>;
+}
+
+/** Changes. All but `progress` and `notice` mean: ask again if you show this. */
+export type PeerEvent =
+  | { readonly event: 'networks' }
+  | { readonly event: 'peers'; readonly peers: readonly PeerInfo[] }
+  | { readonly event: 'shares' }
+  | { readonly event: 'transfer'; readonly transfer: TransferInfo }
+  | { readonly event: 'transfer-removed'; readonly id: string }
+  | {
+      readonly event: 'progress';
+      readonly operation: string;
+      readonly phase: 'scanning' | 'hashing';
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly event: 'notice'; readonly level: 'info' | 'warning' | 'error'; readonly message: string };
+
+export interface PeerStatus {
+  readonly device: DeviceId;
+  readonly name: string;
+  readonly instance: PeerInstance;
+  /** A few words to compare aloud; made from the device id. */
+  readonly words: readonly string[];
+  /** Listening port, or undefined when outbound only. */
+  readonly port: number | undefined;
+  readonly limits: RateLimits;
+}
+
+export interface RateLimits {
+  /** Bytes per second; 0 means unlimited. */
+  readonly upload: number;
+  readonly download: number;
+}
+
+export interface NetworkInfo {
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly trackers: readonly string[];
+  /** True when this device holds the root key: it may revoke. */
+  readonly creator: boolean;
+  /** Members connected now, other windows of this device not counted. */
+  readonly peers: number;
+  readonly state: 'connected' | 'looking' | 'offline';
+  /** The last thing that went wrong with a tracker, for the status text. */
+  readonly problem?: string;
+}
+
+export interface InvitePreview {
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly inviter: DeviceId;
+  readonly inviterName: string;
+  readonly inviterWords: readonly string[];
+  readonly trackers: readonly string[];
+  readonly expires: number;
+  readonly expired: boolean;
+  readonly alreadyJoined: boolean;
+}
+
+export interface PeerInfo {
+  readonly device: DeviceId;
+  readonly instance: PeerInstance;
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly network: NetworkId;
+  readonly address: string;
+  readonly since: number;
+}
+
+export type ShareKind = 'file' | 'folder' | 'patch' | 'snippet';
+
+export interface ShareInfo {
+  readonly share: ShareId;
+  readonly infohash: InfoHash;
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly kind: ShareKind;
+  readonly size: number;
+  readonly files: number;
+  readonly message?: string;
+  /** Where it lay in the owner's workspace, as `/`-separated path of safe components: a hint for placing it. */
+  readonly path?: string;
+  readonly version: number;
+  /** When this version was published. */
+  readonly time: number;
+  readonly owner: DeviceId;
+  readonly ownerName: string;
+  readonly own: boolean;
+  /** Connected peers that have pieces of it, this one not counted. */
+  readonly sources: number;
+  /** Devices this share is limited to; absent: every member. */
+  readonly to?: readonly DeviceId[];
+  /** Own shares: `hashing` while a change is being published, `missing` when the source file is gone. */
+  readonly state?: 'ready' | 'hashing' | 'missing';
+  /** Own shares: absolute path of the source on this machine. */
+  readonly source?: string;
+}
+
+export interface ShareFile {
+  /** `/`-separated, relative to the share; for a file share its name. */
+  readonly path: string;
+  readonly size: number;
+  /** Merkle root in hex; absent for empty files. */
+  readonly root?: string;
+}
+
+export interface ScanSummary {
+  readonly files: number;
+  readonly size: number;
+  /** Left out by ignore rules; folders count as one. */
+  readonly ignored: number;
+  /** Relative paths left out because they look like secrets. */
+  readonly secrets: readonly string[];
+  /** Relative paths left out for other reasons: links, special files, unreadable, names that other systems refuse. */
+  readonly skipped: readonly { readonly path: string; readonly reason: string }[];
+}
+
+export interface ShareRequest {
+  readonly path: string;
+  readonly network?: string;
+  readonly name?: string;
+  readonly message?: string;
+  /** Workspace-relative location, see `ShareInfo.path`. */
+  readonly relativePath?: string;
+  readonly to?: readonly string[];
+  readonly includeSecrets?: boolean;
+  readonly operation?: string;
+}
+
+export interface DownloadPlan {
+  readonly share: ShareInfo;
+  /** Absolute path where the file or folder will be. */
+  readonly target: string;
+  readonly files: readonly PlannedFile[];
+  readonly missing: number;
+  readonly same: number;
+  readonly different: number;
+  /** Bytes that must cross the network. */
+  readonly fetchSize: number;
+  /** Relative paths that editors or shells execute (`.vscode/`, `.envrc`, git hooks…): ask before placing. */
+  readonly risky: readonly string[];
+}
+
+export interface PlannedFile {
+  readonly path: string;
+  readonly size: number;
+  readonly state: 'missing' | 'same' | 'different';
+}
+
+export type ConflictPolicy = 'fail' | 'skip' | 'overwrite' | 'keep-both';
+
+export interface DownloadRequest {
+  readonly share: string;
+  /** Folder that receives the share under its own name. Created if missing. */
+  readonly destination: string;
+  /** Only this file of a folder share. */
+  readonly file?: string;
+  readonly onConflict: ConflictPolicy;
+  /** Required when the plan lists risky files: the user confirmed them. */
+  readonly allowRisky?: boolean;
+}
+
+export type TransferState =
+  | 'waiting'
+  | 'metadata'
+  | 'downloading'
+  | 'placing'
+  | 'paused'
+  | 'done'
+  | 'failed'
+  | 'uploading';
+
+export interface TransferInfo {
+  readonly id: string;
+  readonly direction: 'download' | 'upload';
+  readonly share: ShareId;
+  readonly infohash: InfoHash;
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly state: TransferState;
+  /** Bytes wanted; 0 until the metadata is known. */
+  readonly size: number;
+  /** Verified bytes that we have, including those that did not have to be fetched. */
+  readonly done: number;
+  /** Payload bytes that crossed the network in this transfer, over all its runs. */
+  readonly fetched: number;
+  /** Bytes per second over the last few seconds. */
+  readonly rate: number;
+  /** Milliseconds left at this rate. */
+  readonly eta?: number;
+  readonly sources: readonly SourceInfo[];
+  /** Absolute path of the result (downloads). */
+  readonly path?: string;
+  /** Milliseconds from the start of this run to the file in place. */
+  readonly elapsed?: number;
+  readonly seeding: boolean;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+export interface SourceInfo {
+  readonly device: DeviceId;
+  readonly name: string;
+  /** Verified payload bytes received from (download) or sent to (upload) this peer. */
+  readonly bytes: number;
+  readonly rate: number;
+  readonly connected: boolean;
+}
+
+export interface DiagnosisLine {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly fix?: string;
+}
