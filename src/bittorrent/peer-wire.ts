@@ -1,0 +1,296 @@
+import type { Clock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import type { Connection, ConnectionSink } from './connection.ts';
+import { WireDecoder } from './wire/decoder.ts';
+import { decodeExtendedHandshake, type ExtendedHandshake, encodeExtendedHandshake } from './wire/extended.ts';
+import { decodeHandshake, encodeHandshake, HANDSHAKE_SIZE, type Handshake } from './wire/handshake.ts';
+import { encodeMessage, type Message } from './wire/messages.ts';
+
+/** BEP 10: message id 0 of the extension protocol is its handshake. */
+const EXTENDED_HANDSHAKE_ID = 0;
+
+export interface PeerWireOptions {
+  /** 20 bytes naming this running peer in BitTorrent handshakes. */
+  readonly peerId: Uint8Array;
+  /** Extension messages that we understand: name → the id (1–255) under which others send them to us. */
+  readonly extensions: Readonly<Record<string, number>>;
+  /** Further fields of our extended handshake (BEP 10). */
+  readonly extended?: Omit<ExtendedHandshake, 'm'>;
+  /** Largest message other than a block, in bytes; beyond it the connection is closed. */
+  readonly messageLimit?: number;
+}
+
+/** What one swarm or control connection does with what arrives. Callbacks never run before the wire is constructed. */
+export interface PeerWireHandler {
+  /** The other's BitTorrent handshake arrived and matches; messages may be sent from now on. */
+  onReady(handshake: Handshake): void;
+  onMessage(message: Message): void;
+  onExtendedHandshake(handshake: ExtendedHandshake): void;
+  /** An extension message that we announced, by its name. */
+  onExtended(name: string, payload: Buffer): void;
+  /** Where the bytes of an incoming block go; undefined drops them. */
+  onBlockStart(piece: number, begin: number, length: number): Uint8Array | undefined;
+  onBlockEnd(piece: number, begin: number, length: number): void;
+  /** Every written byte was handed to the operating system. */
+  onDrain(): void;
+  /** Every received chunk, after it was decoded: for rate limits. */
+  onReceived?(bytes: number): void;
+  /** Exactly once. */
+  onClose(reason: PeerwireError | undefined): void;
+}
+
+/** An accepted connection whose BitTorrent handshake was read, so that it can be routed by infohash. */
+export interface IncomingWire {
+  readonly connection: Connection;
+  readonly handshake: Handshake;
+  /** Bytes that arrived behind the handshake. */
+  readonly rest: Buffer;
+}
+
+/** Reads the handshake of an accepted connection and leaves it paused. Rejects after `timeout` ms or on a bad handshake. */
+export function readHandshake(connection: Connection, clock: Clock, timeout = 10_000): Promise<IncomingWire> {
+  return new Promise((resolve, reject) => {
+    let received: Buffer = Buffer.alloc(0);
+    let settled = false;
+    const fail = (error: PeerwireError): void => {
+      if (settled) return;
+      settled = true;
+      timer.dispose();
+      connection.close(error);
+      reject(error);
+    };
+    const timer = clock.setTimeout(() => fail(new PeerwireError('timeout', 'No handshake arrived in time.')), timeout);
+    connection.start({
+      onData(chunk) {
+        received = Buffer.concat([received, chunk]);
+        if (settled || received.length < HANDSHAKE_SIZE) return;
+        try {
+          const handshake = decodeHandshake(received.subarray(0, HANDSHAKE_SIZE));
+          settled = true;
+          timer.dispose();
+          connection.pause();
+          // A getter: bytes may still arrive between here and the hand-over to a PeerWire.
+          resolve({
+            connection,
+            handshake,
+            get rest() {
+              return received.subarray(HANDSHAKE_SIZE);
+            },
+          });
+        } catch (error) {
+          fail(toPeerwireError(error));
+        }
+      },
+      onDrain() {},
+      onClose(reason) {
+        fail(reason ?? new PeerwireError('closed', 'The connection closed before its handshake.'));
+      },
+    });
+  });
+}
+
+/**
+ * The BitTorrent peer protocol over one connection: both handshakes, then messages. It knows nothing of pieces or
+ * networks; a swarm and the control connection of a network are its two users.
+ *
+ * Small messages sent in one turn of the event loop leave in one write.
+ */
+export class PeerWire implements Disposable {
+  readonly initiator: boolean;
+  readonly #connection: Connection;
+  readonly #options: PeerWireOptions;
+  readonly #handler: PeerWireHandler;
+  readonly #decoder: WireDecoder;
+  readonly #names = new Map<number, string>();
+  #handshakeBytes: Buffer | undefined = Buffer.alloc(0);
+  #remote: Handshake | undefined;
+  #remoteExtensions: Readonly<Record<string, number>> = {};
+  #pending: Uint8Array[] = [];
+  #flushQueued = false;
+  #closed = false;
+
+  /** Opens the protocol on a connection that we dialled. `infoHash`: 20 bytes. */
+  static initiate(
+    connection: Connection,
+    infoHash: Uint8Array,
+    options: PeerWireOptions,
+    handler: PeerWireHandler,
+  ): PeerWire {
+    const wire = new PeerWire(connection, true, options, handler);
+    wire.#sendHandshake(infoHash);
+    wire.#start((handshake) => {
+      if (!handshake.infoHash.equals(infoHash)) throw new PeerwireError('protocol', 'The peer answered for another swarm.');
+    });
+    return wire;
+  }
+
+  /** Answers a connection whose handshake was read by `readHandshake`. `onReady` follows in a microtask. */
+  static accept(incoming: IncomingWire, options: PeerWireOptions, handler: PeerWireHandler): PeerWire {
+    const wire = new PeerWire(incoming.connection, false, options, handler);
+    wire.#sendHandshake(incoming.handshake.infoHash);
+    wire.#handshakeBytes = undefined;
+    queueMicrotask(() => {
+      if (wire.#closed) return;
+      wire.#onHandshake(incoming.handshake);
+      wire.#start(() => {});
+      const rest = Buffer.from(incoming.rest);
+      if (rest.length > 0) wire.#onData(rest);
+      incoming.connection.resume();
+    });
+    return wire;
+  }
+
+  private constructor(
+    connection: Connection,
+    initiator: boolean,
+    options: PeerWireOptions,
+    handler: PeerWireHandler,
+  ) {
+    this.#connection = connection;
+    this.initiator = initiator;
+    this.#options = options;
+    this.#handler = handler;
+    for (const [name, id] of Object.entries(options.extensions)) this.#names.set(id, name);
+    this.#decoder = new WireDecoder(
+      {
+        onMessage: (message) => this.#onMessage(message),
+        onBlockStart: (piece, begin, length) => handler.onBlockStart(piece, begin, length),
+        onBlockEnd: (piece, begin, length) => handler.onBlockEnd(piece, begin, length),
+      },
+      options.messageLimit === undefined ? {} : { message: options.messageLimit },
+    );
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The other's handshake, once it arrived. */
+  get remoteHandshake(): Handshake | undefined {
+    return this.#remote;
+  }
+
+  /** True when the other announced this extension. */
+  supports(extension: string): boolean {
+    return (this.#remoteExtensions[extension] ?? 0) > 0;
+  }
+
+  send(message: Message): void {
+    this.#queue(encodeMessage(message));
+  }
+
+  /** Sends an extension message under the other's id for it; false when the other does not know it. */
+  sendExtended(extension: string, payload: Uint8Array): boolean {
+    const id = this.#remoteExtensions[extension] ?? 0;
+    if (id === 0) return false;
+    this.send({ type: 'extended', id, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) });
+    return true;
+  }
+
+  /** Announces changed fields or extensions again (BEP 10: additive). */
+  sendExtendedHandshake(extended: Omit<ExtendedHandshake, 'm'>): void {
+    if (this.#remote?.extended !== true) return;
+    const payload = encodeExtendedHandshake({ m: { ...this.#options.extensions }, ...extended });
+    this.send({ type: 'extended', id: EXTENDED_HANDSHAKE_ID, payload });
+  }
+
+  /** Queues whole block messages, headers included, in as few writes as given. The memory is ours until `onSent`. */
+  writeBlocks(bytes: Uint8Array, onSent: () => void): void {
+    if (this.#closed) return;
+    this.#flush();
+    this.#connection.write([bytes], onSent);
+  }
+
+  close(reason?: PeerwireError): void {
+    this.#flush();
+    this.#connection.close(reason);
+  }
+
+  dispose(): void {
+    this.close();
+  }
+
+  #sendHandshake(infoHash: Uint8Array): void {
+    this.#connection.write([encodeHandshake({ infoHash, peerId: this.#options.peerId })]);
+  }
+
+  #start(check: (handshake: Handshake) => void): void {
+    const sink: ConnectionSink = {
+      onData: (chunk) => this.#onData(chunk, check),
+      onDrain: () => this.#handler.onDrain(),
+      onClose: (reason) => {
+        if (this.#closed) return;
+        this.#closed = true;
+        this.#pending = [];
+        this.#handler.onClose(reason);
+      },
+    };
+    this.#connection.start(sink);
+  }
+
+  #onData(chunk: Uint8Array, check: (handshake: Handshake) => void = () => {}): void {
+    if (this.#closed) return;
+    try {
+      if (this.#handshakeBytes === undefined) {
+        this.#decoder.push(chunk);
+      } else {
+        const bytes: Buffer = Buffer.concat([this.#handshakeBytes, chunk]);
+        this.#handshakeBytes = bytes;
+        if (bytes.length < HANDSHAKE_SIZE) return;
+        const handshake = decodeHandshake(bytes.subarray(0, HANDSHAKE_SIZE));
+        check(handshake);
+        this.#handshakeBytes = undefined;
+        this.#onHandshake(handshake);
+        this.#decoder.push(bytes.subarray(HANDSHAKE_SIZE));
+      }
+      this.#handler.onReceived?.(chunk.length);
+    } catch (error) {
+      this.#connection.close(toPeerwireError(error));
+    }
+  }
+
+  #onHandshake(handshake: Handshake): void {
+    this.#remote = handshake;
+    this.sendExtendedHandshake(this.#options.extended ?? {});
+    this.#handler.onReady(handshake);
+  }
+
+  #onMessage(message: Message): void {
+    if (this.#closed) return;
+    if (message.type !== 'extended') {
+      this.#handler.onMessage(message);
+      return;
+    }
+    if (message.id === EXTENDED_HANDSHAKE_ID) {
+      const handshake = decodeExtendedHandshake(message.payload);
+      this.#remoteExtensions = { ...this.#remoteExtensions, ...handshake.m };
+      this.#handler.onExtendedHandshake(handshake);
+      return;
+    }
+    const name = this.#names.get(message.id);
+    if (name !== undefined) this.#handler.onExtended(name, message.payload);
+  }
+
+  #queue(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    this.#pending.push(bytes);
+    if (this.#flushQueued) return;
+    this.#flushQueued = true;
+    queueMicrotask(() => {
+      this.#flushQueued = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#pending.length === 0 || this.#closed) return;
+    const chunks = this.#pending;
+    this.#pending = [];
+    this.#connection.write(chunks.length === 1 ? chunks : [Buffer.concat(chunks)]);
+  }
+}
