@@ -1,0 +1,2 @@
+// Worker thread entry of HashPool: hashes files and shared memory.
+export {};
