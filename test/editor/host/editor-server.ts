@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { endGroup, run } from './child.ts';
+import { installServerBuild } from './server-build.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+/** Quiet and the same on every machine: nothing phones home, nothing pops up by itself. */
+const SETTINGS = {
+  'telemetry.telemetryLevel': 'off',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+  'workbench.enableExperiments': false,
+  'workbench.settings.enableNaturalLanguageSearch': false,
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.welcomePage.walkthroughs.openOnInstall': false,
+  'security.workspace.trust.enabled': false,
+  'extensions.autoUpdate': false,
+  'extensions.autoCheckUpdates': false,
+  'extensions.ignoreRecommendations': true,
+  'update.mode': 'none',
+  'git.openRepositoryInParentFolders': 'never',
+  'chat.disableAIFeatures': true,
+  // Every port that a peer opens would be a toast.
+  'remote.autoForwardPorts': false,
+};
+
+export interface EditorServerOptions {
+  /** Names the temporary folder and the log lines. */
+  readonly name: string;
+  /** Packaged extension to install; absent: a bare editor. */
+  readonly vsix?: string;
+  readonly settings?: Record<string, unknown>;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Keeps data between runs; absent: a temporary folder, deleted by `dispose`. */
+  readonly home?: string;
+}
+
+/** One user's VS Code: the server build with a data folder, an extensions folder and a home of its own. */
+export class EditorServer {
+  readonly origin: string;
+  readonly home: string;
+  readonly #child: ChildProcess;
+  readonly #removeHome: () => Promise<void>;
+  readonly #log: () => string;
+
+  private constructor(
+    origin: string,
+    home: string,
+    child: ChildProcess,
+    removeHome: () => Promise<void>,
+    log: () => string,
+  ) {
+    this.origin = origin;
+    this.home = home;
+    this.#child = child;
+    this.#removeHome = removeHome;
+    this.#log = log;
+  }
+
+  static async start(options: EditorServerOptions): Promise<EditorServer> {
+    const main = await installServerBuild((line) => console.error(line));
+    const temporary = options.home === undefined ? await temporaryFolder(options.name) : undefined;
+    const home = options.home ?? temporary?.path ?? '';
+    const data = path.join(home, 'data');
+    const folders = ['--server-data-dir', data, '--extensions-dir', path.join(home, 'extensions')];
+    const env = {
+      ...process.env,
+      HOME: home,
+      XDG_STATE_HOME: undefined,
+      XDG_CONFIG_HOME: undefined,
+      EXTENSIONS_GALLERY: JSON.stringify({ serviceUrl: '' }),
+      ...options.env,
+    };
+    try {
+      await mkdir(path.join(data, 'data/User'), { recursive: true });
+      await writeFile(
+        path.join(data, 'data/User/settings.json'),
+        JSON.stringify({ ...SETTINGS, ...options.settings }, null, 2),
+      );
+      const terms = '--accept-server-license-terms';
+      if (options.vsix !== undefined)
+        await run(process.execPath, [main, ...folders, terms, '--force', '--install-extension', options.vsix], { env });
+
+      const listen = ['--host', '127.0.0.1', '--port', '0', '--without-connection-token'];
+      const quiet = ['--enable-smoke-test-driver', '--disable-telemetry', '--disable-workspace-trust'];
+      const child = spawn(process.execPath, [main, ...folders, terms, ...listen, ...quiet], {
+        cwd: home,
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: process.platform !== 'win32',
+      });
+      const { port, log } = await listening(child, 30_000);
+      return new EditorServer(`http://127.0.0.1:${port}`, home, child, async () => temporary?.remove(), log);
+    } catch (error) {
+      await temporary?.remove();
+      throw error;
+    }
+  }
+
+  /** Where a browser opens this editor on a folder. `payload`: workbench options, for tests inside the extension host. */
+  url(folder: string, payload: readonly (readonly [string, string])[] = []): string {
+    const url = new URL(this.origin);
+    url.searchParams.set('folder', folder);
+    if (payload.length > 0) url.searchParams.set('payload', JSON.stringify(payload));
+    return url.href;
+  }
+
+  /** The last output of the server and its extension hosts, for failures. */
+  get log(): string {
+    return this.#log();
+  }
+
+  async dispose(): Promise<void> {
+    await endGroup(this.#child);
+    await this.#removeHome();
+  }
+}
+
+function listening(child: ChildProcess, timeout: number): Promise<{ port: number; log: () => string }> {
+  return new Promise((resolve, reject) => {
+    let log = '';
+    const fail = (reason: string): void => {
+      clearTimeout(timer);
+      endGroup(child).then(() => reject(new Error(`The editor server ${reason}:\n${log.slice(-4000)}`)), reject);
+    };
+    const timer = setTimeout(() => fail('did not get ready'), timeout);
+    const read = (chunk: Buffer): void => {
+      log = (log + chunk.toString()).slice(-200_000);
+      const port = /agent listening on (\d+)/.exec(log)?.[1];
+      if (port === undefined) return;
+      clearTimeout(timer);
+      resolve({ port: Number(port), log: () => log });
+    };
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    child.once('error', (error) => fail(`could not start (${error.message})`));
+    child.once('exit', (code) => fail(`ended with code ${code}`));
+  });
+}

@@ -1,0 +1,83 @@
+/** Runs the tests of test/editor/in-host in an extension host and returns their report. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { build } from 'esbuild';
+import type { Browser } from 'playwright-core';
+import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
+import { openWindow } from './browser.ts';
+import { EditorServer } from './editor-server.ts';
+import { OUTPUT, PROJECT } from './paths.ts';
+
+export interface InHostOptions {
+  readonly vsix: string;
+  readonly workspace: string;
+  /** Seen by the tests as process.env. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Milliseconds for the whole run. */
+  readonly timeout: number;
+}
+
+/** In the server build. */
+export async function runInServer(browser: Browser, options: InHostOptions): Promise<HostReport> {
+  const tests = await bundleTests();
+  const file = path.join(OUTPUT, 'in-host', 'report-server.json');
+  await rm(file, { force: true });
+  const server = await EditorServer.start({
+    name: 'in-host',
+    vsix: options.vsix,
+    env: { ...options.env, [REPORT_FILE]: file },
+  });
+  try {
+    const remote = `vscode-remote://${new URL(server.origin).host}`;
+    const { context } = await openWindow(
+      browser,
+      server.url(options.workspace, [
+        ['extensionDevelopmentPath', `${remote}${tests.driver}`],
+        ['extensionTestsPath', `${remote}${tests.entry}`],
+      ]),
+    );
+    try {
+      return await readReport(file, options.timeout, () => server.log);
+    } finally {
+      await context.close();
+    }
+  } finally {
+    await server.dispose();
+  }
+}
+
+interface BundledTests {
+  /** CommonJS module with `run()`. */
+  readonly entry: string;
+  /** An empty extension: editors run tests only beside an extension under development. */
+  readonly driver: string;
+}
+
+export async function bundleTests(): Promise<BundledTests> {
+  const folder = path.join(OUTPUT, 'in-host');
+  const entry = path.join(folder, 'index.cjs');
+  await build({
+    entryPoints: [path.join(PROJECT, 'test/editor/in-host/index.ts')],
+    outfile: entry,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node22',
+    external: ['vscode', 'mocha'],
+    logLevel: 'warning',
+  });
+  const driver = path.join(folder, 'driver');
+  await mkdir(driver, { recursive: true });
+  const manifest = { name: 'test-driver', publisher: 'peerwire', version: '0.0.1', engines: { vscode: '*' } };
+  await writeFile(path.join(driver, 'package.json'), JSON.stringify(manifest));
+  return { entry, driver };
+}
+
+async function readReport(file: string, timeout: number, log: () => string): Promise<HostReport> {
+  for (const deadline = Date.now() + timeout; Date.now() < deadline; ) {
+    if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8')) as HostReport;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`The extension host did not report within ${timeout / 1000} s:\n${log().slice(-4000)}`);
+}
