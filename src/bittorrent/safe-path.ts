@@ -1,9 +1,137 @@
-const later = (): never => {
-  throw new Error('not written yet');
-};
-export const checkComponent: (name: string) => void = later;
-export const checkTree: (paths: readonly (readonly string[])[]) => void = later;
-/** Names equal under it are one file on some system: NFC, full case folding, invisible characters dropped. */
-export const foldName: (name: string) => string = later;
-/** A name made harmless to show in a message. */
-export const escapeName: (name: string) => string = later;
+/**
+ * Names that come from a stranger's torrent. They are refused, never rewritten, and by the rules of every operating
+ * system at once: what one member can place, all can. The rules are those of reference/security.md §2; a few more are
+ * explained where they stand.
+ */
+import { PeerwireError } from '../common/errors.ts';
+
+/** Bytes of UTF-8 in one component: the limit of ext4, APFS (in characters there) and NTFS (likewise). */
+export const MAX_COMPONENT_BYTES = 255;
+/** Bytes of UTF-8 in a whole relative path with its separators: macOS takes 1024 for an absolute one. */
+export const MAX_PATH_BYTES = 1024;
+/** Components in a path: keeps decoders of file trees shallow (libtorrent takes 100). */
+export const MAX_PATH_DEPTH = 64;
+
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+const BIDI = /\p{Bidi_Control}/u;
+/** Variation selectors are left alone here: emoji and some ideographs need one. */
+const INVISIBLE = /(?!\p{Variation_Selector})\p{Default_Ignorable_Code_Point}/u;
+/** Rows of variation selectors carry hidden text. */
+const HIDDEN_TEXT = /^\p{Variation_Selector}|\p{Variation_Selector}{2}/u;
+/** Lone surrogates and noncharacters cannot be UTF-8; U+FFFD is what decoders put in place of bytes that are not. */
+const NOT_UNICODE = /[\p{Cs}\p{Noncharacter_Code_Point}\uFFFD]/u;
+/** U+F000–U+F0FF: SMB, WSL and Cygwin map these onto the very characters that Windows reserves. */
+const STAND_IN = /[\uF000-\uF0FF]/;
+const RESERVED_CHARACTER = /[/\\:<>"|?*]/;
+const RESERVED_NAME = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|$)/i;
+/** Windows would open `GIT~1` as the short name of `.git` (CVE-2019-1352). */
+const SHORT_NAME = /^(?=[^.]{1,8}(?:\.|$))[^.]*~[0-9]+(?:\.[^.]{0,3})?$/;
+/** Printable ASCII without anything reserved, the last character neither dot nor space: only names are left to check. */
+const PLAIN = /^[ !#-).0-9;=@A-Z[\]^_`a-z{}+,~-]*[!#-)0-9;=@A-Z[\]^_`a-z{}+,~-]$/;
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** Throws 'unsafe-path' when a file or folder of this name could harm or be misread on any system. */
+export function checkComponent(name: string): void {
+  const problem = problemOf(name);
+  if (problem !== undefined) throw unsafe(name, problem);
+}
+
+function problemOf(name: string): string | undefined {
+  if (name === '') return 'a name must not be empty';
+  if (name === '.' || name === '..') return 'it stands for another folder';
+  if (name.length > MAX_COMPONENT_BYTES || Buffer.byteLength(name) > MAX_COMPONENT_BYTES) {
+    return `names are limited to ${MAX_COMPONENT_BYTES} bytes`;
+  }
+  if (!PLAIN.test(name)) {
+    if (NOT_UNICODE.test(name)) return 'it is not valid Unicode';
+    if (CONTROL.test(name)) return 'it contains a control character';
+    if (BIDI.test(name)) return 'it contains a character that changes the direction of text';
+    if (INVISIBLE.test(name) || HIDDEN_TEXT.test(name)) return 'it contains invisible characters';
+    if (STAND_IN.test(name)) return 'it contains private-use characters that stand for reserved ones';
+    const reserved = RESERVED_CHARACTER.exec(name);
+    if (reserved) return `the character ${reserved[0]} is reserved`;
+    if (name.endsWith('.') || name.endsWith(' ')) return 'Windows drops a dot or space at the end of a name';
+    if (name.normalize('NFC') !== name) return 'it is not in Unicode normal form C';
+  }
+  if (RESERVED_NAME.test(name)) return 'Windows reserves this name for a device';
+  if (SHORT_NAME.test(name)) return 'Windows could take it for the short name of another file';
+  return undefined;
+}
+
+interface Folder {
+  /** Children by folded name. */
+  readonly children: Map<string, Child>;
+}
+
+interface Child {
+  readonly name: string;
+  /** Undefined for a file. */
+  readonly folder: Folder | undefined;
+}
+
+/**
+ * Checks the paths of all files of one share: every component, lengths, and that no two entries are the same file on
+ * some system (case, Unicode forms, file against folder). Throws 'unsafe-path'.
+ */
+export function checkTree(paths: readonly (readonly string[])[]): void {
+  const root: Folder = { children: new Map() };
+  for (const path of paths) addPath(root, path);
+}
+
+function addPath(root: Folder, path: readonly string[]): void {
+  if (path.length === 0) throw unsafe('', 'a path must not be empty');
+  const whole = (): string => path.join('/');
+  if (path.length > MAX_PATH_DEPTH) throw unsafe(whole(), `paths are limited to ${MAX_PATH_DEPTH} levels`);
+  let bytes = path.length - 1;
+  let parent = root;
+  const last = path.length - 1;
+  for (const [depth, name] of path.entries()) {
+    bytes += Buffer.byteLength(name);
+    if (bytes > MAX_PATH_BYTES) throw unsafe(whole(), `paths are limited to ${MAX_PATH_BYTES} bytes`);
+    const folded = foldName(name);
+    const known = parent.children.get(folded);
+    if (known === undefined) {
+      checkComponent(name);
+      const folder: Folder | undefined = depth === last ? undefined : { children: new Map() };
+      parent.children.set(folded, { name, folder });
+      if (folder) parent = folder;
+      continue;
+    }
+    if (known.name !== name) {
+      checkComponent(name);
+      throw unsafe(whole(), `on some systems it is the same as “${escapeName(known.name)}” beside it`);
+    }
+    if (depth === last) {
+      throw unsafe(whole(), known.folder ? 'a folder has the same path' : 'another file has the same path');
+    }
+    if (!known.folder) throw unsafe(whole(), `“${escapeName(name)}” is also a file`);
+    parent = known.folder;
+  }
+}
+
+/**
+ * Two names with the same fold are one file on some system: full case folding as on APFS and casefolded ext4,
+ * normal form C, default-ignorable characters dropped. For comparing only.
+ */
+export function foldName(name: string): string {
+  if (ASCII.test(name)) return name.toLowerCase();
+  // Lower, upper, lower is full case folding (ß and ẞ become ss), but for the dotless ı, which no file system folds.
+  return name
+    .normalize('NFC')
+    .replaceAll(/\p{Default_Ignorable_Code_Point}/gu, '')
+    .replaceAll(/[^ı]+/gu, (part) => part.toLowerCase().toUpperCase().toLowerCase())
+    .normalize('NFC');
+}
+
+const ESCAPED = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const SHOWN = 120;
+
+/** A name that is harmless to show in a message: invisible characters as `\u{…}`, long ones cut. */
+export function escapeName(name: string): string {
+  const cut = name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name;
+  return cut.replaceAll(ESCAPED, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+function unsafe(name: string, rule: string): PeerwireError {
+  return new PeerwireError('unsafe-path', `The name “${escapeName(name)}” is refused: ${rule}.`);
+}
