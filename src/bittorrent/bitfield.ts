@@ -15,7 +15,10 @@ export class Bitfield {
   static fromBytes(bytes: Uint8Array, length: number): Bitfield {
     const field = new Bitfield(length);
     if (bytes.length !== field.#bits.length) {
-      throw new PeerwireError('protocol', `A bitfield of ${length} pieces has ${field.#bits.length} bytes, not ${bytes.length}.`);
+      throw new PeerwireError(
+        'protocol',
+        `A bitfield of ${length} pieces has ${field.#bits.length} bytes, not ${bytes.length}.`,
+      );
     }
     field.#bits.set(bytes);
     const spare = bytes.length * 8 - length;

@@ -120,7 +120,8 @@ export class PeerWire implements Disposable {
     const wire = new PeerWire(connection, true, options, handler);
     wire.#sendHandshake(infoHash);
     wire.#start((handshake) => {
-      if (!handshake.infoHash.equals(infoHash)) throw new PeerwireError('protocol', 'The peer answered for another swarm.');
+      if (!handshake.infoHash.equals(infoHash))
+        throw new PeerwireError('protocol', 'The peer answered for another swarm.');
     });
     return wire;
   }
@@ -141,12 +142,7 @@ export class PeerWire implements Disposable {
     return wire;
   }
 
-  private constructor(
-    connection: Connection,
-    initiator: boolean,
-    options: PeerWireOptions,
-    handler: PeerWireHandler,
-  ) {
+  private constructor(connection: Connection, initiator: boolean, options: PeerWireOptions, handler: PeerWireHandler) {
     this.#connection = connection;
     this.initiator = initiator;
     this.#options = options;

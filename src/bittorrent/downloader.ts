@@ -1,0 +1,391 @@
+import type { Clock } from '../common/clock.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { ActivePiece } from './active-piece.ts';
+import type { Bitfield } from './bitfield.ts';
+import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from './merkle.ts';
+import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
+import type { PeerSession } from './peer-session.ts';
+import type { PieceBuffers } from './piece-buffers.ts';
+import { PiecePicker, type Random } from './piece-picker.ts';
+import type { Storage } from './storage.ts';
+
+/** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
+const HASH_HERE = 64 * 1024;
+/** Requests to keep outstanding to a peer whose rate is not known yet, and at least. */
+const START_DEPTH = 64;
+/** Never more: 16 MiB in flight to one peer. */
+const MOST_DEPTH = 1024;
+/** Seconds of a peer's rate to keep requested. */
+const DEPTH_SECONDS = 1;
+/** Endgame asks a second peer for a block that the first was asked for this long ago, in ms. */
+const ENDGAME_AGE = 400;
+const ENDGAME_BLOCKS = 8;
+/** A peer that answers nothing for this long loses its requests to others, in ms. */
+const SNUB_AFTER = 15_000;
+const KEY_BLOCKS = 1 << 20;
+
+/** Leaf hashes of a piece's blocks; worker threads behind it. */
+export interface BlockHasher {
+  hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer>;
+  hashBlocksSync(data: Uint8Array): Buffer;
+}
+
+export interface DownloaderOptions {
+  readonly info: Info;
+  readonly layers: PieceLayers;
+  readonly have: Bitfield;
+  readonly storage: () => Storage;
+  readonly hasher: BlockHasher;
+  readonly buffers: PieceBuffers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** The piece is verified and on disk. */
+  readonly onPiece: (piece: number) => void;
+  /** The peer sent a block that is provably wrong. */
+  readonly onCorrupt: (session: PeerSession, piece: number) => void;
+  /** Writing failed: nothing is lost, but nothing can go on (disk full, permission…). */
+  readonly onProblem: (error: PeerwireError) => void;
+  /** Asks peers for the leaf hashes of a piece; undefined when none could be proven. */
+  readonly leafHashes: (piece: number) => Promise<Buffer | undefined>;
+}
+
+/**
+ * Fetches the wanted pieces from all sessions at once. A piece is begun by one peer and continued by it; others help with
+ * blocks that nobody was asked for, and in the endgame ask again. A piece exists only in memory until every block of it
+ * hashed to the file's merkle root; then it is written in one go.
+ */
+export class Downloader {
+  readonly #options: DownloaderOptions;
+  readonly #picker: PiecePicker;
+  readonly #active = new Map<number, ActivePiece<PeerSession>>();
+  readonly #sessions = new Set<PeerSession>();
+  readonly #dropped = new WeakSet<ActivePiece<PeerSession>>();
+  #missing = 0;
+  #verifying = 0;
+  #paused = false;
+  #stopped = false;
+  /** Payload bytes that crossed the network, duplicates and discarded ones included. */
+  fetched = 0;
+
+  constructor(options: DownloaderOptions) {
+    this.#options = options;
+    this.#picker = new PiecePicker(options.info.pieceCount, options.random);
+  }
+
+  /** Pieces wanted and not had. */
+  get missing(): number {
+    return this.#missing;
+  }
+
+  get idle(): boolean {
+    return this.#verifying === 0;
+  }
+
+  want(pieces: Iterable<number>): void {
+    for (const piece of pieces) {
+      if (this.#options.have.has(piece) || this.#picker.isOpen(piece) || this.#active.has(piece)) continue;
+      this.#picker.add(piece);
+      this.#missing++;
+    }
+    for (const session of this.#sessions) this.#updateInterest(session);
+    this.pumpAll();
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    if (!paused) this.pumpAll();
+  }
+
+  /** The pieces of a session became known; called again when it announces them after an empty start. */
+  addSession(session: PeerSession): void {
+    this.#sessions.add(session);
+    for (const piece of session.pieces ?? []) this.#picker.increase(piece);
+    this.#updateInterest(session);
+    this.#pump(session);
+  }
+
+  removeSession(session: PeerSession): void {
+    if (!this.#sessions.delete(session)) return;
+    for (const piece of session.pieces ?? []) this.#picker.decrease(piece);
+    this.#releaseAll(session);
+    this.pumpAll();
+  }
+
+  onHave(session: PeerSession, piece: number): void {
+    if (!this.#sessions.has(session)) return;
+    this.#picker.increase(piece);
+    this.#updateInterest(session);
+    this.#pump(session);
+  }
+
+  onUnchoke(session: PeerSession): void {
+    this.#pump(session);
+  }
+
+  onChoke(session: PeerSession): void {
+    // BEP 6: a choke does not clear the queue. Without it, it does.
+    if (!session.fast) this.#releaseAll(session);
+    this.pumpAll();
+  }
+
+  onReject(session: PeerSession, piece: number, begin: number): void {
+    const block = Math.floor(begin / BLOCK_SIZE);
+    if (!session.outstanding.delete(keyOf(piece, block))) return;
+    this.#active.get(piece)?.release(block, session);
+    if (this.#active.get(piece)?.owner === session) this.#disown(piece);
+    // A peer that rejects what it said it has would be asked for it again at once.
+    if (session.pieces?.delete(piece) === true) this.#picker.decrease(piece);
+    this.pumpAll();
+  }
+
+  onBlockStart(session: PeerSession, piece: number, begin: number, length: number): Uint8Array | undefined {
+    const active = this.#active.get(piece);
+    const block = begin / BLOCK_SIZE;
+    if (!active || !Number.isInteger(block) || block >= active.blocks || active.blockLength(block) !== length)
+      return undefined;
+    if (!session.outstanding.has(keyOf(piece, block))) return undefined;
+    return active.beginReceive(block, session) ? active.blockBytes(block) : undefined;
+  }
+
+  onBlockEnd(session: PeerSession, piece: number, begin: number, length: number): void {
+    const now = this.#options.clock.now();
+    const block = Math.floor(begin / BLOCK_SIZE);
+    const expected = session.outstanding.delete(keyOf(piece, block));
+    this.fetched += length;
+    session.downloaded.add(length, now);
+    session.snubbed = false;
+    if (!expected) {
+      // Late answers to cancelled requests are normal; a flood of blocks nobody asked for is not.
+      session.unasked += length;
+      if (session.unasked > 64 * 1024 * 1024)
+        throw new PeerwireError('protocol', 'The peer sends blocks that nobody requested.');
+      return;
+    }
+    const active = this.#active.get(piece);
+    for (const other of active?.endReceive(block, session) ?? []) {
+      if (!other.outstanding.has(keyOf(piece, block))) continue;
+      other.send({ type: 'cancel', piece, begin: block * BLOCK_SIZE, length: active?.blockLength(block) ?? 0 });
+      if (!other.fast) other.outstanding.delete(keyOf(piece, block));
+    }
+    if (active?.complete === true) void this.#verify(active);
+    if (session.outstanding.size < this.#depth(session) * 0.75) this.#pump(session);
+  }
+
+  /** Called about once a second: takes requests back from peers that went silent, and keeps the endgame going. */
+  tick(): void {
+    const now = this.#options.clock.now();
+    for (const session of this.#sessions) {
+      const oldest = session.outstanding.values().next().value;
+      if (oldest === undefined || now - Math.max(oldest, session.lastReceived) < SNUB_AFTER) continue;
+      this.#options.logger.info(`${session.source} answers nothing; asking others`);
+      session.snubbed = true;
+      this.#releaseAll(session);
+    }
+    this.pumpAll();
+  }
+
+  /** Forgets what is in flight. */
+  stop(): void {
+    this.#stopped = true;
+    for (const active of [...this.#active.values()]) if (!active.complete) this.#drop(active);
+    this.#active.clear();
+    this.#sessions.clear();
+  }
+
+  pumpAll(): void {
+    for (const session of this.#sessions) this.#pump(session);
+  }
+
+  #depth(session: PeerSession): number {
+    if (session.snubbed) return 1;
+    const byRate = Math.ceil((session.downloaded.rate(this.#options.clock.now()) * DEPTH_SECONDS) / BLOCK_SIZE);
+    return Math.min(Math.max(START_DEPTH, byRate), MOST_DEPTH, session.requestQueue);
+  }
+
+  #pump(session: PeerSession): void {
+    if (this.#paused || this.#stopped || session.peerChoking || !session.amInterested || session.wire.closed) return;
+    const now = this.#options.clock.now();
+    const depth = this.#depth(session);
+    while (session.outstanding.size < depth) {
+      const active = this.#continue(session) ?? this.#begin(session) ?? this.#help(session);
+      if (!active) break;
+      while (session.outstanding.size < depth) {
+        const block = active.requestNext(session);
+        if (block === undefined) break;
+        this.#request(session, active, block, now);
+      }
+    }
+    if (session.outstanding.size === 0 && this.#picker.open === 0) this.#endgame(session, now);
+  }
+
+  #request(session: PeerSession, active: ActivePiece<PeerSession>, block: number, now: number): void {
+    session.outstanding.set(keyOf(active.index, block), now);
+    session.send({
+      type: 'request',
+      piece: active.index,
+      begin: block * BLOCK_SIZE,
+      length: active.blockLength(block),
+    });
+  }
+
+  /** A piece that this peer began, or that lost its owner. */
+  #continue(session: PeerSession): ActivePiece<PeerSession> | undefined {
+    for (const active of this.#active.values()) {
+      if (active.free === 0 || (active.owner !== session && active.owner !== undefined) || !session.has(active.index))
+        continue;
+      active.owner = session;
+      return active;
+    }
+    return undefined;
+  }
+
+  #begin(session: PeerSession): ActivePiece<PeerSession> | undefined {
+    if (this.#picker.open === 0) return undefined;
+    const { info, buffers } = this.#options;
+    const piece = this.#picker.begin((candidate) => session.has(candidate));
+    if (piece === undefined) return undefined;
+    const { length } = pieceAt(info, piece);
+    const buffer = buffers.take(length);
+    if (!buffer) {
+      this.#picker.add(piece);
+      return undefined;
+    }
+    const active = new ActivePiece<PeerSession>(piece, length, buffer, session);
+    this.#active.set(piece, active);
+    return active;
+  }
+
+  /** A piece of another peer that has blocks nobody was asked for. */
+  #help(session: PeerSession): ActivePiece<PeerSession> | undefined {
+    for (const active of this.#active.values()) if (active.free > 0 && session.has(active.index)) return active;
+    return undefined;
+  }
+
+  #endgame(session: PeerSession, now: number): void {
+    for (const active of this.#active.values()) {
+      if (active.complete || !session.has(active.index)) continue;
+      while (session.outstanding.size < ENDGAME_BLOCKS) {
+        const block = active.requestAgain(session, 2, (asker, candidate) => {
+          const sent = asker.outstanding.get(keyOf(active.index, candidate));
+          return sent === undefined || now - sent > ENDGAME_AGE;
+        });
+        if (block === undefined) break;
+        this.#request(session, active, block, now);
+      }
+    }
+  }
+
+  #releaseAll(session: PeerSession): void {
+    for (const key of session.outstanding.keys()) {
+      this.#active.get(Math.floor(key / KEY_BLOCKS))?.release(key % KEY_BLOCKS, session);
+    }
+    session.outstanding.clear();
+    for (const active of this.#active.values()) if (active.owner === session) active.owner = undefined;
+  }
+
+  #disown(piece: number): void {
+    const active = this.#active.get(piece);
+    if (active) active.owner = undefined;
+  }
+
+  #updateInterest(session: PeerSession): void {
+    if (session.amInterested || this.#missing === 0) return;
+    for (const piece of session.pieces ?? []) {
+      if (!this.#picker.isOpen(piece) && !this.#active.has(piece)) continue;
+      session.setInterested(true);
+      return;
+    }
+  }
+
+  async #verify(active: ActivePiece<PeerSession>): Promise<void> {
+    const { info, layers, hasher, storage, have } = this.#options;
+    this.#verifying++;
+    try {
+      const leaves =
+        active.length <= HASH_HERE
+          ? hasher.hashBlocksSync(active.buffer.bytes)
+          : await hasher.hashBlocks(active.buffer.shared, 0, active.length);
+      if (this.#stopped) return this.#drop(active);
+      const expected = pieceHash(info, layers, active.index);
+      if (!expected) throw new PeerwireError('internal', 'A piece was fetched before its hash was known.');
+      if (!this.#rootOf(active.index, leaves).equals(expected)) {
+        await this.#blame(active, leaves);
+        return;
+      }
+      const { fileIndex, offset } = pieceAt(info, active.index);
+      await storage().write(fileIndex, offset, active.buffer.bytes);
+      this.#credit(active);
+      this.#drop(active);
+      have.add(active.index);
+      this.#missing--;
+      this.#options.onPiece(active.index);
+      if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
+    } catch (error) {
+      this.#abandon(active);
+      this.#options.onProblem(toPeerwireError(error));
+    } finally {
+      this.#verifying--;
+      // Buffers came free: whoever waited for one may go on.
+      if (!this.#stopped) this.pumpAll();
+    }
+  }
+
+  #rootOf(piece: number, leaves: Buffer): Buffer {
+    const { info } = this.#options;
+    return pieceRoot(leaves, info.pieceLength, Math.ceil(pieceAt(info, piece).file.length / BLOCK_SIZE));
+  }
+
+  #credit(active: ActivePiece<PeerSession>): void {
+    for (let block = 0; block < active.blocks; block++) {
+      const sender = active.sender(block);
+      if (sender) sender.verifiedBytes += active.blockLength(block);
+    }
+  }
+
+  /** Finds out who sent what was wrong. With one sender that is clear; otherwise the leaf hashes tell. */
+  async #blame(active: ActivePiece<PeerSession>, leaves: Buffer): Promise<void> {
+    const senders = active.senders();
+    const [only] = senders;
+    if (senders.size === 1 && only) {
+      this.#abandon(active);
+      this.#options.onCorrupt(only, active.index);
+      return;
+    }
+    const proven = await this.#options.leafHashes(active.index);
+    if (this.#stopped) return this.#drop(active);
+    const expected = pieceHash(this.#options.info, this.#options.layers, active.index);
+    if (!proven || !expected || !this.#rootOf(active.index, proven).equals(expected)) {
+      // Nobody could prove the leaves: fetch the piece again, from one peer alone if need be.
+      this.#abandon(active);
+      return;
+    }
+    const liars = new Set<PeerSession>();
+    for (let block = 0; block < active.blocks; block++) {
+      const at = block * HASH_SIZE;
+      if (leaves.compare(proven, at, at + HASH_SIZE, at, at + HASH_SIZE) === 0) continue;
+      const sender = active.sender(block);
+      if (sender) liars.add(sender);
+      active.discard(block);
+    }
+    for (const liar of liars) this.#options.onCorrupt(liar, active.index);
+  }
+
+  /** Gives the piece's memory back, once. */
+  #drop(active: ActivePiece<PeerSession>): void {
+    if (this.#dropped.has(active)) return;
+    this.#dropped.add(active);
+    if (this.#active.get(active.index) === active) this.#active.delete(active.index);
+    this.#options.buffers.give(active.buffer);
+  }
+
+  #abandon(active: ActivePiece<PeerSession>): void {
+    this.#drop(active);
+    if (!this.#stopped) this.#picker.add(active.index);
+  }
+}
+
+function keyOf(piece: number, block: number): number {
+  return piece * KEY_BLOCKS + block;
+}

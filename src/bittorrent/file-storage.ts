@@ -1,0 +1,148 @@
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
+import type { Storage } from './storage.ts';
+
+/** Files held open at once: enough for a big file and its neighbors, far below any descriptor limit. */
+const OPEN_FILES = 48;
+
+/** What a published file looked like when it was hashed. */
+export interface FileStamp {
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export interface FileLocation {
+  readonly path: string;
+  /** Present for files that others may change: every read checks it first. */
+  readonly stamp?: FileStamp;
+}
+
+interface OpenFile {
+  handle: Promise<FileHandle>;
+  users: number;
+  stale: boolean;
+}
+
+/** Storage on a file system, with a bounded cache of open files. Never follows a link at the last component. */
+export class FileStorage implements Storage {
+  readonly #locate: (fileIndex: number) => FileLocation;
+  readonly #writable: boolean;
+  readonly #open = new Map<number, OpenFile>();
+  readonly #made = new Set<string>();
+  #closed = false;
+
+  constructor(locate: (fileIndex: number) => FileLocation, options: { writable: boolean }) {
+    this.#locate = locate;
+    this.#writable = options.writable;
+  }
+
+  async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
+    const location = this.#locate(fileIndex);
+    await this.#use(fileIndex, location, async (handle) => {
+      const expected = views.reduce((sum, view) => sum + view.length, 0);
+      const { bytesRead } = await handle.readv(views, offset);
+      if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
+      // After the read, so that a change during it is seen as well.
+      if (location.stamp) await checkStamp(handle, location.stamp);
+    });
+  }
+
+  async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
+    if (!this.#writable) throw new PeerwireError('internal', 'This storage is read-only.');
+    await this.#use(fileIndex, this.#locate(fileIndex), async (handle) => {
+      let written = 0;
+      while (written < data.length) {
+        const { bytesWritten } = await handle.write(data, written, data.length - written, offset + written);
+        written += bytesWritten;
+      }
+    });
+  }
+
+  /** Closes the open handle of a file, for instance before it is renamed. */
+  async release(fileIndex: number): Promise<void> {
+    const entry = this.#open.get(fileIndex);
+    if (!entry) return;
+    this.#open.delete(fileIndex);
+    await this.#retire(entry);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const entries = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.all(entries.map((entry) => this.#retire(entry)));
+  }
+
+  async #use(fileIndex: number, location: FileLocation, action: (handle: FileHandle) => Promise<void>): Promise<void> {
+    if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
+    let entry = this.#open.get(fileIndex);
+    if (entry) this.#open.delete(fileIndex);
+    else entry = { handle: this.#openFile(location), users: 0, stale: false };
+    // Re-insertion keeps the map in order of last use.
+    this.#open.set(fileIndex, entry);
+    entry.users++;
+    this.#evict();
+    try {
+      await action(await entry.handle);
+    } catch (error) {
+      if (this.#open.get(fileIndex) === entry) this.#open.delete(fileIndex);
+      entry.stale = true;
+      throw toPeerwireError(error, 'Reading or writing a file');
+    } finally {
+      entry.users--;
+      if (entry.stale && entry.users === 0) closeQuietly(entry.handle);
+    }
+  }
+
+  async #openFile(location: FileLocation): Promise<FileHandle> {
+    const access = this.#writable ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
+    const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+    try {
+      if (this.#writable) await this.#makeParent(location.path);
+      return await open(location.path, flags, 0o600);
+    } catch (error) {
+      if (location.stamp && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
+        throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  async #makeParent(path: string): Promise<void> {
+    const parent = dirname(path);
+    if (this.#made.has(parent)) return;
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    this.#made.add(parent);
+  }
+
+  #evict(): void {
+    if (this.#open.size <= OPEN_FILES) return;
+    for (const [index, entry] of this.#open) {
+      if (this.#open.size <= OPEN_FILES) return;
+      if (entry.users > 0) continue;
+      this.#open.delete(index);
+      closeQuietly(entry.handle);
+    }
+  }
+
+  async #retire(entry: OpenFile): Promise<void> {
+    entry.stale = true;
+    if (entry.users > 0) return;
+    const handle = await entry.handle.catch(() => undefined);
+    await handle?.close().catch(() => undefined);
+  }
+}
+
+async function checkStamp(handle: FileHandle, stamp: FileStamp): Promise<void> {
+  const { size, mtimeMs } = await handle.stat();
+  if (size !== stamp.size || mtimeMs !== stamp.mtimeMs) {
+    throw new PeerwireError('stale', 'The file changed after it was published.');
+  }
+}
+
+function closeQuietly(handle: Promise<FileHandle>): void {
+  // A handle that failed to open has nothing to close, and a close that fails leaves nothing to do.
+  void handle.then((opened) => opened.close()).catch(() => undefined);
+}

@@ -1,0 +1,53 @@
+/** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
+export interface PieceBuffer {
+  readonly shared: SharedArrayBuffer;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Memory for pieces that are being received, hashed or written, under one budget. The budget is the back-pressure of the
+ * receiving side: no buffer, no new requests.
+ */
+export class PieceBuffers {
+  readonly #budget: number;
+  readonly #spare = new Map<number, SharedArrayBuffer[]>();
+  #used = 0;
+
+  /** `budget` in bytes. One piece is always granted, however large. */
+  constructor(budget: number) {
+    this.#budget = budget;
+  }
+
+  /** Bytes in use. */
+  get used(): number {
+    return this.#used;
+  }
+
+  take(length: number): PieceBuffer | undefined {
+    const size = roundUp(length);
+    if (this.#used > 0 && this.#used + size > this.#budget) return undefined;
+    this.#used += size;
+    const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);
+    return { shared, bytes: new Uint8Array(shared, 0, length) };
+  }
+
+  give(buffer: PieceBuffer): void {
+    const size = buffer.shared.byteLength;
+    this.#used -= size;
+    const spare = this.#spare.get(size) ?? [];
+    this.#spare.set(size, spare);
+    spare.push(buffer.shared);
+  }
+
+  /** Lets the memory go once nothing is in use. */
+  trim(): void {
+    if (this.#used === 0) this.#spare.clear();
+  }
+}
+
+/** Few sizes, so that buffers are reused: powers of two from one block up. */
+function roundUp(length: number): number {
+  let size = 16_384;
+  while (size < length) size *= 2;
+  return size;
+}

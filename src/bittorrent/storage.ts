@@ -1,0 +1,10 @@
+/** Where the bytes of one version are, file by file; the engine addresses them by file index and offset. */
+export interface Storage {
+  /**
+   * Fills the views, one after the other, from `offset` of a file. Rejects with `stale` when the file is no longer what
+   * was published, so that no wrong byte can leave.
+   */
+  read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void>;
+  write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}

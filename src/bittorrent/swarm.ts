@@ -1,0 +1,365 @@
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { InfoHash } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import type { Bitfield } from './bitfield.ts';
+import type { Connection } from './connection.ts';
+import { type BlockHasher, Downloader } from './downloader.ts';
+import { HashExchange } from './hash-exchange.ts';
+import { MetadataExchange } from './metadata-exchange.ts';
+import { type Info, type PieceLayers, pieceAt } from './metainfo.ts';
+import { PeerSession, type SessionEvents } from './peer-session.ts';
+import type { IncomingWire } from './peer-wire.ts';
+import type { PieceBuffers } from './piece-buffers.ts';
+import type { Random } from './piece-picker.ts';
+import type { RateLimiter } from './rate-limiter.ts';
+import type { Storage } from './storage.ts';
+import { Uploader } from './uploader.ts';
+
+/** Silence before we say that we are alive, and after which a peer counts as dead, in ms (BEP 3: two minutes). */
+const KEEP_ALIVE = 60_000;
+const DEAD_AFTER = 150_000;
+/** A session that nobody uses is closed after this, in ms. */
+const IDLE_AFTER = 60_000;
+const TICK = 1_000;
+
+export interface SwarmOptions {
+  readonly infoHash: InfoHash;
+  readonly peerId: Uint8Array;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly hasher: BlockHasher;
+  readonly buffers: PieceBuffers;
+  readonly upload: RateLimiter;
+  readonly download: RateLimiter;
+}
+
+/** What a swarm serves and where it puts what it gets. */
+export interface SwarmContent {
+  readonly info: Info;
+  readonly layers: PieceLayers;
+  /** Verified pieces; the swarm adds to it. */
+  readonly have: Bitfield;
+  /** May be exchanged between calls, for instance when staged files move into place. */
+  readonly storage: () => Storage;
+}
+
+export interface SourceAccount {
+  readonly source: string;
+  readonly connected: boolean;
+  /** Verified payload bytes got from it. */
+  readonly downloaded: number;
+  /** Payload bytes sent to it. */
+  readonly uploaded: number;
+  /** Bytes per second now. */
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+}
+
+interface Account {
+  downloaded: number;
+  uploaded: number;
+}
+
+/**
+ * All peers connected for one infohash, and what we exchange with them. It begins without metadata (BEP 9 fetches it) or
+ * with content; it serves while it downloads and goes on serving when complete. Whom to connect, and where files lie,
+ * are its owner's business.
+ */
+export class Swarm implements Disposable {
+  readonly #options: SwarmOptions;
+  readonly #sessions = new Set<PeerSession>();
+  readonly #accounts = new Map<string, Account>();
+  readonly #banned = new Set<string>();
+  readonly #disposables = new DisposableList();
+  readonly #metadata: MetadataExchange;
+  readonly #hashes: HashExchange;
+  readonly #idleSince = new Map<PeerSession, number>();
+  #content: SwarmContent | undefined;
+  #info: Info | undefined;
+  #downloader: Downloader | undefined;
+  #uploader: Uploader | undefined;
+  #fetchedBefore = 0;
+
+  readonly #onInfo = new Emitter<Info>();
+  readonly #onPiece = new Emitter<number>();
+  readonly #onComplete = new Emitter<void>();
+  readonly #onProblem = new Emitter<PeerwireError>();
+  readonly #onSessions = new Emitter<void>();
+  readonly #onCorrupt = new Emitter<string>();
+  /** The metadata arrived and matches the infohash. */
+  readonly onInfo: Event<Info> = this.#onInfo.event;
+  /** A piece is verified and on disk. */
+  readonly onPiece: Event<number> = this.#onPiece.event;
+  /** Every wanted piece is there. */
+  readonly onComplete: Event<void> = this.#onComplete.event;
+  /** Content cannot be read (`stale`…) or written (`disk-full`…): downloading is paused until `resume`. */
+  readonly onProblem: Event<PeerwireError> = this.#onProblem.event;
+  readonly onSessions: Event<void> = this.#onSessions.event;
+  /** A source sent provably wrong content and is banned from this swarm. */
+  readonly onCorrupt: Event<string> = this.#onCorrupt.event;
+
+  constructor(options: SwarmOptions, content?: SwarmContent) {
+    this.#options = options;
+    this.#info = content?.info;
+    this.#metadata = new MetadataExchange(options.infoHash, content?.info, (info) => {
+      if (info instanceof PeerwireError) {
+        this.#onProblem.fire(info);
+        return;
+      }
+      this.#info = info;
+      for (const session of [...this.#sessions]) this.#learnPieceCount(session, info);
+      this.#onInfo.fire(info);
+    });
+    this.#hashes = new HashExchange(options.clock, undefined);
+    if (content) this.provide(content);
+    this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
+  }
+
+  get infoHash(): InfoHash {
+    return this.#options.infoHash;
+  }
+
+  get info(): Info | undefined {
+    return this.#info;
+  }
+
+  get connectedSources(): ReadonlySet<string> {
+    return new Set([...this.#sessions].map((session) => session.source));
+  }
+
+  /** Payload bytes that crossed the network into this swarm, duplicates included. */
+  get fetched(): number {
+    return this.#fetchedBefore + (this.#downloader?.fetched ?? 0);
+  }
+
+  isBanned(source: string): boolean {
+    return this.#banned.has(source);
+  }
+
+  /** Adds a connection that we dialled. */
+  initiate(connection: Connection, source: string): void {
+    const infoHash = Buffer.from(this.infoHash, 'hex').subarray(0, 20);
+    this.#add({ connection, infoHash }, connection, source);
+  }
+
+  /** Adds a connection whose handshake named this swarm. */
+  accept(incoming: IncomingWire, source: string): void {
+    this.#add(incoming, incoming.connection, source);
+  }
+
+  /** Fetches the piece layers of known metadata from the peers of this swarm. */
+  fetchLayers(signal: AbortSignal): Promise<Map<string, Buffer>> {
+    if (!this.#info) return Promise.reject(new PeerwireError('internal', 'Metadata comes before piece layers.'));
+    return this.#hashes.fetchLayers(this.#info, signal);
+  }
+
+  /** Gives the swarm its content: from now on it serves, and `download` may be called. Once. */
+  provide(content: SwarmContent): void {
+    if (this.#content) throw new PeerwireError('internal', 'The swarm has its content already.');
+    this.#content = content;
+    this.#info = content.info;
+    const { clock, upload } = this.#options;
+    const onProblem = (error: PeerwireError): void => this.#problem(error);
+    this.#uploader = new Uploader({ ...content, clock, limiter: upload, onProblem });
+    this.#hashes.setSource({ ...content, leaves: (piece) => this.#leaves(content, piece) });
+    for (const session of [...this.#sessions]) {
+      this.#learnPieceCount(session, content.info);
+      if (!session.ready) continue;
+      for (const piece of content.have) session.send({ type: 'have', piece });
+      this.#unchoke(session);
+    }
+  }
+
+  /** Begins, or extends, the download of these pieces. */
+  download(pieces: Iterable<number>): void {
+    const content = this.#content;
+    if (!content) throw new PeerwireError('internal', 'A swarm without content cannot download.');
+    if (!this.#downloader) {
+      const { clock, random, logger, hasher, buffers } = this.#options;
+      this.#downloader = new Downloader({
+        ...content,
+        clock,
+        random,
+        logger,
+        hasher,
+        buffers,
+        onPiece: (piece) => this.#gotPiece(piece),
+        onCorrupt: (session, piece) => this.#ban(session, piece),
+        onProblem: (error) => this.#problem(error),
+        leafHashes: (piece) => this.#hashes.fetchLeaves(content.info, content.layers, piece),
+      });
+      for (const session of this.#sessions) if (session.pieces) this.#downloader.addSession(session);
+    }
+    this.#downloader.want(pieces);
+  }
+
+  pause(): void {
+    this.#downloader?.setPaused(true);
+  }
+
+  resume(): void {
+    this.#downloader?.setPaused(false);
+  }
+
+  accounts(): SourceAccount[] {
+    const now = this.#options.clock.now();
+    const rows = new Map<string, SourceAccount>();
+    for (const [source, { downloaded, uploaded }] of this.#accounts) {
+      rows.set(source, { source, connected: false, downloaded, uploaded, downloadRate: 0, uploadRate: 0 });
+    }
+    for (const session of this.#sessions) {
+      const row = rows.get(session.source);
+      rows.set(session.source, {
+        source: session.source,
+        connected: true,
+        downloaded: (row?.downloaded ?? 0) + session.verifiedBytes,
+        uploaded: (row?.uploaded ?? 0) + session.uploaded.total,
+        downloadRate: (row?.downloadRate ?? 0) + session.downloaded.rate(now),
+        uploadRate: (row?.uploadRate ?? 0) + session.uploaded.rate(now),
+      });
+    }
+    return [...rows.values()];
+  }
+
+  /** Closes the sessions of a source, for instance because it lost access. */
+  disconnect(source: string, reason: PeerwireError): void {
+    for (const session of [...this.#sessions]) if (session.source === source) session.close(reason);
+  }
+
+  dispose(): void {
+    this.#disposables.dispose();
+    this.#fetchedBefore = this.fetched;
+    this.#downloader?.stop();
+    for (const session of [...this.#sessions]) session.close();
+    this.#options.buffers.trim();
+  }
+
+  #add(
+    origin: { connection: Connection; infoHash: Uint8Array } | IncomingWire,
+    connection: Connection,
+    source: string,
+  ): void {
+    if (this.#disposables.disposed || this.#banned.has(source)) {
+      connection.close(new PeerwireError('closed', 'This swarm does not accept the connection.'));
+      return;
+    }
+    const { peerId, clock, download } = this.#options;
+    const metadataSize = this.#metadata.size;
+    const session = new PeerSession(
+      origin,
+      { source, peerId, clock, download, ...(metadataSize === undefined ? {} : { metadataSize }) },
+      this.#events(),
+    );
+    this.#sessions.add(session);
+    this.#onSessions.fire();
+  }
+
+  #events(): SessionEvents {
+    return {
+      onReady: (session) => {
+        session.sendPieces(this.#content?.have);
+        this.#hashes.addSession(session);
+        if (this.#info) session.learnPieceCount(this.#info.pieceCount);
+        this.#unchoke(session);
+      },
+      onExtendedHandshake: (session) => this.#metadata.addSession(session),
+      onPieces: (session) => this.#downloader?.addSession(session),
+      onHave: (session, piece) => this.#downloader?.onHave(session, piece),
+      onChoke: (session) => this.#downloader?.onChoke(session),
+      onUnchoke: (session) => this.#downloader?.onUnchoke(session),
+      onInterest: (session) => this.#unchoke(session),
+      onRequest: (session, request) => {
+        if (this.#uploader) this.#uploader.onRequest(session, request);
+        else if (session.fast)
+          session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
+      },
+      onCancel: (session, request) => this.#uploader?.onCancel(session, request),
+      onReject: (session, request) => this.#downloader?.onReject(session, request.piece, request.begin),
+      onHashMessage: (session, message) => this.#hashes.onMessage(session, message),
+      onMetadataMessage: (session, payload) => this.#metadata.onMessage(session, payload),
+      onBlockStart: (session, piece, begin, length) => this.#downloader?.onBlockStart(session, piece, begin, length),
+      onBlockEnd: (session, piece, begin, length) => this.#downloader?.onBlockEnd(session, piece, begin, length),
+      onDrain: (session) => this.#uploader?.wake(session),
+      onClose: (session, reason) => this.#onClosed(session, reason),
+    };
+  }
+
+  #learnPieceCount(session: PeerSession, info: Info): void {
+    try {
+      session.learnPieceCount(info.pieceCount);
+    } catch (error) {
+      session.close(toPeerwireError(error));
+    }
+  }
+
+  /** Members are trusted to share the uplink: everyone interested is served. */
+  #unchoke(session: PeerSession): void {
+    if (session.ready && this.#uploader && session.peerInterested) session.setChoking(false);
+  }
+
+  #onClosed(session: PeerSession, reason: PeerwireError | undefined): void {
+    if (!this.#sessions.delete(session)) return;
+    this.#downloader?.removeSession(session);
+    this.#metadata.removeSession(session);
+    this.#hashes.removeSession(session);
+    this.#uploader?.wake(session);
+    this.#uploader?.remove(session);
+    this.#idleSince.delete(session);
+    const account = this.#accounts.get(session.source) ?? { downloaded: 0, uploaded: 0 };
+    account.downloaded += session.verifiedBytes;
+    account.uploaded += session.uploaded.total;
+    this.#accounts.set(session.source, account);
+    if (reason?.code === 'corrupt') this.#banned.add(session.source);
+    if (reason && reason.code !== 'closed')
+      this.#options.logger.info(`${session.wire.connection.remote}: ${reason.message}`);
+    this.#onSessions.fire();
+  }
+
+  #gotPiece(piece: number): void {
+    for (const session of this.#sessions)
+      if (session.ready && !session.has(piece)) session.send({ type: 'have', piece });
+    this.#onPiece.fire(piece);
+    if (this.#downloader?.missing === 0) this.#onComplete.fire();
+  }
+
+  #ban(session: PeerSession, piece: number): void {
+    this.#banned.add(session.source);
+    this.#options.logger.warn(`${session.source} sent a wrong block of piece ${piece}; it is banned from this swarm`);
+    session.close(new PeerwireError('corrupt', 'The peer sent content that does not match the share.'));
+    this.#onCorrupt.fire(session.source);
+  }
+
+  #problem(error: PeerwireError): void {
+    this.#downloader?.setPaused(true);
+    this.#onProblem.fire(error);
+  }
+
+  async #leaves(content: SwarmContent, piece: number): Promise<Buffer | undefined> {
+    if (!content.have.has(piece)) return undefined;
+    const { fileIndex, offset, length } = pieceAt(content.info, piece);
+    const bytes = new Uint8Array(length);
+    await content.storage().read(fileIndex, offset, [bytes]);
+    return this.#options.hasher.hashBlocksSync(bytes);
+  }
+
+  #tick(): void {
+    const now = this.#options.clock.now();
+    for (const session of [...this.#sessions]) {
+      if (session.checkAlive(KEEP_ALIVE, DEAD_AFTER)) {
+        session.close(new PeerwireError('timeout', 'The peer fell silent.'));
+        continue;
+      }
+      const used = session.amInterested || session.peerInterested || !this.#content;
+      const since = this.#idleSince.get(session);
+      if (used) this.#idleSince.delete(session);
+      else if (since === undefined) this.#idleSince.set(session, now);
+      else if (now - since > IDLE_AFTER)
+        session.close(new PeerwireError('closed', 'Nobody needs this connection now.'));
+    }
+    this.#downloader?.tick();
+  }
+}

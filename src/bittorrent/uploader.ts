@@ -1,0 +1,188 @@
+import type { Clock } from '../common/clock.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import type { Bitfield } from './bitfield.ts';
+import { BLOCK_SIZE } from './merkle.ts';
+import { type Info, pieceAt } from './metainfo.ts';
+import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
+import type { RateLimiter } from './rate-limiter.ts';
+import type { Storage } from './storage.ts';
+import { type BlockRequest, encodeBlockHeader } from './wire/messages.ts';
+
+/** Bytes of content read and sent in one go. */
+const BATCH = 512 * 1024;
+/** No further read while this much waits to be sent: two batches keep disk and socket both busy. */
+const HIGH_WATER = 2 * BATCH;
+const HEADER = 13;
+
+export interface UploaderOptions {
+  readonly info: Info;
+  readonly have: Bitfield;
+  readonly storage: () => Storage;
+  readonly clock: Clock;
+  readonly limiter: RateLimiter;
+  /** Content could not be read: `stale` means that it changed after it was published. */
+  readonly onProblem: (error: PeerwireError) => void;
+}
+
+interface Queue {
+  readonly requests: BlockRequest[];
+  unsent: number;
+  working: boolean;
+}
+
+/**
+ * Answers block requests. Requests are queued, not data: content is read only while the connection has little left to
+ * send, in batches of contiguous blocks with their headers already in place, one read and one write each.
+ */
+export class Uploader {
+  readonly #options: UploaderOptions;
+  readonly #queues = new Map<PeerSession, Queue>();
+  readonly #spare: Buffer[] = [];
+
+  constructor(options: UploaderOptions) {
+    this.#options = options;
+  }
+
+  onRequest(session: PeerSession, request: BlockRequest): void {
+    const { info, have } = this.#options;
+    if (request.piece >= info.pieceCount || request.length === 0 || request.length > BLOCK_SIZE) {
+      throw new PeerwireError('protocol', 'The peer requested a block that cannot exist.');
+    }
+    if (request.begin + request.length > pieceAt(info, request.piece).length) {
+      throw new PeerwireError('protocol', 'The peer requested bytes beyond the end of a piece.');
+    }
+    const queue = this.#queue(session);
+    if (session.amChoking || !have.has(request.piece) || queue.requests.length >= REQUEST_QUEUE) {
+      this.#reject(session, request);
+      return;
+    }
+    queue.requests.push(request);
+    this.#pump(session, queue);
+  }
+
+  onCancel(session: PeerSession, request: BlockRequest): void {
+    const queue = this.#queues.get(session);
+    const index = queue?.requests.findIndex(
+      (other) => other.piece === request.piece && other.begin === request.begin && other.length === request.length,
+    );
+    if (!queue || index === undefined || index < 0) return;
+    queue.requests.splice(index, 1);
+    this.#reject(session, request);
+  }
+
+  /** The session was choked: BEP 6 keeps its queue, but standard peers expect rejects. */
+  rejectAll(session: PeerSession): void {
+    for (const request of this.#queues.get(session)?.requests.splice(0) ?? []) this.#reject(session, request);
+  }
+
+  remove(session: PeerSession): void {
+    this.#queues.delete(session);
+  }
+
+  #queue(session: PeerSession): Queue {
+    let queue = this.#queues.get(session);
+    if (!queue) {
+      queue = { requests: [], unsent: 0, working: false };
+      this.#queues.set(session, queue);
+    }
+    return queue;
+  }
+
+  #reject(session: PeerSession, request: BlockRequest): void {
+    if (session.fast)
+      session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
+  }
+
+  #pump(session: PeerSession, queue: Queue): void {
+    if (queue.working) return;
+    queue.working = true;
+    void this.#work(session, queue).finally(() => {
+      queue.working = false;
+    });
+  }
+
+  async #work(session: PeerSession, queue: Queue): Promise<void> {
+    const { limiter, clock } = this.#options;
+    // Let the requests that arrived in the same chunk join the first batch.
+    await undefined;
+    while (queue.requests.length > 0 && !session.wire.closed && this.#queues.get(session) === queue) {
+      const wait = limiter.wait();
+      if (wait > 0 || queue.unsent >= HIGH_WATER) {
+        await new Promise<void>((resolve) => {
+          if (wait > 0) clock.setTimeout(resolve, wait);
+          else this.#wake.set(session, resolve);
+        });
+        continue;
+      }
+      const batch = takeBatch(
+        queue.requests,
+        limiter.rate === 0 ? BATCH : Math.max(BLOCK_SIZE, Math.min(BATCH, limiter.rate / 20)),
+      );
+      const bytes = batch.reduce((sum, request) => sum + HEADER + request.length, 0);
+      const buffer = this.#take(bytes);
+      try {
+        await this.#read(batch, buffer);
+      } catch (error) {
+        this.#spare.push(buffer);
+        for (const request of [...batch, ...queue.requests.splice(0)]) this.#reject(session, request);
+        this.#options.onProblem(toPeerwireError(error));
+        return;
+      }
+      if (session.wire.closed) return;
+      const payload = bytes - batch.length * HEADER;
+      limiter.spend(bytes);
+      session.uploaded.add(payload, clock.now());
+      queue.unsent += bytes;
+      session.wire.writeBlocks(buffer.subarray(0, bytes), () => {
+        queue.unsent -= bytes;
+        if (this.#spare.length < 8) this.#spare.push(buffer);
+        if (queue.unsent < HIGH_WATER) this.wake(session);
+      });
+    }
+  }
+
+  readonly #wake = new Map<PeerSession, () => void>();
+
+  /** The connection sent what it had, or closed. */
+  wake(session: PeerSession): void {
+    const resolve = this.#wake.get(session);
+    this.#wake.delete(session);
+    resolve?.();
+  }
+
+  async #read(batch: readonly BlockRequest[], buffer: Buffer): Promise<void> {
+    const first = batch[0];
+    if (!first) return;
+    const { info, storage } = this.#options;
+    const { fileIndex, offset } = pieceAt(info, first.piece);
+    const views: Uint8Array[] = [];
+    let position = 0;
+    for (const { piece, begin, length } of batch) {
+      encodeBlockHeader(piece, begin, length).copy(buffer, position);
+      position += HEADER;
+      views.push(buffer.subarray(position, position + length));
+      position += length;
+    }
+    await storage().read(fileIndex, offset + first.begin, views);
+  }
+
+  #take(bytes: number): Buffer {
+    if (bytes > BATCH + 64 * HEADER) return Buffer.allocUnsafeSlow(bytes);
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BATCH + 64 * HEADER);
+  }
+}
+
+/** Takes a run of contiguous requests of one piece from the head of the queue, up to `limit` bytes. */
+function takeBatch(requests: BlockRequest[], limit: number): BlockRequest[] {
+  const first = requests[0];
+  if (!first) return [];
+  let end = first.begin + first.length;
+  let count = 1;
+  while (count < 32 && end - first.begin < limit) {
+    const next = requests[count];
+    if (!next || next.piece !== first.piece || next.begin !== end || end + next.length - first.begin > limit) break;
+    end += next.length;
+    count++;
+  }
+  return requests.splice(0, count);
+}
