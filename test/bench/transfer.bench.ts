@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process';
+import { createCipheriv } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { createIdentity } from '../../src/transport/identity.ts';
+import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
+import { forgetPeak, residentMemory } from './memory.ts';
+import { PeerwireProcess, peerwire } from './peerwire-process.ts';
+
+const GIB = 1024 ** 3;
+const MB = 1e6;
+
+interface Transfer {
+  readonly seconds: number;
+  /** Peak resident memory above idle, bytes. */
+  readonly sourceMemory: number;
+  readonly receiverMemory: number;
+}
+
+export const bench: Bench = {
+  about: 'one source to one receiver, 1 GiB, files on tmpfs, beside a bare Node TLS pipe',
+
+  async run(options: BenchOptions): Promise<BenchReport> {
+    const size = Math.floor(GIB / options.scale);
+    const folder = await mkdtemp('/dev/shm/peerwire-bench-');
+    try {
+      await writeRandom(path.join(folder, 'big.bin'), size);
+      const { keyPem, certPem } = createIdentity();
+      const pem = path.join(folder, 'pipe.pem');
+      await writeFile(pem, keyPem + certPem);
+      const transfers: Transfer[] = [];
+      const pipes: number[] = [];
+      const staticPipes: number[] = [];
+      // In turns, so that a busy machine slows all of them down alike.
+      for (let run = 0; run < options.runs; run++) {
+        options.progress(`run ${run + 1} of ${options.runs}`);
+        pipes.push(await pipe(size, pem, 'data'));
+        staticPipes.push(await pipe(size, pem, 'onread'));
+        transfers.push(await transfer(path.join(folder, `run-${run}`), path.join(folder, 'big.bin')));
+      }
+      const of = (field: keyof Transfer): number => median(transfers.map((one) => one[field]));
+      const rate = (seconds: number): number => size / seconds / MB;
+      const best = Math.min(median(pipes), median(staticPipes));
+      return {
+        rows: [
+          {
+            name: 'peerwire get',
+            figures: {
+              'MB/s': rate(of('seconds')),
+              seconds: of('seconds'),
+              'source MB above idle': of('sourceMemory') / MB,
+              'receiver MB above idle': of('receiverMemory') / MB,
+            },
+          },
+          { name: 'TLS pipe', figures: { 'MB/s': rate(median(pipes)), seconds: median(pipes) } },
+          { name: 'TLS pipe, onread', figures: { 'MB/s': rate(median(staticPipes)), seconds: median(staticPipes) } },
+        ],
+        targets: [
+          { what: 'speed, × the faster TLS pipe', figure: best / of('seconds'), bound: { atLeast: 0.6 } },
+          { what: 'source, MB above idle', figure: of('sourceMemory') / MB, bound: { atMost: 150 } },
+          { what: 'receiver, MB above idle', figure: of('receiverMemory') / MB, bound: { atMost: 150 } },
+        ],
+      };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+/** Two running peers, one `get`. */
+async function transfer(folder: string, file: string): Promise<Transfer> {
+  const source = path.join(folder, 'source');
+  const receiver = path.join(folder, 'receiver');
+  const out = path.join(folder, 'out');
+  await mkdir(out, { recursive: true });
+  const { invite } = await peerwire(source, 'network', 'create', 'bench');
+  await peerwire(receiver, 'network', 'join', String(invite));
+  const here = ['run', '--no-lan', '--listen', '127.0.0.1:0'];
+  const sourcePeer = await PeerwireProcess.start('--home', source, ...here);
+  try {
+    const connect = ['--connect', `127.0.0.1:${sourcePeer.ready.port}`];
+    const receiverPeer = await PeerwireProcess.start('--home', receiver, ...here, ...connect);
+    try {
+      const { share } = await peerwire(source, 'share', file);
+      const idle = await Promise.all([residentMemory(sourcePeer.pid), residentMemory(receiverPeer.pid)]);
+      await Promise.all([forgetPeak(sourcePeer.pid), forgetPeak(receiverPeer.pid)]);
+      const { seconds } = await peerwire(receiver, 'get', String(share), '--out', out, '--wait', '30');
+      const busy = await Promise.all([residentMemory(sourcePeer.pid), residentMemory(receiverPeer.pid)]);
+      return {
+        seconds: Number(seconds),
+        sourceMemory: busy[0].peak - idle[0].now,
+        receiverMemory: busy[1].peak - idle[1].now,
+      };
+    } finally {
+      await receiverPeer.dispose();
+    }
+  } finally {
+    await sourcePeer.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function pipe(bytes: number, pem: string, style: 'data' | 'onread'): Promise<number> {
+  const script = path.join(import.meta.dirname, 'tls-pipe.ts');
+  const sender = spawn(process.execPath, [script, 'send', String(bytes), pem], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const [port] = (await once(createInterface({ input: sender.stdout }), 'line')) as [string];
+    const args = [script, 'receive', port, String(bytes), style];
+    const receiver = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [seconds] = (await once(createInterface({ input: receiver.stdout }), 'line')) as [string];
+    return Number(seconds);
+  } finally {
+    sender.kill();
+  }
+}
+
+/** Content that no layer can compress or deduplicate; the same every time. */
+async function writeRandom(file: string, size: number): Promise<void> {
+  const stream = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16));
+  const zeros = Buffer.alloc(4 << 20);
+  const handle = await open(file, 'w');
+  for (let left = size; left > 0; left -= zeros.length)
+    await handle.write(stream.update(left < zeros.length ? zeros.subarray(0, left) : zeros));
+  await handle.close();
+}
