@@ -57,16 +57,23 @@ interface BundledTests {
 export async function bundleTests(): Promise<BundledTests> {
   const folder = path.join(OUTPUT, 'in-host');
   const entry = path.join(folder, 'index.cjs');
-  await build({
-    entryPoints: [path.join(PROJECT, 'test/editor/in-host/index.ts')],
-    outfile: entry,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node22',
-    external: ['vscode', 'mocha'],
-    logLevel: 'warning',
-  });
+  const source = (name: string): string => path.join(PROJECT, 'test/editor/in-host', name);
+  const common = { bundle: true, platform: 'node', target: 'node22', logLevel: 'warning' } as const;
+  await Promise.all([
+    build({
+      ...common,
+      format: 'cjs',
+      entryPoints: [source('index.ts')],
+      outfile: entry,
+      external: ['vscode', 'mocha'],
+    }),
+    build({
+      ...common,
+      format: 'esm',
+      entryPoints: [source('crypto-worker.ts')],
+      outfile: path.join(folder, 'crypto-worker.mjs'),
+    }),
+  ]);
   const driver = path.join(folder, 'driver');
   await mkdir(driver, { recursive: true });
   const manifest = { name: 'test-driver', publisher: 'peerwire', version: '0.0.1', engines: { vscode: '*' } };
