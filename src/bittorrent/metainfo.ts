@@ -1,51 +1,251 @@
-import type { InfoHash } from '../common/ids.ts';
+/**
+ * Torrent metadata, version 2 only (BEP 52). An `Info` is only made by `parseInfo`, so whoever holds one may trust it:
+ * names are safe, sizes add up, files are in tree order and start on piece boundaries.
+ */
+import { PeerwireError } from '../common/errors.ts';
+import { type InfoHash, infoHashFromBytes } from '../common/ids.ts';
+import { type BDict, bytesOf, decode, dictOf, type Encodable, encode, intOf, rawField, textOf } from './bencode.ts';
+import { buildFileTree, readFileTree } from './file-tree.ts';
+import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
+import { checkComponent, checkTree, MAX_PATH_DEPTH } from './safe-path.ts';
+
+export { compareTreePaths } from './file-tree.ts';
+
+/** Bytes of an info dictionary: some 100,000 files. */
+export const MAX_INFO_SIZE = 16 * 1024 * 1024;
+/** Bytes of a piece. BEP 52 sets no limit; a piece in progress lies in memory. */
+export const MAX_PIECE_LENGTH = 16 * 1024 * 1024;
+/** Pieces of a torrent, libtorrent's limit: a bitfield of 256 KiB. */
+export const MAX_PIECES = 2_097_152;
+
+const MAX_TORRENT_SIZE = MAX_INFO_SIZE + MAX_PIECES * HASH_SIZE + 1024 * 1024;
+/** A file is two dictionaries, each inside its folder; the tree lies in `info`, that in the torrent. */
+const LIMITS = { depth: MAX_PATH_DEPTH + 4, tokens: 1_000_000 };
+
+/**
+ * Tells a folder that holds one file of its own name from that file alone. BEP 52 writes both alike; this key of ours in
+ * `info` is set for the former only.
+ */
+const FOLDER_KEY = 'peerwire folder';
 
 export interface FileEntry {
+  /** Relative to the torrent; of a single file exactly its name. */
   readonly path: readonly string[];
+  /** Bytes. */
   readonly length: number;
+  /** Merkle root; undefined exactly for empty files. */
   readonly root: Buffer | undefined;
+  /** Where its pieces begin in the torrent. */
   readonly firstPiece: number;
+  /** 0 for empty files. */
   readonly pieceCount: number;
 }
+
 export interface Info {
   readonly name: string;
+  /** Bytes; a power of two of at least 16 KiB. */
   readonly pieceLength: number;
   readonly files: readonly FileEntry[];
+  /** Bytes of all files together. */
   readonly size: number;
   readonly pieceCount: number;
+  /** The torrent is one file and not a folder. */
   readonly single: boolean;
   readonly infoHash: InfoHash;
+  /** The raw dictionary that the infohash covers. */
   readonly bytes: Buffer;
 }
+
+/** Throws 'bad-metainfo' or, for what names could do, 'unsafe-path'. Unknown keys are allowed. */
+export function parseInfo(bytes: Uint8Array): Info {
+  if (bytes.length > MAX_INFO_SIZE) {
+    throw new PeerwireError('bad-metainfo', `The metadata is larger than ${MAX_INFO_SIZE} bytes.`);
+  }
+  // A copy, since roots are views of it and callers reuse their memory.
+  const own = Buffer.from(bytes);
+  return explained(() => readInfo(dictOf(decode(own, LIMITS)), own));
+}
+
+function readInfo(info: BDict, bytes: Buffer): Info {
+  // BEP 52: look at the version first, the rest may mean something else.
+  if (info.get('meta version') !== 2) throw new PeerwireError('bad-metainfo', 'The torrent is not of version 2.');
+  if (info.has('pieces') || info.has('files') || info.has('length')) {
+    throw new PeerwireError('bad-metainfo', 'The torrent is a hybrid of versions 1 and 2; only version 2 is accepted.');
+  }
+  const pieceLength = intOf(info.get('piece length'));
+  if (pieceLength < BLOCK_SIZE || pieceLength > MAX_PIECE_LENGTH || !Number.isInteger(Math.log2(pieceLength))) {
+    throw new PeerwireError(
+      'bad-metainfo',
+      `The piece length ${pieceLength} is not a power of two from 16 KiB to 16 MiB.`,
+    );
+  }
+  const name = textOf(info.get('name'));
+  checkComponent(name);
+  const tree = readFileTree(dictOf(info.get('file tree')));
+  checkTree(tree.map((file) => file.path));
+
+  const files: FileEntry[] = [];
+  let size = 0;
+  let pieceCount = 0;
+  for (const file of tree) {
+    const pieces = Math.ceil(file.length / pieceLength);
+    files.push({ ...file, firstPiece: pieceCount, pieceCount: pieces });
+    size += file.length;
+    pieceCount += pieces;
+    if (pieceCount > MAX_PIECES) throw new PeerwireError('bad-metainfo', `The torrent has over ${MAX_PIECES} pieces.`);
+  }
+  const [first] = files;
+  const single = files.length === 1 && first?.path.length === 1 && first.path[0] === name && !info.has(FOLDER_KEY);
+  return { name, pieceLength, files, size, pieceCount, single, infoHash: infoHashFromBytes(sha256(bytes)), bytes };
+}
+
 export interface NewFile {
   readonly path: readonly string[];
+  /** Bytes. */
   readonly length: number;
+  /** Required unless the file is empty. */
   readonly root: Uint8Array | undefined;
 }
+
 export interface NewInfo {
   readonly name: string;
   readonly pieceLength: number;
+  /** In any order; `compareTreePaths` gives that of the result. */
   readonly files: readonly NewFile[];
+  /** One file whose path is the name, and not a folder. */
   readonly single: boolean;
   readonly private?: boolean;
 }
+
+/** Throws like `parseInfo`, through which the result has gone. */
+export function createInfo(options: NewInfo): Info {
+  const { name, pieceLength, single } = options;
+  checkTree(options.files.map((file) => file.path));
+  const files = options.files.map(({ path, length, root }) => ({ path, length, root: root && Buffer.from(root) }));
+  const lonely = files.length === 1 && files[0]?.path.length === 1 && files[0].path[0] === name;
+  if (single && !lonely) throw new PeerwireError('bad-metainfo', 'A single-file torrent has one file of its own name.');
+  const info: Encodable = {
+    'file tree': buildFileTree(files),
+    'meta version': 2,
+    name,
+    'piece length': pieceLength,
+    [FOLDER_KEY]: lonely && !single ? 1 : undefined,
+    private: options.private ? 1 : undefined,
+  };
+  return parseInfo(encode(info));
+}
+
+const MIN_CHOSEN_LENGTH = 64 * 1024;
+const MAX_CHOSEN_LENGTH = 4 * 1024 * 1024;
+const WANTED_PIECES = 2000;
+
+/** A piece length for this many bytes: 1000 to 2000 pieces, within 64 KiB and 4 MiB. */
+export function choosePieceLength(totalSize: number): number {
+  let length = MIN_CHOSEN_LENGTH;
+  while (length < MAX_CHOSEN_LENGTH && totalSize / length > WANTED_PIECES) length *= 2;
+  return length;
+}
+
 export interface PieceLocation {
   readonly file: FileEntry;
   readonly fileIndex: number;
+  /** Bytes from the start of the file. */
   readonly offset: number;
+  /** Bytes; the last piece of a file may be short. */
   readonly length: number;
 }
+
+/** The file that a piece belongs to, in O(log n). Throws RangeError when there is no such piece. */
+export function pieceAt(info: Info, index: number): PieceLocation {
+  let low = 0;
+  let high = info.files.length;
+  // The last file that begins at or before the piece; empty files begin where the next one does, so it is not empty.
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if ((info.files[middle]?.firstPiece ?? Number.POSITIVE_INFINITY) <= index) low = middle;
+    else high = middle;
+  }
+  const file = info.files[low];
+  if (!file || !(index >= file.firstPiece && index < file.firstPiece + file.pieceCount)) {
+    throw new RangeError(`No piece ${index} in a torrent of ${info.pieceCount}`);
+  }
+  const offset = (index - file.firstPiece) * info.pieceLength;
+  return { file, fileIndex: low, offset, length: Math.min(info.pieceLength, file.length - offset) };
+}
+
+/** Piece layers by merkle root in hex, for each file larger than a piece: its piece hashes one after another. */
 export type PieceLayers = ReadonlyMap<string, Buffer>;
-const later = (): never => {
-  throw new Error('not written yet');
-};
-export const parseInfo: (bytes: Uint8Array) => Info = later;
-export const createInfo: (options: NewInfo) => Info = later;
-/** BEP 52 file order: sort your files with it and file i is info.files[i]. */
-export const compareTreePaths: (a: readonly string[], b: readonly string[]) => number = later;
-export const choosePieceLength: (totalSize: number) => number = later;
-export const pieceAt: (info: Info, index: number) => PieceLocation = later;
-export const verifyPieceLayers: (info: Info, layers: PieceLayers) => void = later;
-export const pieceHash: (info: Info, layers: PieceLayers, index: number) => Buffer | undefined = later;
-export const encodeTorrent: (info: Info, layers: PieceLayers, options?: { trackers?: readonly string[] }) => Buffer = later;
-export const decodeTorrent: (bytes: Uint8Array) => { info: Info; layers: PieceLayers } = later;
+
+/** Throws 'bad-metainfo' unless the layers are exactly those that the files need, and right. */
+export function verifyPieceLayers(info: Info, layers: PieceLayers): void {
+  const sizes = new Map<string, number>();
+  for (const { length, root, pieceCount } of info.files) {
+    if (!root || length <= info.pieceLength) continue;
+    const key = root.toString('hex');
+    const layer = layers.get(key);
+    if (!layer) throw new PeerwireError('bad-metainfo', 'The piece layer of a file is missing.');
+    if (layer.length !== pieceCount * HASH_SIZE) {
+      throw new PeerwireError('bad-metainfo', 'A piece layer does not fit the length of its file.');
+    }
+    // Equal files share a layer, which need not be hashed again.
+    if (sizes.get(key) === layer.length) continue;
+    if (!pieceLayerRoot(layer, info.pieceLength).equals(root)) {
+      throw new PeerwireError('bad-metainfo', 'A piece layer does not match the merkle root of its file.');
+    }
+    sizes.set(key, layer.length);
+  }
+  if (sizes.size !== layers.size) throw new PeerwireError('bad-metainfo', 'There is a piece layer that no file needs.');
+}
+
+/** The hash of a piece; undefined while its layer is not known. */
+export function pieceHash(info: Info, layers: PieceLayers, index: number): Buffer | undefined {
+  const { file } = pieceAt(info, index);
+  if (!file.root || file.length <= info.pieceLength) return file.root;
+  const at = (index - file.firstPiece) * HASH_SIZE;
+  return layers.get(file.root.toString('hex'))?.subarray(at, at + HASH_SIZE);
+}
+
+/** A .torrent file. */
+export function encodeTorrent(
+  info: Info,
+  layers: PieceLayers,
+  options: { readonly trackers?: readonly string[] } = {},
+): Buffer {
+  verifyPieceLayers(info, layers);
+  const { trackers = [] } = options;
+  const pieceLayers = new Map([...layers].map(([root, layer]) => [Buffer.from(root, 'hex').toString('latin1'), layer]));
+  // Put together by hand, in the order of the keys: the infohash covers `info` as it is.
+  const parts: Uint8Array[] = [Buffer.from('d')];
+  const add = (key: string, value: Uint8Array): void => void parts.push(encode(key), value);
+  if (trackers[0] !== undefined) add('announce', encode(trackers[0]));
+  if (trackers.length > 1) add('announce-list', encode(trackers.map((tracker) => [tracker])));
+  add('info', info.bytes);
+  add('piece layers', encode(pieceLayers));
+  return Buffer.concat([...parts, Buffer.from('e')]);
+}
+
+/** Reads a .torrent file with its piece layers. Throws like `parseInfo` and `verifyPieceLayers`. */
+export function decodeTorrent(bytes: Uint8Array): { info: Info; layers: PieceLayers } {
+  return explained(() => {
+    if (bytes.length > MAX_TORRENT_SIZE) throw new PeerwireError('bad-metainfo', 'The torrent file is too large.');
+    const torrent = dictOf(decode(bytes, LIMITS));
+    const info = parseInfo(bytesOf(rawField(bytes, 'info', LIMITS)));
+    const layers = new Map<string, Buffer>();
+    // Absent layers are an error if a file needs one, which `verifyPieceLayers` tells.
+    for (const [root, layer] of dictOf(torrent.get('piece layers') ?? new Map())) {
+      layers.set(Buffer.from(root, 'latin1').toString('hex'), Buffer.from(bytesOf(layer)));
+    }
+    verifyPieceLayers(info, layers);
+    return { info, layers };
+  });
+}
+
+/** Everything malformed is bad metadata here; only unsafe names keep a code of their own. */
+function explained<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof PeerwireError) || error.code !== 'bad-encoding') throw error;
+    throw new PeerwireError('bad-metainfo', `The torrent is malformed. ${error.message}`, { cause: error });
+  }
+}

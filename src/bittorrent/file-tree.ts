@@ -1,0 +1,96 @@
+/** The `file tree` of BEP 52: dictionaries of names in byte order, a file being a dictionary whose only key is empty. */
+import { isUtf8 } from 'node:buffer';
+import { PeerwireError } from '../common/errors.ts';
+import { type BDict, bytesOf, dictOf, type Encodable, field, intOf } from './bencode.ts';
+import { HASH_SIZE, padHash } from './merkle.ts';
+
+export interface TreeFile {
+  readonly path: readonly string[];
+  /** Bytes. */
+  readonly length: number;
+  /** Merkle root; undefined exactly for empty files. */
+  readonly root: Buffer | undefined;
+}
+
+/** Files in the order of the tree. Names are decoded, not judged: that is `checkTree`'s. Throws 'bad-metainfo' and others. */
+export function readFileTree(tree: BDict): TreeFile[] {
+  const files: TreeFile[] = [];
+  if (tree.has('')) throw new PeerwireError('bad-metainfo', 'The root of the file tree is a file.');
+  readFolder(tree, [], files);
+  return files;
+}
+
+/** Recursion is as deep as the decoder allowed. */
+function readFolder(folder: BDict, path: readonly string[], files: TreeFile[]): void {
+  if (folder.size === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
+  for (const [key, value] of folder) {
+    const entryPath = [...path, nameFromKey(key)];
+    const entry = dictOf(value);
+    const properties = entry.get('');
+    if (properties === undefined) {
+      readFolder(entry, entryPath, files);
+    } else {
+      if (entry.size > 1) throw new PeerwireError('bad-metainfo', 'An entry of the file tree is both file and folder.');
+      files.push(readFile(dictOf(properties), entryPath));
+    }
+  }
+}
+
+function readFile(properties: BDict, path: readonly string[]): TreeFile {
+  const attributes = field(properties, 'attr', (value) => bytesOf(value).toString('latin1')) ?? '';
+  if (attributes.includes('l') || properties.has('symlink path')) {
+    throw new PeerwireError('bad-metainfo', 'The file tree has a symbolic link; those are not accepted.');
+  }
+  if (attributes.includes('p')) throw new PeerwireError('bad-metainfo', 'The file tree has a padding file.');
+  const length = intOf(properties.get('length'), 0);
+  const root = field(properties, 'pieces root', (value) => bytesOf(value, HASH_SIZE));
+  if (length === 0 && root) throw new PeerwireError('bad-metainfo', 'An empty file has a merkle root.');
+  if (length > 0 && (!root || root.equals(padHash(0)))) {
+    throw new PeerwireError('bad-metainfo', 'A file has no merkle root.');
+  }
+  return { path, length, root };
+}
+
+/** The inverse of `readFileTree`, for paths that passed `checkTree`. */
+export function buildFileTree(files: readonly TreeFile[]): Encodable {
+  const tree: Tree = new Map();
+  for (const { path, length, root } of files) {
+    let folder = tree;
+    for (const name of path) {
+      const key = keyOfName(name);
+      const known = folder.get(key);
+      const below: Tree = known instanceof Map ? known : new Map();
+      if (!known) folder.set(key, below);
+      folder = below;
+    }
+    folder.set('', { length, 'pieces root': root });
+  }
+  return tree;
+}
+
+type Tree = Map<string, Tree | { length: number; 'pieces root': Buffer | undefined }>;
+
+/** Orders paths as a file tree does: component by component, by bytes of UTF-8. */
+export function compareTreePaths(a: readonly string[], b: readonly string[]): number {
+  const shared = Math.min(a.length, b.length);
+  for (let depth = 0; depth < shared; depth++) {
+    const left = a[depth] ?? '';
+    const right = b[depth] ?? '';
+    if (left === right) continue;
+    return keyOfName(left) < keyOfName(right) ? -1 : 1;
+  }
+  return a.length - b.length;
+}
+
+const ASCII = /^[\0-\x7f]*$/;
+
+function keyOfName(name: string): string {
+  return ASCII.test(name) ? name : Buffer.from(name).toString('latin1');
+}
+
+function nameFromKey(key: string): string {
+  if (ASCII.test(key)) return key;
+  const bytes = Buffer.from(key, 'latin1');
+  if (!isUtf8(bytes)) throw new PeerwireError('unsafe-path', 'A name in the file tree is not valid Unicode.');
+  return bytes.toString('utf8');
+}
