@@ -6,7 +6,7 @@ import { installServerBuild } from './server-build.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Quiet and the same on every machine: nothing phones home, nothing pops up by itself. */
-const SETTINGS = {
+export const QUIET_SETTINGS = {
   'telemetry.telemetryLevel': 'off',
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
@@ -76,7 +76,7 @@ export class EditorServer {
       await mkdir(path.join(data, 'data/User'), { recursive: true });
       await writeFile(
         path.join(data, 'data/User/settings.json'),
-        JSON.stringify({ ...SETTINGS, ...options.settings }, null, 2),
+        JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }, null, 2),
       );
       const terms = '--accept-server-license-terms';
       if (options.vsix !== undefined)

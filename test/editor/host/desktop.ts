@@ -1,0 +1,124 @@
+/** Desktop VS Code: found, or downloaded by `@vscode/test-electron` where its download can be reached. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron';
+import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
+import { endGroup, run } from './child.ts';
+import { QUIET_SETTINGS } from './editor-server.ts';
+import { bundleTests, type InHostOptions } from './in-host.ts';
+import { CACHE, OUTPUT } from './paths.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const DOWNLOADS = 'https://update.code.visualstudio.com/api/releases/stable';
+
+/** The path of an executable that starts here, or why there is none. `version`: like `1.101.0`, or `stable`. */
+export async function findDesktop(version: string): Promise<{ executable: string } | { reason: string }> {
+  const chosen = process.env.VSCODE_EXECUTABLE;
+  if (!chosen && !(await reaches(DOWNLOADS)))
+    return { reason: 'desktop VS Code cannot be downloaded here; VSCODE_EXECUTABLE names one to use' };
+  if (needsVirtualScreen() && !(await works('Xvfb', ['-help'])))
+    return { reason: 'desktop VS Code needs a display, or Xvfb' };
+  const executable = chosen || (await downloadAndUnzipVSCode({ version, cachePath: CACHE }));
+  const [cli = executable, ...args] = cliOf(executable);
+  if (!(await works(cli, [...args, ...rootArguments(), '--version'])))
+    return { reason: `${executable} does not start here; a library may be missing` };
+  return { executable };
+}
+
+function cliOf(executable: string): string[] {
+  return resolveCliArgsFromVSCodeExecutablePath(executable, { reuseMachineInstall: true });
+}
+
+function reaches(url: string): Promise<boolean> {
+  return fetch(url, { signal: AbortSignal.timeout(5_000) }).then(
+    (response) => response.ok,
+    () => false,
+  );
+}
+
+function works(command: string, args: readonly string[]): Promise<boolean> {
+  return run(command, args, { timeout: 20_000 }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs the tests of test/editor/in-host in desktop VS Code, on a virtual screen where there is none. */
+export async function runOnDesktop(executable: string, options: InHostOptions): Promise<HostReport> {
+  const tests = await bundleTests();
+  const file = path.join(OUTPUT, 'in-host', 'report-desktop.json');
+  await rm(file, { force: true });
+  // Short, because the editor makes Unix sockets in it.
+  const home = await temporaryFolder('desktop');
+  const screen = await virtualScreen();
+  try {
+    const folders = await prepareDesktop(executable, home.path, options.vsix);
+    const failed = await runTests({
+      vscodeExecutablePath: executable,
+      extensionDevelopmentPath: tests.driver,
+      extensionTestsPath: tests.entry,
+      extensionTestsEnv: { ...options.env, ...screen?.env, [REPORT_FILE]: file },
+      launchArgs: [options.workspace, ...folders, ...desktopArguments()],
+    }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return await readFile(file, 'utf8').then(
+      (text) => JSON.parse(text) as HostReport,
+      () => Promise.reject(failed ?? new Error('Desktop VS Code ended without a report.')),
+    );
+  } finally {
+    await screen?.stop();
+    await home.remove();
+  }
+}
+
+/** Writes settings and installs the extension; returns the arguments that select these folders. */
+export async function prepareDesktop(executable: string, home: string, vsix: string): Promise<string[]> {
+  const folders = [`--user-data-dir=${path.join(home, 'data')}`, `--extensions-dir=${path.join(home, 'extensions')}`];
+  await mkdir(path.join(home, 'data/User'), { recursive: true });
+  await writeFile(path.join(home, 'data/User/settings.json'), JSON.stringify(QUIET_SETTINGS, null, 2));
+  const [cli = executable, ...args] = cliOf(executable);
+  await run(cli, [...args, ...folders, ...rootArguments(), '--install-extension', vsix, '--force']);
+  return folders;
+}
+
+export function desktopArguments(): string[] {
+  return [
+    ...rootArguments(),
+    '--disable-workspace-trust',
+    '--disable-telemetry',
+    '--disable-updates',
+    '--skip-welcome',
+    '--skip-release-notes',
+  ];
+}
+
+/** Chromium's sandbox refuses root. */
+function rootArguments(): string[] {
+  return process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+}
+
+function needsVirtualScreen(): boolean {
+  return process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY;
+}
+
+/** An Xvfb of our own on Linux without a display. */
+async function virtualScreen(): Promise<{ env: NodeJS.ProcessEnv; stop(): Promise<void> } | undefined> {
+  if (!needsVirtualScreen()) return undefined;
+  const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
+  const display = await displayOf(child);
+  return { env: { DISPLAY: `:${display}` }, stop: () => endGroup(child) };
+}
+
+function displayOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('error', (error) => reject(new Error('Desktop VS Code needs a display or Xvfb.', { cause: error })));
+    child.once('exit', (code) => reject(new Error(`Xvfb ended with ${code}.`)));
+    child.stdio[3]?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
+  });
+}
