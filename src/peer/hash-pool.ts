@@ -1,11 +1,28 @@
-import type { Clock } from '../common/clock.ts';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { pieceLayerRoot } from '../bittorrent/merkle.ts';
+import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
+import { leafHashes } from './files/block-hashes.ts';
+import type { FileStamp, RangeResult, RangeTask } from './files/hash-range.ts';
+import type { HashRequest, HashResponse } from './hash-messages.ts';
+
+/** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
+const RANGE_SIZE = 16 << 20;
+/** Small files go to a worker together, up to this many files or bytes in one message. */
+const BATCH_FILES = 64;
+const BATCH_SIZE = 4 << 20;
+/** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
+const FILE_DEPTH = 2;
+/** Milliseconds without work after which the workers end. */
+const IDLE_TIME = 30_000;
+const MOST_WORKERS = 8;
 
 export interface HashPoolOptions {
   /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.js. */
   readonly workerUrl: URL | string;
-  /** Workers at most; default: one less than there are cores, at least 1, at most 8. */
+  /** Workers at most; default: as many as there are cores, at most 8. */
   readonly size?: number;
   readonly clock?: Clock;
 }
@@ -17,6 +34,7 @@ export interface FileHash {
   readonly pieceLayer: Buffer;
   readonly size: number;
   readonly mtimeMs: number;
+  readonly stamp: FileStamp;
 }
 
 export interface HashFileOptions {
@@ -27,32 +45,314 @@ export interface HashFileOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Hashes in worker threads, started when needed and ended after 30 s without work. */
+export interface FileToHash {
+  readonly path: string;
+  /** Bytes, as far as known: decides how the work is divided. */
+  readonly size: number;
+}
+
+interface PoolWorker {
+  readonly worker: Worker;
+  readonly pending: Map<number, PendingRequest>;
+  /** Messages about files among `pending`. */
+  files: number;
+  ready: boolean;
+}
+
+interface PendingRequest {
+  readonly file: boolean;
+  readonly signal: AbortSignal | undefined;
+  resolve(response: HashResponse): void;
+  reject(error: PeerwireError): void;
+}
+
+interface QueuedRanges {
+  readonly ranges: readonly RangeTask[];
+  readonly pieceLength: number;
+  readonly signal: AbortSignal | undefined;
+  resolve(results: readonly RangeResult[]): void;
+  reject(error: PeerwireError): void;
+}
+
+/**
+ * Hashes in worker threads, started when needed and ended after 30 s without work. Pieces in shared memory (a download
+ * waits for them) go to a worker at once; files are dealt out a little at a time, so that pieces never wait for long.
+ */
 export class HashPool implements Disposable {
+  readonly #workerUrl: URL | string;
+  readonly #size: number;
+  readonly #clock: Clock;
+  #workers: PoolWorker[] = [];
+  #queue = new Set<QueuedRanges>();
+  #lastId = 0;
+  #idle: Disposable | undefined;
+  #disposed = false;
+
   constructor(options: HashPoolOptions) {
-    void options;
+    this.#workerUrl = options.workerUrl;
+    this.#size = Math.max(1, options.size ?? Math.min(availableParallelism(), MOST_WORKERS));
+    this.#clock = options.clock ?? systemClock;
   }
 
-  /** Rejects with 'stale' when the file changes meanwhile, 'not-found', 'permission', 'unsupported' (not a regular file), 'cancelled', 'io'. */
-  async hashFile(path: string, options: HashFileOptions): Promise<FileHash> {
-    throw new PeerwireError('internal', `hashFile is not written yet (${path}, ${options.pieceLength})`);
+  /** Workers running now. */
+  get workers(): number {
+    return this.#workers.length;
   }
 
-  /** Many files at once, in order; a file that fails yields its error and does not stop the others. Links are not followed. */
-  async hashFiles(paths: readonly string[], options: HashFileOptions): Promise<(FileHash | PeerwireError)[]> {
-    throw new PeerwireError('internal', `hashFiles is not written yet (${paths.length}, ${options.pieceLength})`);
+  /**
+   * Never follows a link. Rejects with 'stale' when the file changes meanwhile or has not this size, 'not-found', 'permission',
+   * 'unsupported' (not a regular file), 'cancelled', 'closed', 'io'.
+   */
+  async hashFile(file: FileToHash, options: HashFileOptions): Promise<FileHash> {
+    const [result] = await this.hashFiles([file], options);
+    if (!result) throw new PeerwireError('internal', 'Hashing gave no result.');
+    if (result instanceof PeerwireError) throw result;
+    return result;
   }
 
-  /** SHA-256 of each 16 KiB block (the last may be short) of `data[offset, offset + length)`, concatenated. Goes before file hashing. */
-  async hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<{ leaves: Buffer }> {
-    return { leaves: hashBlocksSync(data, offset, length) };
+  /** Many files, answered in order; one that fails yields its error (see `hashFile`) and does not stop the others. */
+  async hashFiles(files: readonly FileToHash[], options: HashFileOptions): Promise<(FileHash | PeerwireError)[]> {
+    const { pieceLength, onProgress, signal } = options;
+    const results: (FileHash | PeerwireError)[] = [];
+    const done: Promise<void>[] = [];
+    const rangeSize = Math.max(RANGE_SIZE, pieceLength);
+    let batch: { index: number; file: FileToHash }[] = [];
+    let batchSize = 0;
+
+    const sendBatch = (): void => {
+      if (batch.length === 0) return;
+      const members = batch;
+      batch = [];
+      batchSize = 0;
+      const ranges = members.map(({ file }) => ({ path: file.path, start: 0 }));
+      const finish = (answers: readonly RangeResult[]): void => {
+        for (const [position, { index, file }] of members.entries()) {
+          results[index] = joinRanges(file, answers.slice(position, position + 1), pieceLength);
+          onProgress?.(file.size);
+        }
+      };
+      done.push(this.#enqueue(ranges, pieceLength, signal).then(finish));
+    };
+
+    for (const [index, file] of files.entries()) {
+      if (file.size > rangeSize) {
+        const report = (bytes: number): void => onProgress?.(bytes);
+        const hash = this.#hashBigFile(file, rangeSize, pieceLength, signal, report);
+        const keep = (result: FileHash | PeerwireError): void => {
+          results[index] = result;
+        };
+        done.push(hash.then(keep));
+        continue;
+      }
+      batch.push({ index, file });
+      batchSize += file.size;
+      if (batch.length >= BATCH_FILES || batchSize >= BATCH_SIZE) sendBatch();
+    }
+    sendBatch();
+    await Promise.all(done);
+    return results;
+  }
+
+  /**
+   * SHA-256 of each 16 KiB block (the last may be short) of `data[offset, offset + length)`, concatenated. Goes before the
+   * hashing of files. Rejects with 'closed' or 'internal' (a worker died).
+   */
+  hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      const request: HashRequest = { type: 'blocks', id: ++this.#lastId, data, offset, length };
+      const onResponse = (response: HashResponse): void => {
+        if (response.type !== 'blocks') return;
+        const { leaves } = response;
+        resolve(Buffer.from(leaves.buffer, leaves.byteOffset, leaves.byteLength));
+      };
+      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
+    });
+  }
+
+  /** `hashBlocks` on this thread: for pieces up to some 64 KiB cheaper than the hop to a worker and back (30 µs). */
+  hashBlocksSync(data: Uint8Array): Buffer {
+    return leafHashes(data);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */
-  dispose(): void {}
+  dispose(): void {
+    this.#disposed = true;
+    for (const queued of this.#queue) queued.reject(closed());
+    this.#queue.clear();
+    this.#endWorkers(closed());
+  }
+
+  async #hashBigFile(
+    file: FileToHash,
+    rangeSize: number,
+    pieceLength: number,
+    signal: AbortSignal | undefined,
+    report: (bytes: number) => void,
+  ): Promise<FileHash | PeerwireError> {
+    const parts: Promise<RangeResult[]>[] = [];
+    for (let start = 0; start < file.size; start += rangeSize) {
+      const length = Math.min(rangeSize, file.size - start);
+      const part = this.#enqueue([{ path: file.path, start, length }], pieceLength, signal);
+      parts.push(
+        part.then((results) => {
+          report(length);
+          return [...results];
+        }),
+      );
+    }
+    const ranges = (await Promise.all(parts)).flat();
+    return joinRanges(file, ranges, pieceLength);
+  }
+
+  #enqueue(ranges: readonly RangeTask[], pieceLength: number, signal?: AbortSignal): Promise<readonly RangeResult[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      if (signal?.aborted) return reject(cancelled());
+      const queued: QueuedRanges = { ranges, pieceLength, signal, resolve, reject };
+      this.#queue.add(queued);
+      signal?.addEventListener('abort', this.#dropAborted, { once: true });
+      this.#pump();
+    });
+  }
+
+  // One function for all requests: a signal holds it once however many requests listen.
+  readonly #dropAborted = (): void => {
+    for (const queued of this.#queue) {
+      if (!queued.signal?.aborted) continue;
+      this.#queue.delete(queued);
+      queued.reject(cancelled());
+    }
+    // What a worker is busy with goes on there (it is little), but nobody waits for it.
+    for (const { pending } of this.#workers) {
+      for (const request of pending.values()) if (request.signal?.aborted) request.reject(cancelled());
+    }
+  };
+
+  #pump(): void {
+    for (const queued of this.#queue) {
+      const target = this.#workerForFiles();
+      if (!target) return;
+      this.#queue.delete(queued);
+      const { ranges, pieceLength, signal, reject } = queued;
+      const request: HashRequest = { type: 'ranges', id: ++this.#lastId, pieceLength, ranges };
+      const resolve = (response: HashResponse): void => {
+        if (response.type === 'ranges') queued.resolve(response.results);
+      };
+      this.#send(target, request, { file: true, signal, reject, resolve });
+    }
+  }
+
+  #workerForFiles(): PoolWorker | undefined {
+    const free = this.#workers.find(({ files }) => files === 0);
+    if (free) return free;
+    if (this.#workers.length < this.#size) return this.#startWorker();
+    return this.#workers.find(({ files }) => files < FILE_DEPTH);
+  }
+
+  /** The least busy worker; another is started when all that run are busy. */
+  #freeWorker(): PoolWorker {
+    let best: PoolWorker | undefined;
+    for (const entry of this.#workers) {
+      // A worker that is still starting would make the piece wait for some 50 ms.
+      if (!best || (entry.ready && !best.ready)) best = entry;
+      else if (entry.ready === best.ready && entry.pending.size < best.pending.size) best = entry;
+    }
+    if (best && best.pending.size === 0) return best;
+    const starting = this.#workers.some(({ ready }) => !ready);
+    if (this.#workers.length < this.#size && !starting) {
+      const started = this.#startWorker();
+      return best ?? started;
+    }
+    return best ?? this.#startWorker();
+  }
+
+  #send(target: PoolWorker, request: HashRequest, pending: PendingRequest): void {
+    this.#idle?.dispose();
+    this.#idle = undefined;
+    if (target.pending.size === 0) target.worker.ref();
+    target.pending.set(request.id, pending);
+    if (pending.file) target.files++;
+    target.worker.postMessage(request);
+  }
+
+  #startWorker(): PoolWorker {
+    const worker = new Worker(this.#workerUrl, { name: 'peerwire-hash', execArgv: [] });
+    // Only work keeps the process alive, not a worker that waits for it.
+    worker.unref();
+    const entry: PoolWorker = { worker, pending: new Map(), files: 0, ready: false };
+    this.#workers.push(entry);
+    worker.on('online', () => {
+      entry.ready = true;
+    });
+    worker.on('message', (response: HashResponse) => this.#onResponse(entry, response));
+    worker.on('error', (error) => this.#onGone(entry, error));
+    worker.on('exit', (code) => this.#onGone(entry, new Error(`exit code ${code}`)));
+    return entry;
+  }
+
+  #onResponse(entry: PoolWorker, response: HashResponse): void {
+    const request = entry.pending.get(response.id);
+    if (!request) return;
+    entry.pending.delete(response.id);
+    if (request.file) entry.files--;
+    if (entry.pending.size === 0) entry.worker.unref();
+    request.resolve(response);
+    this.#pump();
+    if (this.#workers.every(({ pending }) => pending.size === 0)) this.#startIdleTimer();
+  }
+
+  #onGone(entry: PoolWorker, cause: unknown): void {
+    const position = this.#workers.indexOf(entry);
+    if (position < 0) return;
+    this.#workers.splice(position, 1);
+    const error = new PeerwireError('internal', 'A hashing thread ended unexpectedly; try again.', { cause });
+    for (const request of entry.pending.values()) request.reject(error);
+    entry.pending.clear();
+    if (!this.#disposed) this.#pump();
+  }
+
+  #startIdleTimer(): void {
+    this.#idle?.dispose();
+    this.#idle = this.#clock.setTimeout(() => this.#endWorkers(closed()), IDLE_TIME);
+  }
+
+  #endWorkers(error: PeerwireError): void {
+    this.#idle?.dispose();
+    this.#idle = undefined;
+    for (const { worker, pending } of this.#workers.splice(0)) {
+      for (const request of pending.values()) request.reject(error);
+      pending.clear();
+      // Ends a thread of ours that holds nothing; there is nobody to tell if that fails.
+      void worker.terminate().catch(() => undefined);
+    }
+  }
 }
 
-/** `HashPool.hashBlocks` on this thread: cheaper than the thread hop (about 50 µs) up to some 64 KiB. */
-export function hashBlocksSync(data: SharedArrayBuffer | ArrayBuffer, offset: number, length: number): Buffer {
-  throw new PeerwireError('internal', `hashBlocksSync is not written yet (${data.byteLength}, ${offset}, ${length})`);
+function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLength: number): FileHash | PeerwireError {
+  const hashes: Uint8Array[] = [];
+  let stamp: FileStamp | undefined;
+  for (const range of ranges) {
+    if (!range.ok) return new PeerwireError(range.code, `${file.path}: ${range.message}`);
+    const { size, mtimeMs } = range.stamp;
+    if (size !== file.size || (stamp && stamp.mtimeMs !== mtimeMs)) {
+      return new PeerwireError('stale', `${file.path} changed while it was being read; try again when it is at rest.`);
+    }
+    stamp = range.stamp;
+    hashes.push(range.hashes);
+  }
+  if (!stamp) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
+  const joined = Buffer.concat(hashes);
+  const { size, mtimeMs } = stamp;
+  if (size === 0) return { root: undefined, pieceLayer: joined, size, mtimeMs, stamp };
+  if (size <= pieceLength) return { root: joined, pieceLayer: Buffer.alloc(0), size, mtimeMs, stamp };
+  return { root: pieceLayerRoot(joined, pieceLength), pieceLayer: joined, size, mtimeMs, stamp };
+}
+
+function closed(): PeerwireError {
+  return new PeerwireError('closed', 'Hashing was stopped.');
+}
+
+function cancelled(): PeerwireError {
+  return new PeerwireError('cancelled', 'Hashing was cancelled.');
 }

@@ -45,5 +45,8 @@ export async function planFiles(
   destination: string,
   options: PlanOptions,
 ): Promise<FilesPlan> {
-  throw new PeerwireError('internal', `planFiles is not written yet (${info.name}, ${layers.size}, ${destination}, ${String(options)})`);
+  throw new PeerwireError(
+    'internal',
+    `planFiles is not written yet (${info.name}, ${layers.size}, ${destination}, ${String(options)})`,
+  );
 }

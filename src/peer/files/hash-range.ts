@@ -1,0 +1,146 @@
+import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
+import { promisify } from 'node:util';
+import { BLOCK_SIZE } from '../../bittorrent/merkle.ts';
+import { type ErrorCode, errorCode, PeerwireError, systemCode } from '../../common/errors.ts';
+import { PieceHasher } from './block-hashes.ts';
+
+/** Bytes of a read. Two such buffers: the next read runs while this one is hashed. */
+const READ_SIZE = 1 << 20;
+
+export interface RangeTask {
+  readonly path: string;
+  /** Byte offset of the first piece; a multiple of the piece length. */
+  readonly start: number;
+  /** Bytes to hash; undefined: the whole file, whatever its size is. */
+  readonly length?: number;
+}
+
+export type RangeResult =
+  | {
+      readonly ok: true;
+      /** Concatenated piece hashes; for a whole file of at most one piece its root, for an empty file nothing. */
+      readonly hashes: Uint8Array;
+      readonly stamp: FileStamp;
+    }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
+
+/** What tells one state of a file from another without reading it. */
+export interface FileStamp {
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly ino: number;
+}
+
+export function stampOf(stats: Stats): FileStamp {
+  return { size: stats.size, mtimeMs: stats.mtimeMs, ctimeMs: stats.ctimeMs, ino: stats.ino };
+}
+
+// One of each per worker: reused by all files.
+const buffers = [makeBuffer(), makeBuffer()] as const;
+let hasher: { readonly pieceLength: number; readonly pieces: PieceHasher } | undefined;
+const readAsync = promisify(read);
+
+/** Hashes part of a regular file, or all of it. Never follows a link, never blocks on a pipe, never rejects. */
+export async function hashRange(task: RangeTask, pieceLength: number): Promise<RangeResult> {
+  let fd: number | undefined;
+  try {
+    // O_NONBLOCK: opening a pipe that nobody writes to would otherwise never return. Windows has neither flag.
+    fd = openSync(task.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    const before = fstatSync(fd);
+    if (!before.isFile()) throw new PeerwireError('unsupported', 'It is not a regular file.');
+    const length = task.length ?? before.size;
+    const pieces = hasherFor(pieceLength);
+    if (length <= READ_SIZE) readSmall(fd, task.start, length, pieces);
+    else await readAhead(fd, task.start, length, pieces);
+    const hashes = pieces.finish(before.size);
+    const stamp = stampOf(before);
+    const after = fstatSync(fd);
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed();
+    return { ok: true, hashes, stamp };
+  } catch (error) {
+    hasher = undefined;
+    return { ok: false, ...describe(error) };
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function readSmall(fd: number, start: number, length: number, pieces: PieceHasher): void {
+  const buffer = buffers[0];
+  let filled = 0;
+  while (filled < length) {
+    const count = readSync(fd, buffer.bytes, filled, length - filled, start + filled);
+    if (count === 0) throw changed();
+    filled += count;
+  }
+  addBlocks(buffer, length, pieces);
+}
+
+async function readAhead(fd: number, start: number, length: number, pieces: PieceHasher): Promise<void> {
+  let done = 0;
+  let turn: 0 | 1 = 0;
+  let next = fill(fd, buffers[turn], start, Math.min(READ_SIZE, length));
+  try {
+    while (done < length) {
+      const count = Math.min(READ_SIZE, length - done);
+      await next;
+      const buffer = buffers[turn];
+      done += count;
+      turn = turn === 0 ? 1 : 0;
+      if (done < length) next = fill(fd, buffers[turn], start + done, Math.min(READ_SIZE, length - done));
+      addBlocks(buffer, count, pieces);
+    }
+  } finally {
+    // No read may outlive its descriptor and buffer.
+    await next.catch(() => undefined);
+  }
+}
+
+async function fill(fd: number, buffer: ReadBuffer, position: number, length: number): Promise<void> {
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await readAsync(fd, buffer.bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0) throw changed();
+    filled += bytesRead;
+  }
+}
+
+interface ReadBuffer {
+  readonly bytes: Uint8Array;
+  readonly blocks: readonly Uint8Array[];
+}
+
+function makeBuffer(): ReadBuffer {
+  const bytes = new Uint8Array(READ_SIZE);
+  const blocks: Uint8Array[] = [];
+  for (let at = 0; at < READ_SIZE; at += BLOCK_SIZE) blocks.push(bytes.subarray(at, at + BLOCK_SIZE));
+  return { bytes, blocks };
+}
+
+function addBlocks(buffer: ReadBuffer, length: number, pieces: PieceHasher): void {
+  let left = length;
+  for (const block of buffer.blocks) {
+    if (left <= 0) return;
+    pieces.addBlock(left >= BLOCK_SIZE ? block : block.subarray(0, left));
+    left -= BLOCK_SIZE;
+  }
+}
+
+function hasherFor(pieceLength: number): PieceHasher {
+  if (hasher?.pieceLength !== pieceLength) hasher = { pieceLength, pieces: new PieceHasher(pieceLength) };
+  return hasher.pieces;
+}
+
+function changed(): PeerwireError {
+  return new PeerwireError('stale', 'It changed while it was being read.');
+}
+
+function describe(error: unknown): { code: ErrorCode; message: string } {
+  if (error instanceof PeerwireError) return { code: error.code, message: error.message };
+  // O_NOFOLLOW reports a link as ELOOP (FreeBSD: EMLINK).
+  if (['ELOOP', 'EMLINK'].includes(systemCode(error) ?? '')) {
+    return { code: 'unsupported', message: 'It is a link, and links are not followed.' };
+  }
+  return { code: errorCode(error), message: error instanceof Error ? error.message : String(error) };
+}
