@@ -1,15 +1,85 @@
-import type { PeerAddress } from '../compact-address.ts';
+/** Messages of peer exchange (BEP 11): payloads of the extension `ut_pex`. */
+import { PeerwireError } from '../../common/errors.ts';
+import { type BDict, type BValue, bytesOf, decode, dictOf, encode, field } from '../bencode.ts';
+import { decodeCompact, encodeCompact, type PeerAddress } from '../compact-address.ts';
 
+/** Addresses in each of `added` and `dropped`, both families together: more are neither sent nor read. */
 export const MAX_PEX_PEERS = 50;
+
+/** BEP 11's flags. */
+export const PEX_PREFERS_ENCRYPTION = 0x01;
+export const PEX_SEED = 0x02;
+export const PEX_REACHABLE = 0x10;
+
 export interface PexPeer extends PeerAddress {
+  /** One byte of PEX flags. */
   readonly flags: number;
 }
+
 export interface PexMessage {
   readonly added: readonly PexPeer[];
   readonly dropped: readonly PeerAddress[];
 }
-const later = (): never => {
-  throw new Error('not written yet');
-};
-export const encodePex: (message: PexMessage) => Buffer = later;
-export const decodePex: (payload: Uint8Array) => PexMessage = later;
+
+const LIMITS = { depth: 4, tokens: 256 };
+
+/** Addresses that have no compact form are left out, as is what exceeds MAX_PEX_PEERS. */
+export function encodePex({ added, dropped }: PexMessage): Buffer {
+  const addedBy = byFamily(added);
+  const droppedBy = byFamily(dropped);
+  // libtorrent ignores `added` without flags of matching length, so they are always there.
+  return encode({
+    added: addedBy.v4.bytes,
+    'added.f': flagsOf(addedBy.v4.peers),
+    added6: addedBy.v6.bytes,
+    'added6.f': flagsOf(addedBy.v6.peers),
+    dropped: droppedBy.v4.bytes,
+    dropped6: droppedBy.v6.bytes,
+  });
+}
+
+function flagsOf(peers: readonly PexPeer[]): Buffer {
+  return Buffer.from(peers.map((peer) => peer.flags));
+}
+
+interface Family<T> {
+  readonly peers: T[];
+  readonly bytes: Buffer;
+}
+
+function byFamily<T extends PeerAddress>(all: readonly T[]): { v4: Family<T>; v6: Family<T> } {
+  const encoded = all
+    .map((peer) => ({ peer, bytes: encodeCompact(peer) }))
+    .filter((entry): entry is { peer: T; bytes: Buffer } => entry.bytes !== undefined)
+    .slice(0, MAX_PEX_PEERS);
+  const family = (size: number): Family<T> => {
+    const entries = encoded.filter((entry) => entry.bytes.length === size);
+    return { peers: entries.map((entry) => entry.peer), bytes: Buffer.concat(entries.map((entry) => entry.bytes)) };
+  };
+  return { v4: family(6), v6: family(18) };
+}
+
+/** Throws 'bad-encoding'. Addresses with port 0 are left out. */
+export function decodePex(payload: Uint8Array): PexMessage {
+  const fields = dictOf(decode(payload, LIMITS));
+  const added = [...readAdded(fields, 'added', 4), ...readAdded(fields, 'added6', 6)];
+  const dropped = [...readAddresses(fields, 'dropped', 4), ...readAddresses(fields, 'dropped6', 6)];
+  const usable = ({ port }: PeerAddress): boolean => port !== 0;
+  return {
+    added: added.filter(usable).slice(0, MAX_PEX_PEERS),
+    dropped: dropped.filter(usable).slice(0, MAX_PEX_PEERS),
+  };
+}
+
+function readAdded(fields: BDict, key: string, family: 4 | 6): PexPeer[] {
+  const peers = readAddresses(fields, key, family);
+  const flags = field(fields, `${key}.f`, (value: BValue) => bytesOf(value));
+  if (flags && flags.length !== peers.length) {
+    throw new PeerwireError('bad-encoding', `${key}.f does not have a flag for each address.`);
+  }
+  return peers.map((peer, index) => ({ ...peer, flags: flags?.[index] ?? 0 }));
+}
+
+function readAddresses(fields: BDict, key: string, family: 4 | 6): PeerAddress[] {
+  return field(fields, key, (value: BValue) => decodeCompact(bytesOf(value), family)) ?? [];
+}
