@@ -1,0 +1,98 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { Browser, Locator } from 'playwright-core';
+import { Workbench } from './workbench.ts';
+
+/** A VS Code window with Peerwire in it: what its user does, in the words of src/extension/labels.ts. */
+export class PeerwireWindow {
+  readonly workbench: Workbench;
+
+  private constructor(workbench: Workbench) {
+    this.workbench = workbench;
+  }
+
+  static async open(
+    browser: Browser,
+    url: string,
+    options: { theme?: 'light' | 'dark' } = {},
+  ): Promise<PeerwireWindow> {
+    const window = new PeerwireWindow(await Workbench.open(browser, url, options));
+    await window.show();
+    return window;
+  }
+
+  /** Brings Peerwire's views to the front. */
+  async show(): Promise<void> {
+    await this.workbench.showSidebar(/^Peerwire/);
+  }
+
+  /** Creates a network from the welcome view and returns the invite that is on the clipboard afterwards. */
+  async createNetwork(name: string): Promise<string> {
+    await this.workbench.button('Create a Network').first().click();
+    await this.workbench.answer(name);
+    await this.networkRow(name).waitFor();
+    await this.workbench.toast(name).waitFor();
+    return this.workbench.clipboard();
+  }
+
+  /** Pastes an invite into the welcome view's input box and confirms. */
+  async join(invite: string, name: string): Promise<void> {
+    await this.workbench.button('Join with an Invite').first().click();
+    await this.workbench.answer(invite);
+    await this.workbench.modal(name).getByRole('button', { name: 'Join' }).click();
+    await this.networkRow(name).waitFor();
+  }
+
+  /** Shares a row of the explorer; a folder's confirmation is accepted. */
+  async share(name: string, kind: 'file' | 'folder' = 'file'): Promise<void> {
+    await this.workbench.showSidebar(/^Explorer/);
+    await this.workbench.contextMenu(this.workbench.row(name), 'Share with Peers');
+    if (kind === 'folder')
+      await this.workbench
+        .modal(name)
+        .getByRole('button', { name: /^Share/ })
+        .click();
+    await this.show();
+    await this.ownShareRow(name).waitFor();
+  }
+
+  /** Downloads somebody's share into the workspace. */
+  async download(name: string): Promise<void> {
+    await this.show();
+    await this.shareRow(name).waitFor();
+    await this.workbench.inlineAction(this.shareRow(name), /^Download(?! to)/);
+  }
+
+  networkRow(name: string, state = ''): Locator {
+    return this.workbench.row(startsWith(`${name}, network, ${state}`));
+  }
+
+  personRow(name: string, state = ''): Locator {
+    return this.workbench.row(startsWith(`${name}, ${state}`));
+  }
+
+  /** Somebody else's share. */
+  shareRow(name: string): Locator {
+    return this.workbench.row(new RegExp(`^${escape(name)}, (file|folder), .*from `));
+  }
+
+  ownShareRow(name: string): Locator {
+    return this.workbench.row(new RegExp(`^${escape(name)}, .*shared by you`));
+  }
+
+  transferRow(name: string, state: string): Locator {
+    return this.workbench.row(startsWith(`${name}, download, ${state}`));
+  }
+}
+
+/** The bytes of a file, or undefined while it is not there. */
+export async function contentOf(file: string): Promise<Buffer | undefined> {
+  return (await stat(file).catch(() => undefined)) && readFile(file);
+}
+
+function startsWith(text: string): RegExp {
+  return new RegExp(`^${escape(text)}`);
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

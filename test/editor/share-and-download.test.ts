@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { TwoEditors } from './two-editors.ts';
+
+const MB = 1_000_000;
+const ODD_NAME = 'Größe der Äpfel – 日本語 notes.txt';
+
+describe('two editors', function () {
+  this.timeout(60_000);
+  const big = randomBytes(200 * MB);
+  const hello = Buffer.from('Hello from ann.\n');
+  let editors: TwoEditors;
+
+  before(async function () {
+    this.timeout(180_000);
+    editors = await TwoEditors.start({
+      fill: async (a, b) => {
+        await writeFile(path.join(a, 'hello.txt'), hello);
+        await writeFile(path.join(a, ODD_NAME), 'äöü\n');
+        await writeFile(path.join(a, 'empty.dat'), '');
+        await writeFile(path.join(a, 'big.bin'), big);
+        await mkdir(path.join(a, 'docs/guide/deep'), { recursive: true });
+        await writeFile(path.join(a, 'docs/readme.md'), '# Docs\n');
+        await writeFile(path.join(a, 'docs/empty.txt'), '');
+        await writeFile(path.join(a, 'docs/guide/intro.md'), randomBytes(70_000));
+        await writeFile(path.join(a, 'docs/guide/deep', ODD_NAME), 'deep\n');
+        await writeFile(path.join(a, 'docs/.gitignore'), 'build/\n');
+        await mkdir(path.join(a, 'docs/build'));
+        await writeFile(path.join(a, 'docs/build/output.o'), 'never shared');
+        await writeFile(path.join(b, 'own.txt'), 'ben has this\n');
+      },
+      // Slow enough that progress can be seen, fast enough for a test. Kilobytes per second.
+      settings: { b: { 'peerwire.transfer.downloadLimit': 50_000 } },
+    });
+  });
+
+  after(() => editors?.dispose());
+
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed')
+      await editors?.screenshots(this.currentTest.title.replaceAll(/\W+/g, '-'));
+  });
+
+  it('meet in a network that one creates and the other joins with the pasted invite', async () => {
+    await editors.introduce('Team');
+    await editors.screenshots('network');
+  });
+
+  it('move a file, byte for byte', async () => {
+    await shareAndDownload('hello.txt', 'file');
+    assert.deepEqual(await readFile(path.join(editors.b.workspace, 'hello.txt')), hello);
+    await editors.screenshots('file');
+  });
+
+  it('move a file whose name has spaces and letters of other alphabets', async () => {
+    await shareAndDownload(ODD_NAME, 'file');
+    assert.equal(await readFile(path.join(editors.b.workspace, ODD_NAME), 'utf8'), 'äöü\n');
+  });
+
+  it('move an empty file', async () => {
+    await shareAndDownload('empty.dat', 'file');
+    assert.equal((await readFile(path.join(editors.b.workspace, 'empty.dat'))).length, 0);
+  });
+
+  it('move a folder with nested and empty files, without what Git ignores', async () => {
+    await shareAndDownload('docs', 'folder');
+    const expected = await filesIn(path.join(editors.a.workspace, 'docs'));
+    expected.delete('build/output.o');
+    assert.deepEqual(await filesIn(path.join(editors.b.workspace, 'docs')), expected);
+    await editors.screenshots('folder');
+  });
+
+  it('move 200 MB and show the progress', async () => {
+    const { window } = editors.b;
+    await editors.a.window.share('big.bin');
+    await window.download('big.bin');
+    await window.transferRow('big.bin', 'downloading').filter({ hasText: '%' }).waitFor();
+    await editors.screenshots('progress');
+    await window.transferRow('big.bin', 'done').waitFor();
+    assert.ok(big.equals(await readFile(path.join(editors.b.workspace, 'big.bin'))));
+  });
+
+  it('leave the rest of the workspace alone', async () => {
+    const names = (await readdir(editors.b.workspace)).sort();
+    assert.deepEqual(names, ['big.bin', 'docs', 'empty.dat', 'hello.txt', 'own.txt', ODD_NAME].sort());
+  });
+
+  async function shareAndDownload(name: string, kind: 'file' | 'folder'): Promise<void> {
+    await editors.a.window.share(name, kind);
+    await editors.b.window.download(name);
+    await editors.b.window.transferRow(name, 'done').waitFor();
+  }
+});
+
+/** Content in hex by path below the folder. */
+async function filesIn(folder: string): Promise<Map<string, string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+  const contents = await Promise.all(
+    files.map(async (file): Promise<[string, string]> => {
+      return [path.relative(folder, file), (await readFile(file)).toString('hex')];
+    }),
+  );
+  return new Map(contents.sort(([one], [other]) => (one < other ? -1 : 1)));
+}
