@@ -1,0 +1,316 @@
+import type { PeerAddress } from '../../bittorrent/compact-address.ts';
+import type { Clock } from '../../common/clock.ts';
+import { type AddressOrigin, formatHostPort, mayDial, normalizeHost } from './addresses.ts';
+import { type PeerRef, peerKey } from './channel.ts';
+
+const DAY = 24 * 60 * 60 * 1000;
+const HOUR = 60 * 60 * 1000;
+
+/** Addresses kept in memory, and of these kept across restarts. */
+export const MAX_ADDRESSES = 2000;
+export const MAX_REMEMBERED = 200;
+/** A remembered address is forgotten this long (ms) after we last met someone there. */
+export const REMEMBERED_FOR = 30 * DAY;
+/** A tracker's or peer's word that never led to a member: tries per hour (security: SSRF), and ms until it is forgotten. */
+export const UNPROVEN_TRIES_PER_HOUR = 3;
+/** Such addresses kept for one host: enough for a team behind one router, too few to scan ports with. */
+export const UNPROVEN_PER_HOST = 32;
+const UNPROVEN_FOR = 2 * HOUR;
+
+/** Milliseconds between tries: quick at first, since most losses are restarts and changes of network. */
+const RETRY_DELAYS = [500, 1000, 2000, 5000, 10_000, 20_000, 40_000, 60_000];
+/** After so many failures in a row, about half an hour, this delay (ms) is enough. */
+const PATIENT_AFTER = 30;
+const PATIENT_DELAY = 5 * 60 * 1000;
+/** Delays vary by ± this part, so that peers that lost each other do not dial in step. */
+const JITTER = 0.2;
+/** A fresh hint that someone is there cuts the waiting short, unless we tried within this time (ms). */
+const HINT_PAUSE = 1000;
+
+export interface AddressRecord extends PeerAddress {
+  /** `host:port`. */
+  readonly key: string;
+  readonly origin: AddressOrigin;
+  /** Wall time (ms) when we last met a member there; undefined if never. */
+  readonly lastSuccess: number | undefined;
+  /** Who was there. */
+  readonly peer: PeerRef | undefined;
+  /** Failures since the last success. */
+  readonly failures: number;
+}
+
+/** What is written to disk for one address. */
+export interface RememberedAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly origin: 'manual' | 'member';
+  /** Wall time in ms. */
+  readonly added: number;
+  readonly lastSuccess?: number;
+  readonly peer?: PeerRef;
+}
+
+interface Entry extends AddressRecord {
+  origin: AddressOrigin;
+  lastSuccess: number | undefined;
+  peer: PeerRef | undefined;
+  failures: number;
+  added: number;
+  /** Monotone time of the last mention by anyone. */
+  mentioned: number;
+  /** Monotone times of the tries within the last hour. */
+  tries: number[];
+  nextTry: number;
+  dialing: boolean;
+}
+
+/**
+ * Where members may be, and when to try each address. It opens no sockets: `take` says what to dial now, and the
+ * outcome comes back by `succeeded` or `failed`.
+ */
+export class AddressBook {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #entries = new Map<string, Entry>();
+  /** Addresses that turned out to be this very peer, and until when (monotone time) we believe it: ports get reused. */
+  readonly #own = new Map<string, number>();
+
+  /** @param random in [0, 1) */
+  constructor(clock: Clock, random: () => number = Math.random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Learns an address, or that it is still current. `informant`: host of the tracker or peer that told us. */
+  add(address: PeerAddress, origin: AddressOrigin, informant?: string): 'added' | 'known' | 'refused' {
+    const host = normalizeHost(address.host);
+    const key = formatHostPort({ host, port: address.port });
+    if (this.#isOwn(key) || !mayDial({ host, port: address.port }, origin, informant)) return 'refused';
+    const now = this.#clock.now();
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      known.mentioned = now;
+      if (rank(origin) > rank(known.origin)) known.origin = origin;
+      if (origin === 'manual') known.failures = 0;
+      if (!known.dialing) known.nextTry = Math.min(known.nextTry, this.#hintedTry(known, now));
+      return 'known';
+    }
+    if (isHearsay(origin) && this.#unprovenAt(host) >= UNPROVEN_PER_HOST) return 'refused';
+    if (!this.#makeRoom(origin)) return 'refused';
+    this.#entries.set(key, {
+      host,
+      port: address.port,
+      key,
+      origin,
+      added: this.#clock.wallTime(),
+      lastSuccess: undefined,
+      peer: undefined,
+      failures: 0,
+      mentioned: now,
+      tries: [],
+      nextTry: now,
+      dialing: false,
+    });
+    return 'added';
+  }
+
+  /** Up to `limit` addresses to dial now, the most promising first; each is yours until `succeeded` or `failed`. */
+  take(limit: number, isConnected: (peer: PeerRef) => boolean): AddressRecord[] {
+    const now = this.#clock.now();
+    const due = [...this.#entries.values()].filter(
+      (entry) => !entry.dialing && entry.nextTry <= now && !(entry.peer !== undefined && isConnected(entry.peer)),
+    );
+    due.sort((a, b) => a.failures - b.failures || promise(b) - promise(a) || b.mentioned - a.mentioned);
+    const taken = due.slice(0, Math.max(0, limit));
+    for (const entry of taken) {
+      entry.dialing = true;
+      entry.tries = [...entry.tries.filter((time) => now - time < HOUR), now];
+    }
+    return taken;
+  }
+
+  /** Milliseconds until the next address falls due; undefined when none will. */
+  nextDue(isConnected: (peer: PeerRef) => boolean): number | undefined {
+    let next: number | undefined;
+    for (const entry of this.#entries.values()) {
+      if (entry.dialing || (entry.peer !== undefined && isConnected(entry.peer))) continue;
+      if (next === undefined || entry.nextTry < next) next = entry.nextTry;
+    }
+    return next === undefined ? undefined : Math.max(0, next - this.#clock.now());
+  }
+
+  /** A member answered at this address. */
+  succeeded(key: string, peer: PeerRef): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#met(entry, peer);
+    entry.dialing = false;
+  }
+
+  /** Someone connected to us who says it can be dialled at this address. */
+  met(address: PeerAddress, peer: PeerRef): void {
+    if (this.add(address, 'member') === 'refused') return;
+    const entry = this.#entries.get(formatHostPort({ host: normalizeHost(address.host), port: address.port }));
+    if (entry !== undefined) this.#met(entry, peer);
+  }
+
+  failed(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    entry.dialing = false;
+    entry.failures++;
+    const now = this.#clock.now();
+    entry.nextTry = Math.max(now + this.#delay(entry.failures), this.#allowedFrom(entry));
+  }
+
+  /** The address is ourselves. */
+  isSelf(key: string): void {
+    this.#entries.delete(key);
+    this.#own.set(key, this.#clock.now() + HOUR);
+  }
+
+  /** A connection to this peer ended: its addresses are tried again soon. */
+  lost(peer: PeerRef): void {
+    const key = peerKey(peer);
+    const next = this.#clock.now() + this.#delay(1);
+    for (const entry of this.#entries.values()) {
+      if (entry.peer === undefined || peerKey(entry.peer) !== key || entry.dialing) continue;
+      entry.failures = 0;
+      entry.nextTry = next;
+    }
+  }
+
+  /** Where this peer was met, the latest meeting first. */
+  addressesOf(peer: PeerRef): AddressRecord[] {
+    const key = peerKey(peer);
+    return [...this.#entries.values()]
+      .filter((entry) => entry.peer !== undefined && peerKey(entry.peer) === key)
+      .sort((a, b) => (b.lastSuccess ?? 0) - (a.lastSuccess ?? 0));
+  }
+
+  /** Lets everything that is allowed to be dialled be dialled now. */
+  hurry(): void {
+    const now = this.#clock.now();
+    for (const entry of this.#entries.values()) {
+      if (!entry.dialing) entry.nextTry = Math.min(entry.nextTry, Math.max(now, this.#allowedFrom(entry)));
+    }
+  }
+
+  /** Forgets what is too old. Call it now and then. */
+  expire(): void {
+    const now = this.#clock.now();
+    const wall = this.#clock.wallTime();
+    for (const [key, entry] of this.#entries) {
+      if (entry.dialing) continue;
+      const old = isKept(entry)
+        ? wall - Math.max(entry.lastSuccess ?? 0, entry.added) > REMEMBERED_FOR
+        : now - entry.mentioned > UNPROVEN_FOR;
+      if (old) this.#entries.delete(key);
+    }
+  }
+
+  /** What to keep across restarts, the latest success first. */
+  remembered(): RememberedAddress[] {
+    return [...this.#entries.values()]
+      .filter(isKept)
+      .sort((a, b) => (b.lastSuccess ?? b.added) - (a.lastSuccess ?? a.added))
+      .slice(0, MAX_REMEMBERED)
+      .map((entry) => ({
+        host: entry.host,
+        port: entry.port,
+        origin: entry.origin === 'manual' ? 'manual' : 'member',
+        added: entry.added,
+        ...(entry.lastSuccess === undefined ? {} : { lastSuccess: entry.lastSuccess }),
+        ...(entry.peer === undefined ? {} : { peer: entry.peer }),
+      }));
+  }
+
+  /** Takes in what `remembered` gave in an earlier run. */
+  load(addresses: readonly RememberedAddress[]): void {
+    const wall = this.#clock.wallTime();
+    for (const { host, port, origin, added, lastSuccess, peer } of addresses.slice(0, MAX_REMEMBERED)) {
+      // A clock that was wrong must not keep an address forever.
+      const met = lastSuccess === undefined ? undefined : Math.min(lastSuccess, wall);
+      if (wall - (met ?? added) > REMEMBERED_FOR || this.add({ host, port }, origin) === 'refused') continue;
+      const entry = this.#entries.get(formatHostPort({ host: normalizeHost(host), port }));
+      if (entry === undefined) continue;
+      entry.added = Math.min(added, wall);
+      entry.lastSuccess = met;
+      entry.peer = peer;
+    }
+  }
+
+  #isOwn(key: string): boolean {
+    const until = this.#own.get(key);
+    if (until !== undefined && until > this.#clock.now()) return true;
+    this.#own.delete(key);
+    return false;
+  }
+
+  #met(entry: Entry, peer: PeerRef): void {
+    entry.lastSuccess = this.#clock.wallTime();
+    entry.peer = peer;
+    entry.failures = 0;
+    entry.tries = [];
+    entry.mentioned = this.#clock.now();
+  }
+
+  #delay(failures: number): number {
+    const step = Math.min(failures, RETRY_DELAYS.length) - 1;
+    const delay = failures > PATIENT_AFTER ? PATIENT_DELAY : (RETRY_DELAYS[Math.max(0, step)] ?? PATIENT_DELAY);
+    return delay * (1 - JITTER + 2 * JITTER * this.#random());
+  }
+
+  #hintedTry(entry: Entry, now: number): number {
+    const last = entry.tries.at(-1) ?? Number.NEGATIVE_INFINITY;
+    return Math.max(now, last + HINT_PAUSE, this.#allowedFrom(entry));
+  }
+
+  /** The monotone time from which the limit on unproven addresses allows a try. */
+  #allowedFrom(entry: Entry): number {
+    if (entry.lastSuccess !== undefined || !isHearsay(entry.origin)) return 0;
+    const oldest = entry.tries.at(-UNPROVEN_TRIES_PER_HOUR);
+    return oldest === undefined ? 0 : oldest + HOUR;
+  }
+
+  #unprovenAt(host: string): number {
+    let count = 0;
+    for (const entry of this.#entries.values()) if (entry.host === host && !isKept(entry)) count++;
+    return count;
+  }
+
+  #makeRoom(origin: AddressOrigin): boolean {
+    if (this.#entries.size < MAX_ADDRESSES) return true;
+    let worst: Entry | undefined;
+    for (const entry of this.#entries.values()) {
+      // An address that still counts against its tries per hour stays, or forgetting it would lift the limit.
+      if (entry.dialing || isKept(entry) || entry.tries.length > 0) continue;
+      if (worst === undefined || entry.mentioned < worst.mentioned) worst = entry;
+    }
+    if (worst === undefined && rank(origin) >= rank('lan')) {
+      worst = [...this.#entries.values()].find((entry) => !entry.dialing && !isKept(entry));
+    }
+    return worst !== undefined && this.#entries.delete(worst.key);
+  }
+}
+
+/** Survives a restart. */
+function isKept(entry: Entry): boolean {
+  return entry.lastSuccess !== undefined || entry.origin === 'manual';
+}
+
+function isHearsay(origin: AddressOrigin): boolean {
+  return origin === 'tracker' || origin === 'pex';
+}
+
+function rank(origin: AddressOrigin): number {
+  return ['tracker', 'pex', 'lan', 'member', 'manual'].indexOf(origin);
+}
+
+function promise(entry: Entry): number {
+  return (entry.lastSuccess === undefined ? 0 : 10) + rank(entry.origin);
+}

@@ -1,0 +1,334 @@
+import type { Clock } from '../../common/clock.ts';
+import type { Disposable } from '../../common/disposable.ts';
+import type { DeviceId } from '../../common/ids.ts';
+import type { Logger } from '../../common/log.ts';
+import { audienceKey, compareVersions, mayRead, type SignedSection } from './catalogue.ts';
+import { type CatalogueStore, sectionKey } from './catalogue-store.ts';
+import { type PeerRef, peerKey } from './channel.ts';
+import {
+  type CatalogueMessage,
+  MAX_ROWS,
+  type Part,
+  PartCollector,
+  partsOf,
+  type SectionHead,
+  type SectionName,
+} from './control-messages.ts';
+
+/** Milliseconds in which news of others' sections are gathered into one message. Our own go out at once. */
+const ANNOUNCE_DELAY = 10;
+/** Milliseconds without a part until a section is asked of someone else. */
+const REQUEST_TIMEOUT = 20_000;
+/** Sections asked of one peer at a time. */
+const MAX_REQUESTS = 32;
+/** Sections of which we note that a peer has them. */
+const MAX_HEADS = 8192;
+/** The same version goes to the same peer once in so many ms, however often it asks. */
+const SERVE_PAUSE = 10_000;
+/** A peer that so often did not deliver what it said it has is not asked for that section again. */
+const MAX_FAILURES = 2;
+
+/** A connected peer, as gossip sees it. */
+export interface GossipLink {
+  readonly peer: PeerRef;
+  /** False while enough is on its way; `drained` follows. */
+  readonly writable: boolean;
+  sendCatalogue(message: CatalogueMessage): void;
+}
+
+export interface CatalogueGossipOptions {
+  readonly store: CatalogueStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly isRevoked: (device: DeviceId) => boolean;
+  /** Someone has a section of ours that we lack. */
+  readonly onOwn: (signed: SignedSection) => void;
+}
+
+interface LinkState {
+  readonly link: GossipLink;
+  /** The newest version of each section that the other is known to have. */
+  readonly heads: Map<string, SectionHead>;
+  /** How often it failed to deliver a section. */
+  readonly failures: Map<string, number>;
+  readonly toAnnounce: Set<string>;
+  readonly toSend: Set<string>;
+  readonly served: Map<string, { digest: string; at: number }>;
+  sending: { readonly key: string; readonly head: SectionHead; readonly parts: Iterator<Part> } | undefined;
+  receiving: { readonly key: string; readonly collector: PartCollector | undefined } | undefined;
+  requests: number;
+}
+
+interface Request {
+  readonly state: LinkState;
+  timer: Disposable;
+}
+
+/**
+ * Spreads signed sections: each side names the versions that it has, and asks for what it lacks. A change of our own is
+ * pushed; news of others are named first, since in a full mesh most peers have them already.
+ */
+export class CatalogueGossip implements Disposable {
+  readonly #options: CatalogueGossipOptions;
+  readonly #links = new Map<GossipLink, LinkState>();
+  /** Sections that some peer has in a version that we lack. */
+  readonly #missing = new Set<string>();
+  readonly #requests = new Map<string, Request>();
+  /** `key digest` of conflicting sections that were examined. */
+  readonly #examined = new Set<string>();
+  readonly #subscription: Disposable;
+  #announceTimer: Disposable | undefined;
+
+  constructor(options: CatalogueGossipOptions) {
+    this.#options = options;
+    this.#subscription = options.store.onChanged((key) => this.#onChanged(key));
+  }
+
+  join(link: GossipLink): void {
+    const state: LinkState = {
+      link,
+      heads: new Map(),
+      failures: new Map(),
+      toAnnounce: new Set(),
+      toSend: new Set(),
+      served: new Map(),
+      sending: undefined,
+      receiving: undefined,
+      requests: 0,
+    };
+    this.#links.set(link, state);
+    for (const [key] of this.#options.store.entries()) state.toAnnounce.add(key);
+    this.#announce(state);
+  }
+
+  leave(link: GossipLink): void {
+    const state = this.#links.get(link);
+    if (state === undefined) return;
+    this.#links.delete(link);
+    for (const [key, request] of this.#requests) if (request.state === state) this.#endRequest(key);
+    this.#request();
+  }
+
+  /** Throws `protocol` when parts are out of place. */
+  receive(link: GossipLink, message: CatalogueMessage): void {
+    const state = this.#links.get(link);
+    if (state === undefined) return;
+    switch (message.type) {
+      case 'heads':
+        for (const head of message.heads) this.#onHead(state, head);
+        this.#request();
+        break;
+      case 'want':
+        for (const name of message.names) this.#onWant(state, name);
+        this.#send(state);
+        break;
+      case 'part':
+        this.#onPart(state, message.name, message);
+        break;
+    }
+  }
+
+  /** The link is writable again. */
+  drained(link: GossipLink): void {
+    const state = this.#links.get(link);
+    if (state !== undefined) this.#send(state);
+  }
+
+  dispose(): void {
+    this.#subscription.dispose();
+    this.#announceTimer?.dispose();
+    for (const key of [...this.#requests.keys()]) this.#endRequest(key);
+    this.#links.clear();
+  }
+
+  #onChanged(key: string): void {
+    const signed = this.#options.store.get(key);
+    if (signed === undefined) return;
+    this.#missing.delete(key);
+    const own = this.#options.store.isOwn(signed.section);
+    for (const state of this.#links.values()) {
+      if (own) {
+        if (mayRead(signed.section, state.link.peer.device)) state.toSend.add(key);
+        this.#send(state);
+      } else {
+        state.toAnnounce.add(key);
+      }
+    }
+    if (!own) this.#announceSoon();
+  }
+
+  #announceSoon(): void {
+    this.#announceTimer ??= this.#options.clock.setTimeout(() => {
+      this.#announceTimer = undefined;
+      for (const state of this.#links.values()) this.#announce(state);
+    }, ANNOUNCE_DELAY);
+  }
+
+  #announce(state: LinkState): void {
+    const heads: SectionHead[] = [];
+    for (const key of state.toAnnounce) {
+      const signed = this.#options.store.get(key);
+      if (signed === undefined || !mayRead(signed.section, state.link.peer.device)) continue;
+      const theirs = state.heads.get(key);
+      if (theirs === undefined || compareVersions(signed.section, theirs) > 0) heads.push(headOf(signed));
+    }
+    state.toAnnounce.clear();
+    for (let i = 0; i < heads.length; i += MAX_ROWS) {
+      state.link.sendCatalogue({ type: 'heads', heads: heads.slice(i, i + MAX_ROWS) });
+    }
+  }
+
+  #onHead(state: LinkState, head: SectionHead): void {
+    const key = sectionKey(head, head.audience);
+    const before = state.heads.get(key);
+    if (before === undefined && state.heads.size >= MAX_HEADS) return;
+    if (before !== undefined && compareVersions(before, head) > 0) return;
+    state.heads.set(key, head);
+    if (this.#lacks(key, head)) this.#missing.add(key);
+  }
+
+  /** True when the section named by `head` is worth asking for. */
+  #lacks(key: string, head: SectionHead): boolean {
+    if (this.#options.isRevoked(head.device)) return false;
+    const known = this.#options.store.get(key);
+    if (known === undefined) return true;
+    const order = compareVersions(head, known.section);
+    if (order !== 0) return order > 0;
+    // Two sections under one version: fetch the other, so that a claim becomes proof.
+    return head.digest !== known.digest && !this.#examined.has(`${key} ${head.digest}`);
+  }
+
+  /** Asks for what is missing, each section of one peer at a time. */
+  #request(): void {
+    const wants = new Map<LinkState, SectionName[]>();
+    for (const key of this.#missing) {
+      if (this.#requests.has(key)) continue;
+      let wanted = false;
+      for (const state of this.#links.values()) {
+        const head = state.heads.get(key);
+        if (head === undefined || !this.#lacks(key, head)) continue;
+        if ((state.failures.get(key) ?? 0) >= MAX_FAILURES) continue;
+        wanted = true;
+        if (state.requests >= MAX_REQUESTS) continue;
+        state.requests++;
+        this.#requests.set(key, { state, timer: this.#requestTimer(key) });
+        const names = wants.get(state);
+        if (names === undefined) wants.set(state, [head]);
+        else names.push(head);
+        break;
+      }
+      if (!wanted) this.#missing.delete(key);
+    }
+    for (const [state, names] of wants) state.link.sendCatalogue({ type: 'want', names });
+  }
+
+  #requestTimer(key: string): Disposable {
+    return this.#options.clock.setTimeout(() => {
+      const state = this.#requests.get(key)?.state;
+      this.#endRequest(key);
+      if (state !== undefined) noteFailure(state, key);
+      this.#request();
+    }, REQUEST_TIMEOUT);
+  }
+
+  #endRequest(key: string): void {
+    const request = this.#requests.get(key);
+    if (request === undefined) return;
+    request.timer.dispose();
+    request.state.requests--;
+    this.#requests.delete(key);
+  }
+
+  #onWant(state: LinkState, name: SectionName): void {
+    const key = sectionKey(name, name.audience);
+    const signed = this.#options.store.get(key);
+    if (signed === undefined || !mayRead(signed.section, state.link.peer.device)) return;
+    const served = state.served.get(key);
+    if (served?.digest === signed.digest && this.#options.clock.now() - served.at < SERVE_PAUSE) return;
+    state.toSend.add(key);
+  }
+
+  #send(state: LinkState): void {
+    while (state.link.writable) {
+      const sending = state.sending ?? this.#nextToSend(state);
+      if (sending === undefined) return;
+      state.sending = sending;
+      const { value, done } = sending.parts.next();
+      if (done !== true) {
+        state.link.sendCatalogue({ ...value, type: 'part', name: sending.head });
+        continue;
+      }
+      state.sending = undefined;
+      state.heads.set(sending.key, sending.head);
+      state.served.set(sending.key, { digest: sending.head.digest, at: this.#options.clock.now() });
+    }
+  }
+
+  #nextToSend(state: LinkState): LinkState['sending'] {
+    for (const key of state.toSend) {
+      state.toSend.delete(key);
+      const signed = this.#options.store.get(key);
+      if (signed !== undefined) return { key, head: headOf(signed), parts: partsOf(signed.bytes) };
+    }
+    return undefined;
+  }
+
+  #onPart(state: LinkState, name: SectionName, part: Part): void {
+    const key = sectionKey(name, name.audience);
+    const request = this.#requests.get(key);
+    const asked = request?.state === state;
+    if (asked) {
+      request.timer.dispose();
+      request.timer = this.#requestTimer(key);
+    }
+    if (part.at === 0) {
+      // Peers push their own sections; others' come when we asked.
+      const expected = asked || peerKey(name) === peerKey(state.link.peer);
+      state.receiving = { key, collector: expected ? new PartCollector() : undefined };
+    }
+    if (state.receiving?.key !== key) return;
+    const bytes = state.receiving.collector?.add(part);
+    if (bytes === undefined) return;
+    state.receiving = undefined;
+    if (asked) this.#endRequest(key);
+    this.#onSection(state, key, bytes);
+    this.#request();
+  }
+
+  #onSection(state: LinkState, key: string, bytes: Buffer): void {
+    const { store, logger, onOwn } = this.#options;
+    const before = state.heads.get(key);
+    const outcome = store.offer(bytes);
+    switch (outcome.kind) {
+      case 'new':
+        state.heads.set(key, headOf(outcome.signed));
+        return;
+      case 'own':
+        onOwn(outcome.signed);
+        break;
+      case 'conflict':
+        logger.warn(`${key} was signed twice with one version; the first stays.`);
+        if (before !== undefined) this.#examined.add(`${key} ${before.digest}`);
+        break;
+      case 'refused':
+        logger.warn(`A catalogue from ${peerKey(state.link.peer)} was refused: ${outcome.reason.message}`);
+        break;
+      case 'known':
+        break;
+    }
+    // Whatever it was, it did not give us what the peer said it has: do not ask it again for the same.
+    const lacking = state.heads.get(key);
+    if (lacking !== undefined && this.#lacks(key, lacking)) noteFailure(state, key);
+  }
+}
+
+/** The other's word on a section is forgotten until it gives it again. */
+function noteFailure(state: LinkState, key: string): void {
+  state.heads.delete(key);
+  state.failures.set(key, (state.failures.get(key) ?? 0) + 1);
+}
+
+function headOf(signed: SignedSection): SectionHead {
+  const { device, instance, incarnation, sequence, to } = signed.section;
+  return { device, instance, audience: audienceKey(to), incarnation, sequence, digest: signed.digest };
+}

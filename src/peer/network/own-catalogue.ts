@@ -1,0 +1,224 @@
+import type { Clock } from '../../common/clock.ts';
+import type { Disposable } from '../../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../../common/errors.ts';
+import type { DeviceId, NetworkId } from '../../common/ids.ts';
+import type { Logger } from '../../common/log.ts';
+import {
+  audienceKey,
+  checkHold,
+  checkShare,
+  cleanDeviceName,
+  compareVersions,
+  type HoldEntry,
+  MAX_SECTION_ENTRIES,
+  MAX_SECTION_SIZE,
+  type Section,
+  type SectionSigner,
+  type ShareEntry,
+  type SignedSection,
+  sectionContent,
+  signSection,
+} from './catalogue.ts';
+import { type CatalogueStore, keyOf } from './catalogue-store.ts';
+import type { PeerRef } from './channel.ts';
+
+/** A section is signed again, though unchanged, after so long (ms), so that others do not forget it. */
+const REFRESH_AFTER = 7 * 24 * 60 * 60 * 1000;
+const REFRESH_CHECK = 60 * 60 * 1000;
+/** Milliseconds between two publications: at least, and for each 4 KiB that every member has to fetch. */
+const PUBLISH_GAP = 50;
+const PUBLISH_GAP_BYTES = 4096;
+/** Room for the signature, the credentials and the numbers around a section's content. */
+const OVERHEAD = 8192;
+
+export interface OwnCatalogueOptions {
+  readonly self: PeerRef;
+  readonly network: NetworkId;
+  readonly signer: SectionSigner;
+  readonly credentials: () => Buffer;
+  readonly store: CatalogueStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What a section shall say; who signs it and when is added on publication. */
+interface Draft {
+  readonly to?: readonly DeviceId[];
+  readonly shares: readonly ShareEntry[];
+  readonly holds: readonly HoldEntry[];
+}
+
+/**
+ * Keeps this peer's signed sections in the store equal to what it offers. A change is published at once, and further
+ * ones after a pause that grows with their size, so that a big catalogue cannot flood the network.
+ */
+export class OwnCatalogue implements Disposable {
+  readonly #options: OwnCatalogueOptions;
+  #name: string;
+  #drafts = new Map<string, Draft>();
+  #incarnation = 0;
+  #sequence = 0;
+  #started = false;
+  #disposed = false;
+  #nextPublication = Number.NEGATIVE_INFINITY;
+  #timer: Disposable | undefined;
+  #refresh: Disposable | undefined;
+
+  constructor(options: OwnCatalogueOptions, name: string) {
+    this.#options = options;
+    this.#name = cleanDeviceName(name);
+    this.#drafts = draftsOf([], [], options.self.device);
+  }
+
+  /** Begins to publish, under an incarnation higher than all that are in the store. Call it when the store is loaded. */
+  start(): void {
+    const { store, clock } = this.#options;
+    this.#incarnation = store
+      .own()
+      .reduce(
+        (incarnation, { section }) => Math.max(incarnation, section.incarnation + 1),
+        Math.floor(clock.wallTime()),
+      );
+    this.#started = true;
+    this.#refresh = clock.setInterval(() => this.refresh(), REFRESH_CHECK);
+    this.#publish();
+  }
+
+  /** Throws `usage` or `unsafe-path`, changing nothing, when others would refuse it. */
+  set(shares: readonly ShareEntry[], holds: readonly HoldEntry[]): void {
+    for (const entry of shares) checkShare(entry);
+    for (const entry of holds) checkHold(entry);
+    if (
+      new Set(shares.map((entry) => entry.share)).size < shares.length ||
+      new Set(holds.map((entry) => `${entry.owner}/${entry.share}/${entry.infohash}`)).size < holds.length
+    ) {
+      throw new PeerwireError('usage', 'A share is listed twice.');
+    }
+    const drafts = draftsOf(shares, holds, this.#options.self.device);
+    for (const draft of drafts.values()) {
+      const entries = draft.shares.length + draft.holds.length;
+      if (entries > MAX_SECTION_ENTRIES || sectionContent(this.#section(draft)).length > MAX_SECTION_SIZE - OVERHEAD) {
+        throw new PeerwireError('usage', 'Too much is shared at once: share fewer, larger folders.');
+      }
+    }
+    this.#drafts = drafts;
+    this.refresh();
+  }
+
+  setName(name: string): void {
+    this.#name = cleanDeviceName(name);
+    this.refresh();
+  }
+
+  /** Publishes what differs from what was signed: after a change of the credentials, for example. */
+  refresh(): void {
+    if (!this.#started || this.#disposed || this.#timer !== undefined) return;
+    const wait = this.#nextPublication - this.#options.clock.now();
+    if (wait <= 0) {
+      this.#publish();
+      return;
+    }
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#publish();
+    }, wait);
+  }
+
+  /**
+   * Others have a section of ours that the store lacks: our state was lost or is older than it was. Signs our present
+   * word on it, so that it supersedes theirs.
+   */
+  supersede({ section }: SignedSection): void {
+    const own = this.#options.store.get(keyOf(section));
+    if (own !== undefined && compareVersions(own.section, section) >= 0) return;
+    this.#incarnation = Math.max(this.#incarnation, section.incarnation + 1);
+    const draft = this.#drafts.get(audienceKey(section.to));
+    const empty: Draft = { ...(section.to === undefined ? {} : { to: section.to }), shares: [], holds: [] };
+    this.#sign(draft ?? empty);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#timer?.dispose();
+    this.#refresh?.dispose();
+  }
+
+  #publish(): void {
+    if (this.#disposed) return;
+    const { store, clock } = this.#options;
+    const credentials = this.#options.credentials();
+    const oldest = clock.wallTime() - REFRESH_AFTER;
+    let published = 0;
+    const keep = new Map<string, Draft>(this.#drafts);
+    for (const { section } of store.own()) {
+      const audience = audienceKey(section.to);
+      if (keep.has(audience) || section.shares.length + section.holds.length === 0) continue;
+      keep.set(audience, { ...(section.to === undefined ? {} : { to: section.to }), shares: [], holds: [] });
+    }
+    // Emptied sections first: a share that moves to fewer devices leaves its old audience before it joins the new one.
+    const drafts = [...keep.values()].sort((a, b) => size(a) - size(b));
+    for (const draft of drafts) {
+      const section = this.#section(draft);
+      const own = store.get(keyOf(section));
+      const unchanged =
+        own !== undefined &&
+        own.section.time > oldest &&
+        own.credentials.equals(credentials) &&
+        sectionContent(own.section).equals(sectionContent(section));
+      if (!unchanged) published += this.#sign(draft);
+    }
+    this.#nextPublication = clock.now() + PUBLISH_GAP + published / PUBLISH_GAP_BYTES;
+  }
+
+  /** Returns the bytes published. */
+  #sign(draft: Draft): number {
+    const { signer, credentials, store, clock, logger } = this.#options;
+    try {
+      const section: Section = {
+        ...this.#section(draft),
+        incarnation: this.#incarnation,
+        sequence: ++this.#sequence,
+        time: Math.floor(clock.wallTime()),
+      };
+      const signed = signSection(section, signer, credentials());
+      store.putOwn(signed);
+      return signed.bytes.length;
+    } catch (error) {
+      logger.error(`The catalogue was not published: ${errorMessage(error)}`);
+      return 0;
+    }
+  }
+
+  #section(draft: Draft): Section {
+    const { self, network } = this.#options;
+    return { network, ...self, name: this.#name, ...draft, incarnation: 0, sequence: 0, time: 0 };
+  }
+}
+
+/** One draft for each audience, in an order that depends on nothing but the entries. There is always one for everyone. */
+function draftsOf(shares: readonly ShareEntry[], holds: readonly HoldEntry[], self: DeviceId): Map<string, Draft> {
+  const drafts = new Map<string, { to?: readonly DeviceId[]; shares: ShareEntry[]; holds: HoldEntry[] }>();
+  drafts.set('', { shares: [], holds: [] });
+  const draftFor = (to: readonly DeviceId[] | undefined) => {
+    const audience = to === undefined ? undefined : [...new Set(to)].filter((device) => device !== self).sort();
+    const key = audienceKey(audience);
+    const known = drafts.get(key);
+    if (known !== undefined) return known;
+    const draft = { ...(audience === undefined ? {} : { to: audience }), shares: [], holds: [] };
+    drafts.set(key, draft);
+    return draft;
+  };
+  const byShare = <T extends ShareEntry | HoldEntry>(entries: readonly T[]): T[] =>
+    [...entries].sort((a, b) => compareText(a.share, b.share) || compareText(a.infohash, b.infohash));
+  for (const entry of byShare(shares)) draftFor(entry.to).shares.push(entry);
+  for (const entry of byShare(holds)) draftFor(entry.to).holds.push(entry);
+  return drafts;
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function size(draft: Draft): number {
+  return draft.shares.length + draft.holds.length;
+}
