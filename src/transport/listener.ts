@@ -1,12 +1,17 @@
-import type { Clock } from '../common/clock.ts';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
-import { PeerwireError } from '../common/errors.ts';
+import { errorMessage, PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { PeerInstance } from '../common/ids.ts';
-import type { Logger } from '../common/log.ts';
+import { type Logger, silentLogger } from '../common/log.ts';
 import type { Identity } from './identity.ts';
+import { respond } from './member-handshake.ts';
 import type { NetworkAccess } from './network-access.ts';
-import type { SecureChannel } from './secure-channel.ts';
+import { PendingSockets } from './pending-sockets.ts';
+import { SecureChannel } from './secure-channel.ts';
+import { tlsOptions } from './tls-identity.ts';
+import { TlsStream } from './tls-stream.ts';
 
 /** What strangers may cost us. */
 export interface ListenerLimits {
@@ -17,6 +22,8 @@ export interface ListenerLimits {
   /** Milliseconds from accepting a socket to the end of its handshake, whatever it sends (default 10,000). */
   readonly deadline: number;
 }
+
+const DEFAULT_LIMITS: ListenerLimits = { pending: 64, pendingPerAddress: 4, deadline: 10_000 };
 
 export interface ListenOptions<M> {
   readonly host: string;
@@ -33,27 +40,102 @@ export interface ListenOptions<M> {
 
 /** Accepts members of our networks. Strangers get a TLS handshake and then silence. */
 export class PeerListener<M = unknown> implements Disposable {
+  readonly #options: ListenOptions<M>;
+  readonly #limits: ListenerLimits;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #server: Server;
+  readonly #waiting: PendingSockets;
+  readonly #handshaking = new Set<TlsStream>();
   readonly #channels = new Emitter<SecureChannel<M>>();
   /** The receiver owns the channel. A channel that nobody receives is closed. */
   readonly onChannel: Event<SecureChannel<M>> = this.#channels.event;
-  readonly host: string;
-  readonly port: number;
+  #port = 0;
 
-  private constructor(host: string, port: number) {
-    this.host = host;
-    this.port = port;
+  private constructor(options: ListenOptions<M>) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger ?? silentLogger;
+    this.#waiting = new PendingSockets(this.#limits.pending, this.#limits.pendingPerAddress);
+    this.#server = createServer((raw) => this.#accept(raw));
   }
 
-  /** Rejects with the system's error (`EADDRINUSE`…) wrapped as a `PeerwireError`. */
-  static async listen<M>(_options: ListenOptions<M>): Promise<PeerListener<M>> {
-    throw new PeerwireError('internal', 'not written yet');
+  /** Rejects with the system's error (`EADDRINUSE`…) as a `PeerwireError`. */
+  static async listen<M>(options: ListenOptions<M>): Promise<PeerListener<M>> {
+    const listener = new PeerListener(options);
+    const server = listener.#server;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: Error): void =>
+        reject(toPeerwireError(error, `Cannot listen on ${options.host}:${options.port}`));
+      server.once('error', failed);
+      server.listen({ host: options.host, port: options.port }, () => {
+        server.off('error', failed);
+        resolve();
+      });
+    });
+    // Accepting can fail later (too many open files); that must not end the process.
+    server.on('error', (error) => listener.#logger.warn(`accepting failed: ${errorMessage(error)}`));
+    const address = server.address();
+    if (address !== null && typeof address === 'object') listener.#port = address.port;
+    return listener;
+  }
+
+  get host(): string {
+    return this.#options.host;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /** Sockets in the middle of their handshake. */
   get pending(): number {
-    return 0;
+    return this.#waiting.count;
   }
 
-  /** Stops accepting and drops unfinished handshakes; channels already handed out live on. */
-  dispose(): void {}
+  /** Stops accepting and drops unfinished handshakes; channels already handed out live on. Idempotent. */
+  dispose(): void {
+    this.#server.close();
+    for (const stream of this.#handshaking) stream.close(new PeerwireError('closed', 'The listener was closed.'));
+    this.#channels.dispose();
+  }
+
+  #accept(raw: Socket): void {
+    // A socket may fail before anything else listens for its errors.
+    raw.on('error', () => raw.destroy());
+    const leave = this.#waiting.enter(raw.remoteAddress ?? '');
+    if (!leave) {
+      raw.destroy();
+      return;
+    }
+    raw.once('close', leave);
+    const stream = TlsStream.accept(raw, tlsOptions(this.#options.identity));
+    // Absolute: bytes that trickle in do not move it (slowloris).
+    const deadline = this.#clock.setTimeout(
+      () => stream.close(new PeerwireError('timeout', 'The handshake took too long.')),
+      this.#limits.deadline,
+    );
+    this.#handshaking.add(stream);
+    const finished = (): void => {
+      deadline.dispose();
+      this.#handshaking.delete(stream);
+    };
+    stream.socket.once('close', finished);
+    stream.socket.once('secure', () => {
+      respond(stream, this.#options, this.#options.networks()).then(
+        (peer) => {
+          finished();
+          leave();
+          this.#emit(new SecureChannel(stream, peer));
+        },
+        (error: unknown) => this.#logger.debug(`refused ${stream.remote}: ${errorMessage(error)}`),
+      );
+    });
+  }
+
+  #emit(channel: SecureChannel<M>): void {
+    if (this.#channels.hasListeners) this.#channels.fire(channel);
+    else channel.close();
+  }
 }

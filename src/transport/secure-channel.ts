@@ -1,6 +1,7 @@
 import type { Connection, ConnectionSink } from '../bittorrent/connection.ts';
-import { PeerwireError } from '../common/errors.ts';
+import type { PeerwireError } from '../common/errors.ts';
 import type { DeviceId, NetworkId, PeerInstance } from '../common/ids.ts';
+import type { TlsStream } from './tls-stream.ts';
 
 /** Who is at the other end, as proved by the handshake. */
 export interface ChannelPeer<M = unknown> {
@@ -16,7 +17,7 @@ export interface ChannelPeer<M = unknown> {
   readonly member: M;
 }
 
-/** An authenticated, encrypted byte stream to a member. Nothing but the handshake makes one. */
+/** An authenticated, encrypted byte stream to a member. Only the handshake makes one (`dial` and `PeerListener`). */
 export class SecureChannel<M = unknown> implements Connection, ChannelPeer<M> {
   readonly device: DeviceId;
   readonly spki: Buffer;
@@ -28,38 +29,46 @@ export class SecureChannel<M = unknown> implements Connection, ChannelPeer<M> {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly remote: string;
+  readonly #stream: TlsStream;
 
-  constructor(peer: ChannelPeer<M>, remoteAddress: string, remotePort: number) {
+  constructor(stream: TlsStream, peer: ChannelPeer<M>) {
+    this.#stream = stream;
     this.device = peer.device;
     this.spki = peer.spki;
     this.instance = peer.instance;
     this.network = peer.network;
     this.initiator = peer.initiator;
     this.member = peer.member;
-    this.remoteAddress = remoteAddress;
-    this.remotePort = remotePort;
-    this.remote = `${remoteAddress}:${remotePort}`;
+    this.remoteAddress = stream.remoteAddress;
+    this.remotePort = stream.remotePort;
+    this.remote = stream.remote;
   }
 
   get writableLength(): number {
-    return 0;
+    return this.#stream.writableLength;
   }
 
   get closed(): boolean {
-    return true;
+    return this.#stream.closed;
   }
 
-  start(_sink: ConnectionSink): void {
-    throw new PeerwireError('internal', 'not written yet');
+  start(sink: ConnectionSink): void {
+    this.#stream.start(sink);
   }
 
-  write(_chunks: readonly Uint8Array[], _onSent?: () => void): void {
-    throw new PeerwireError('internal', 'not written yet');
+  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
+    this.#stream.write(chunks, onSent);
   }
 
-  pause(): void {}
+  pause(): void {
+    this.#stream.pause();
+  }
 
-  resume(): void {}
+  resume(): void {
+    this.#stream.resume();
+  }
 
-  close(_reason?: PeerwireError): void {}
+  close(reason?: PeerwireError): void {
+    this.#stream.close(reason);
+  }
 }

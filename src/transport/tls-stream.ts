@@ -1,0 +1,192 @@
+import type { Socket } from 'node:net';
+import { type ConnectionOptions, connect, TLSSocket, type TLSSocketOptions } from 'node:tls';
+import type { Connection, ConnectionSink } from '../bittorrent/connection.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { plainAddress } from './ip-address.ts';
+import { ReadBuffer } from './read-buffer.ts';
+
+/** Milliseconds of silence after which the operating system asks whether the other end still lives. */
+const KEEP_ALIVE = 60_000;
+
+/**
+ * A TLS socket as a `Connection`. It owns the socket from the first moment, so that nothing is lost when the handshake
+ * hands it on. No callback of the sink is ever called from within a call of ours.
+ */
+export class TlsStream implements Connection {
+  readonly socket: TLSSocket;
+  #sink: ConnectionSink | undefined;
+  #paused = false;
+  #ended = false;
+  #closed = false;
+  #closeReported = false;
+  #drainQueued = false;
+  #reason: PeerwireError | undefined;
+  #lastWords: NodeJS.Timeout | undefined;
+  /** Copies of chunks that came while nobody would take them: at most what one read of the socket held. */
+  #backlog: Uint8Array[] = [];
+  #remote: { address: string; port: number } | undefined;
+
+  private constructor(socket: TLSSocket, reads: ReadBuffer) {
+    this.socket = socket;
+    reads.onChunk = (chunk) => this.#receive(chunk);
+    socket.on('error', (error) => this.close(toPeerwireError(error)));
+    socket.on('end', () => {
+      this.#ended = true;
+      if (this.#backlog.length === 0) this.close();
+    });
+    socket.on('close', () => this.close());
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE);
+  }
+
+  static connect(options: ConnectionOptions): TlsStream {
+    const reads = new ReadBuffer();
+    // Passed on to net.Socket, which documents it; the types of tls.connect leave it out.
+    const withBuffer: ConnectionOptions & Pick<ReadBuffer, 'onread'> = { ...options, onread: reads.onread };
+    return new TlsStream(connect(withBuffer), reads);
+  }
+
+  static accept(raw: Socket, options: TLSSocketOptions): TlsStream {
+    const socket = new TLSSocket(raw, { ...options, isServer: true });
+    const reads = new ReadBuffer();
+    reads.attach(socket);
+    const stream = new TlsStream(socket, reads);
+    stream.#peerAddress();
+    return stream;
+  }
+
+  get remoteAddress(): string {
+    return this.#peerAddress().address;
+  }
+
+  get remotePort(): number {
+    return this.#peerAddress().port;
+  }
+
+  get remote(): string {
+    const { address, port } = this.#peerAddress();
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  /** Kept, because a closed socket forgets it. */
+  #peerAddress(): { address: string; port: number } {
+    if (this.#remote) return this.#remote;
+    const { remoteAddress, remotePort } = this.socket;
+    if (remoteAddress === undefined || remotePort === undefined) return { address: 'unknown', port: 0 };
+    this.#remote = { address: plainAddress(remoteAddress), port: remotePort };
+    return this.#remote;
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  start(sink: ConnectionSink): void {
+    this.#sink = sink;
+    this.#deliverLater();
+  }
+
+  /** Puts back what a sink took too much of; only from within its `onData`. Delivery stops until the next `start`. */
+  handBack(rest: Uint8Array): void {
+    this.#sink = undefined;
+    if (rest.length > 0) this.#backlog.unshift(Buffer.from(rest));
+    this.socket.pause();
+  }
+
+  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
+    if (this.#closed || chunks.length === 0) return;
+    const socket = this.socket;
+    // One gathered write: TLS packs small headers and large blocks into full records instead of one record for each.
+    socket.cork();
+    const last = chunks.length - 1;
+    for (let index = 0; index <= last; index++) {
+      const chunk = chunks[index];
+      if (!chunk) continue;
+      if (index < last) socket.write(chunk);
+      else socket.write(chunk, (error) => this.#written(error, onSent));
+    }
+    socket.uncork();
+  }
+
+  #written(error: Error | null | undefined, onSent: (() => void) | undefined): void {
+    if (error || this.#closed) return;
+    onSent?.();
+    if (this.socket.writableLength === 0) this.#sink?.onDrain();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#deliverLater();
+  }
+
+  close(reason?: PeerwireError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#reason = reason;
+    clearTimeout(this.#lastWords);
+    this.#backlog = [];
+    this.#peerAddress();
+    this.socket.destroy();
+    this.#deliverLater();
+  }
+
+  /** Closes after what was written has left, or at the latest after `timeout` ms. */
+  closeWhenSent(timeout: number): void {
+    if (this.#closed || this.#lastWords) return;
+    this.#lastWords = setTimeout(() => this.close(), timeout);
+    this.socket.end(() => this.close());
+  }
+
+  /** True once `closeWhenSent` was called. */
+  get closing(): boolean {
+    return this.#lastWords !== undefined;
+  }
+
+  #receive(chunk: Uint8Array): void {
+    if (this.#closed) return;
+    // Stopping the socket does not stop the records that it has already taken in.
+    if (this.#sink && !this.#paused && this.#backlog.length === 0) this.#sink.onData(chunk);
+    else this.#backlog.push(Buffer.from(chunk));
+  }
+
+  #deliverLater(): void {
+    if (this.#drainQueued) return;
+    this.#drainQueued = true;
+    queueMicrotask(() => {
+      this.#drainQueued = false;
+      this.#deliver();
+    });
+  }
+
+  #deliver(): void {
+    while (this.#sink && !this.#paused && !this.#closed) {
+      const chunk = this.#backlog.shift();
+      if (!chunk) break;
+      this.#sink.onData(chunk);
+    }
+    if (!this.#sink) return;
+    if (this.#closed) {
+      if (this.#closeReported) return;
+      this.#closeReported = true;
+      this.#sink.onClose(this.#reason);
+    } else if (!this.#paused && this.#backlog.length === 0) {
+      if (this.#ended) this.close();
+      else this.socket.resume();
+    }
+  }
+}
+
+/** An error for a stream that closed without saying why. */
+export function closedError(): PeerwireError {
+  return new PeerwireError('connection', 'The peer closed the connection.');
+}
