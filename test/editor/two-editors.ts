@@ -53,7 +53,7 @@ export class TwoEditors {
       closers.push(() => browser.close());
       const user = async (name: string, settings: Record<string, unknown> = {}): Promise<EditorUser> => {
         const own = { 'peerwire.device.name': name, 'peerwire.network.trackers': [tracker.url] };
-        const server = await EditorServer.start({ name, vsix, settings: { ...own, ...settings } });
+        const server = await EditorServer.start({ name, extensions: [vsix], settings: { ...own, ...settings } });
         closers.push(() => server.dispose());
         const window = await openWindow(browser, server, workspace(name));
         return { name, server, workspace: workspace(name), window };

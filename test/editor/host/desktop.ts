@@ -1,5 +1,6 @@
 /** Desktop VS Code: found, or downloaded by `@vscode/test-electron` where its download can be reached. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron';
@@ -13,17 +14,29 @@ import { temporaryFolder } from './temporary-folder.ts';
 const DOWNLOADS = 'https://update.code.visualstudio.com/api/releases/stable';
 
 /** The path of an executable that starts here, or why there is none. `version`: like `1.101.0`, or `stable`. */
-export async function findDesktop(version: string): Promise<{ executable: string } | { reason: string }> {
-  const chosen = process.env.VSCODE_EXECUTABLE;
+export async function findDesktop(
+  version: string,
+  chosen = process.env.VSCODE_EXECUTABLE,
+): Promise<{ executable: string } | { reason: string }> {
   if (!chosen && !(await reaches(DOWNLOADS)))
     return { reason: 'desktop VS Code cannot be downloaded here; VSCODE_EXECUTABLE names one to use' };
-  if (needsVirtualScreen() && !(await works('Xvfb', ['-help'])))
-    return { reason: 'desktop VS Code needs a display, or Xvfb' };
+  if (!hasScreen() && !(await works('Xvfb', ['-help']))) return { reason: 'desktop VS Code needs a display, or Xvfb' };
   const executable = chosen || (await downloadAndUnzipVSCode({ version, cachePath: CACHE }));
   const [cli = executable, ...args] = cliOf(executable);
   if (!(await works(cli, [...args, ...rootArguments(), '--version'])))
     return { reason: `${executable} does not start here; a library may be missing` };
   return { executable };
+}
+
+const INSTALLED: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+  linux: ['/usr/share/code/code', '/opt/visual-studio-code/code', '/snap/code/current/usr/share/code/code'],
+  darwin: ['/Applications/Visual Studio Code.app/Contents/MacOS/Electron'],
+  win32: [path.join(process.env.LOCALAPPDATA ?? '', 'Programs\\Microsoft VS Code\\Code.exe')],
+};
+
+/** The user's own VS Code, for trying things out; tests choose their version. */
+export function installedDesktop(): string | undefined {
+  return INSTALLED[process.platform]?.find((candidate) => existsSync(candidate));
 }
 
 function cliOf(executable: string): string[] {
@@ -53,7 +66,7 @@ export async function runOnDesktop(executable: string, options: InHostOptions): 
   const home = await temporaryFolder('desktop');
   const screen = await virtualScreen();
   try {
-    const folders = await prepareDesktop(executable, home.path, options.vsix);
+    const folders = await prepareDesktop(executable, home.path, [options.vsix]);
     const failed = await runTests({
       vscodeExecutablePath: executable,
       extensionDevelopmentPath: tests.driver,
@@ -74,13 +87,22 @@ export async function runOnDesktop(executable: string, options: InHostOptions): 
   }
 }
 
-/** Writes settings and installs the extension; returns the arguments that select these folders. */
-export async function prepareDesktop(executable: string, home: string, vsix: string): Promise<string[]> {
+/** Writes settings and installs packaged extensions; returns the arguments that select these folders. */
+export async function prepareDesktop(
+  executable: string,
+  home: string,
+  extensions: readonly string[],
+  settings: Record<string, unknown> = {},
+): Promise<string[]> {
   const folders = [`--user-data-dir=${path.join(home, 'data')}`, `--extensions-dir=${path.join(home, 'extensions')}`];
   await mkdir(path.join(home, 'data/User'), { recursive: true });
-  await writeFile(path.join(home, 'data/User/settings.json'), JSON.stringify(QUIET_SETTINGS, null, 2));
+  await writeFile(
+    path.join(home, 'data/User/settings.json'),
+    JSON.stringify({ ...QUIET_SETTINGS, ...settings }, null, 2),
+  );
   const [cli = executable, ...args] = cliOf(executable);
-  await run(cli, [...args, ...folders, ...rootArguments(), '--install-extension', vsix, '--force']);
+  const install = extensions.flatMap((vsix) => ['--install-extension', vsix]);
+  await run(cli, [...args, ...folders, ...rootArguments(), ...install, '--force']);
   return folders;
 }
 
@@ -100,13 +122,13 @@ function rootArguments(): string[] {
   return process.getuid?.() === 0 ? ['--no-sandbox'] : [];
 }
 
-function needsVirtualScreen(): boolean {
-  return process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY;
+export function hasScreen(): boolean {
+  return process.platform !== 'linux' || Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY);
 }
 
 /** An Xvfb of our own on Linux without a display. */
 async function virtualScreen(): Promise<{ env: NodeJS.ProcessEnv; stop(): Promise<void> } | undefined> {
-  if (!needsVirtualScreen()) return undefined;
+  if (hasScreen()) return undefined;
   const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     detached: true,

@@ -28,8 +28,8 @@ export const QUIET_SETTINGS = {
 export interface EditorServerOptions {
   /** Names the temporary folder and the log lines. */
   readonly name: string;
-  /** Packaged extension to install; absent: a bare editor. */
-  readonly vsix?: string;
+  /** Packaged extensions to install. */
+  readonly extensions: readonly string[];
   readonly settings?: Record<string, unknown>;
   readonly env?: NodeJS.ProcessEnv;
   /** Keeps data between runs; absent: a temporary folder, deleted by `dispose`. */
@@ -79,8 +79,8 @@ export class EditorServer {
         JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }, null, 2),
       );
       const terms = '--accept-server-license-terms';
-      if (options.vsix !== undefined)
-        await run(process.execPath, [main, ...folders, terms, '--force', '--install-extension', options.vsix], { env });
+      const install = options.extensions.flatMap((vsix) => ['--install-extension', vsix]);
+      if (install.length > 0) await run(process.execPath, [main, ...folders, terms, '--force', ...install], { env });
 
       const listen = ['--host', '127.0.0.1', '--port', '0', '--without-connection-token'];
       const quiet = ['--enable-smoke-test-driver', '--disable-telemetry', '--disable-workspace-trust'];

@@ -25,7 +25,7 @@ export async function runInServer(browser: Browser, options: InHostOptions): Pro
   await rm(file, { force: true });
   const server = await EditorServer.start({
     name: 'in-host',
-    vsix: options.vsix,
+    extensions: [options.vsix],
     env: { ...options.env, [REPORT_FILE]: file },
   });
   try {

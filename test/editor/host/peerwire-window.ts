@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { Browser, Locator } from 'playwright-core';
 import { Workbench } from './workbench.ts';
 
@@ -72,11 +71,11 @@ export class PeerwireWindow {
 
   /** Somebody else's share. */
   shareRow(name: string): Locator {
-    return this.workbench.row(new RegExp(`^${escape(name)}, (file|folder), .*from `));
+    return this.workbench.row(new RegExp(`^${literally(name)}, (file|folder), .*from `));
   }
 
   ownShareRow(name: string): Locator {
-    return this.workbench.row(new RegExp(`^${escape(name)}, .*shared by you`));
+    return this.workbench.row(new RegExp(`^${literally(name)}, .*shared by you`));
   }
 
   transferRow(name: string, state: string): Locator {
@@ -84,15 +83,10 @@ export class PeerwireWindow {
   }
 }
 
-/** The bytes of a file, or undefined while it is not there. */
-export async function contentOf(file: string): Promise<Buffer | undefined> {
-  return (await stat(file).catch(() => undefined)) && readFile(file);
-}
-
 function startsWith(text: string): RegExp {
-  return new RegExp(`^${escape(text)}`);
+  return new RegExp(`^${literally(text)}`);
 }
 
-function escape(text: string): string {
+function literally(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
