@@ -4,13 +4,13 @@
  * build, opened in your browser. `npm start -- --check` does without a person: it shares a file from A to B through the
  * UI, compares the bytes, prints one line and exits. `--server` insists on the server build.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { launchBrowser } from '../test/editor/host/browser.ts';
-import { endGroup, run } from '../test/editor/host/child.ts';
+import { endGroup, run, spawnGroup } from '../test/editor/host/child.ts';
 import {
   desktopArguments,
   findDesktop,
@@ -109,10 +109,9 @@ async function startServer(editor: DemoEditor): Promise<EditorServer> {
 
 async function startDesktop(executable: string, editor: DemoEditor): Promise<ChildProcess> {
   const folders = await prepareDesktop(executable, editor.home, editor.extensions, editor.settings);
-  const child = spawn(executable, [editor.workspace, ...folders, ...desktopArguments(), '--new-window'], {
+  const child = spawnGroup(executable, [editor.workspace, ...folders, ...desktopArguments(), '--new-window'], {
     env: { ...process.env, ...editor.env },
     stdio: 'ignore',
-    detached: process.platform !== 'win32',
   });
   closers.push(() => endGroup(child));
   return child;

@@ -15,6 +15,8 @@ export const RESULT_FILE = 'PEERWIRE_SUITE_RESULT';
 export default class SuiteReporter extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
     super(runner, options);
+    // An orderly exit, so that editors and browsers end with us when the suite is cut off.
+    process.once('SIGTERM', () => process.exit(143));
     const skippedTitles: string[] = [];
     runner.on('pending', (test) => skippedTitles.push(test.fullTitle()));
     runner.once('end', () => {

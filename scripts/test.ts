@@ -3,10 +3,9 @@
  * `N passed, N failed, N skipped`. A check that fails, a suite that crashes and a required suite that ran nothing count as
  * one failure each.
  */
-import { spawn } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { endGroup } from '../test/editor/host/child.ts';
+import { endGroup, spawnGroup } from '../test/editor/host/child.ts';
 import { RESULT_FILE, type SuiteResult } from './suite-reporter.ts';
 
 interface Outcome {
@@ -110,9 +109,8 @@ function runProcess(
   options: { limit: number; resultFile?: string },
 ): Promise<{ ok: boolean; reason: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, command, {
+    const child = spawnGroup(process.execPath, command, {
       stdio: ['ignore', 'inherit', 'inherit'],
-      detached: process.platform !== 'win32',
       env: { ...process.env, ...(options.resultFile ? { [RESULT_FILE]: options.resultFile } : {}) },
     });
     let cut = '';

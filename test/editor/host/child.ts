@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -33,7 +33,24 @@ export function run(command: string, args: readonly string[], options: RunOption
   });
 }
 
-/** Ends a process started with `detached: true`, and everything that it started, by their process group. */
+/**
+ * Starts a process that may start others, as the leader of a group of its own. The group never outlives this process,
+ * unless that is killed outright.
+ */
+export function spawnGroup(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, args, { ...options, detached: process.platform !== 'win32' });
+  const { pid } = child;
+  if (pid === undefined) return child;
+  const endWithUs = (): void => signalGroup(pid, 'SIGKILL');
+  process.once('exit', endWithUs);
+  ended.set(child, () => process.off('exit', endWithUs));
+  return child;
+}
+
+/** What to do for a group once `endGroup` is through with it. */
+const ended = new WeakMap<ChildProcess, () => void>();
+
+/** Ends what `spawnGroup` started, and everything that it started. */
 export async function endGroup(child: ChildProcess): Promise<void> {
   const { pid } = child;
   if (pid === undefined) return;
@@ -47,6 +64,7 @@ export async function endGroup(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
   // Whatever outlived its leader would keep ports and temporary folders.
   signalGroup(pid, 'SIGKILL');
+  ended.get(child)?.();
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

@@ -1,11 +1,11 @@
 /** Desktop VS Code: found, or downloaded by `@vscode/test-electron` where its download can be reached. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron';
 import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
-import { endGroup, run } from './child.ts';
+import { endGroup, run, spawnGroup } from './child.ts';
 import { QUIET_SETTINGS } from './editor-server.ts';
 import { bundleTests, type InHostOptions } from './in-host.ts';
 import { CACHE, OUTPUT } from './paths.ts';
@@ -129,9 +129,8 @@ export function hasScreen(): boolean {
 /** An Xvfb of our own on Linux without a display. */
 async function virtualScreen(): Promise<{ env: NodeJS.ProcessEnv; stop(): Promise<void> } | undefined> {
   if (hasScreen()) return undefined;
-  const child = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
+  const child = spawnGroup('Xvfb', ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
-    detached: true,
   });
   const display = await displayOf(child);
   return { env: { DISPLAY: `:${display}` }, stop: () => endGroup(child) };

@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { endGroup, run } from './child.ts';
+import { endGroup, run, spawnGroup } from './child.ts';
 import { installServerBuild } from './server-build.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -84,11 +84,10 @@ export class EditorServer {
 
       const listen = ['--host', '127.0.0.1', '--port', '0', '--without-connection-token'];
       const quiet = ['--enable-smoke-test-driver', '--disable-telemetry', '--disable-workspace-trust'];
-      const child = spawn(process.execPath, [main, ...folders, terms, ...listen, ...quiet], {
+      const child = spawnGroup(process.execPath, [main, ...folders, terms, ...listen, ...quiet], {
         cwd: home,
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
-        detached: process.platform !== 'win32',
       });
       const { port, log } = await listening(child, 30_000);
       return new EditorServer(`http://127.0.0.1:${port}`, home, child, async () => temporary?.remove(), log);
