@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
 import type { Storage } from './storage.ts';
@@ -13,11 +13,11 @@ export interface FileStamp {
   readonly mtimeMs: number;
 }
 
-export interface FileLocation {
-  readonly path: string;
-  /** Present for files that others may change: every read checks it first. */
-  readonly stamp?: FileStamp;
-}
+export type FileLocation =
+  /** Ours alone: created and written as pieces arrive. */
+  | { readonly kind: 'staged'; readonly path: string }
+  /** Others may change it: read-only, and every read checks that it is still what was published. */
+  | { readonly kind: 'published'; readonly path: string; readonly stamp: FileStamp };
 
 interface OpenFile {
   handle: Promise<FileHandle>;
@@ -25,17 +25,18 @@ interface OpenFile {
   stale: boolean;
 }
 
-/** Storage on a file system, with a bounded cache of open files. Never follows a link at the last component. */
+/**
+ * Storage on a file system, with a bounded cache of open files. Never follows a link at the last component. `locate` is
+ * asked at each use, so files may move: `release` them first.
+ */
 export class FileStorage implements Storage {
   readonly #locate: (fileIndex: number) => FileLocation;
-  readonly #writable: boolean;
   readonly #open = new Map<number, OpenFile>();
   readonly #made = new Set<string>();
   #closed = false;
 
-  constructor(locate: (fileIndex: number) => FileLocation, options: { writable: boolean }) {
+  constructor(locate: (fileIndex: number) => FileLocation) {
     this.#locate = locate;
-    this.#writable = options.writable;
   }
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
@@ -45,13 +46,14 @@ export class FileStorage implements Storage {
       const { bytesRead } = await handle.readv(views, offset);
       if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
       // After the read, so that a change during it is seen as well.
-      if (location.stamp) await checkStamp(handle, location.stamp);
+      if (location.kind === 'published') await checkStamp(location.path, location.stamp);
     });
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
-    if (!this.#writable) throw new PeerwireError('internal', 'This storage is read-only.');
-    await this.#use(fileIndex, this.#locate(fileIndex), async (handle) => {
+    const location = this.#locate(fileIndex);
+    if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
+    await this.#use(fileIndex, location, async (handle) => {
       let written = 0;
       while (written < data.length) {
         const { bytesWritten } = await handle.write(data, written, data.length - written, offset + written);
@@ -89,6 +91,9 @@ export class FileStorage implements Storage {
     } catch (error) {
       if (this.#open.get(fileIndex) === entry) this.#open.delete(fileIndex);
       entry.stale = true;
+      if (location.kind === 'published' && systemCode(error) === 'ENOENT') {
+        throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
+      }
       throw toPeerwireError(error, 'Reading or writing a file');
     } finally {
       entry.users--;
@@ -97,13 +102,14 @@ export class FileStorage implements Storage {
   }
 
   async #openFile(location: FileLocation): Promise<FileHandle> {
-    const access = this.#writable ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
+    const staged = location.kind === 'staged';
+    const access = staged ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
     const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     try {
-      if (this.#writable) await this.#makeParent(location.path);
+      if (staged) await this.#makeParent(location.path);
       return await open(location.path, flags, 0o600);
     } catch (error) {
-      if (location.stamp && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
+      if (!staged && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
         throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
       }
       throw error;
@@ -135,8 +141,9 @@ export class FileStorage implements Storage {
   }
 }
 
-async function checkStamp(handle: FileHandle, stamp: FileStamp): Promise<void> {
-  const { size, mtimeMs } = await handle.stat();
+/** By path, not by handle: editors replace files by renaming another one over them. */
+async function checkStamp(path: string, stamp: FileStamp): Promise<void> {
+  const { size, mtimeMs } = await stat(path);
   if (size !== stamp.size || mtimeMs !== stamp.mtimeMs) {
     throw new PeerwireError('stale', 'The file changed after it was published.');
   }

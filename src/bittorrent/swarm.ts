@@ -127,6 +127,10 @@ export class Swarm implements Disposable {
     return this.#info;
   }
 
+  get hasContent(): boolean {
+    return this.#content !== undefined;
+  }
+
   get connectedSources(): ReadonlySet<string> {
     return new Set([...this.#sessions].map((session) => session.source));
   }

@@ -1,0 +1,450 @@
+import { copyFile, mkdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Bitfield } from '../bittorrent/bitfield.ts';
+import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
+import { type FileEntry, type Info, pieceAt } from '../bittorrent/metainfo.ts';
+import type { Storage } from '../bittorrent/storage.ts';
+import type { Swarm } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import type { ConflictPolicy, SourceInfo, TransferInfo, TransferState } from './api.ts';
+import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
+import { type FilesPlan, planFiles, type RootCache } from './files/plan.ts';
+import { GatedStorage } from './gated-storage.ts';
+import type { HashPool } from './hash-pool.ts';
+import { PieceJournal } from './state-store.ts';
+import { parsePeerKey, type SwarmHub } from './swarm-hub.ts';
+import type { Version } from './version-store.ts';
+
+/** A download as stored: enough to go on after a crash at any moment. */
+export interface DownloadRecord {
+  readonly id: string;
+  readonly share: ShareId;
+  readonly infohash: InfoHash;
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly destination: string;
+  readonly file?: string;
+  readonly policy: ConflictPolicy;
+  readonly allowRisky: boolean;
+  state: 'running' | 'paused' | 'done' | 'failed';
+  /** Private directory on the destination's file system. */
+  staging?: string;
+  path?: string;
+  error?: { code: string; message: string };
+  fetched: number;
+  /** Bytes wanted, once known. */
+  size: number;
+  elapsed?: number;
+  /** Verified bytes by peer key (device/instance). */
+  sources: Record<string, number>;
+  /** Files in place that are as they were received, by file index: what is seeded on. */
+  placed: Record<number, { path: string; size: number; mtimeMs: number }>;
+}
+
+export interface DownloadOptions {
+  readonly record: DownloadRecord;
+  readonly journalPath: string;
+  readonly hub: SwarmHub;
+  readonly pool: HashPool;
+  readonly cache: RootCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly deviceName: (device: string) => string;
+}
+
+/** One download from the first byte of metadata to the files in place. Pausing and failing keep what was verified. */
+export class Download implements Disposable {
+  readonly record: DownloadRecord;
+  readonly #options: DownloadOptions;
+  readonly #changed = new Emitter<void>();
+  readonly #held = new Emitter<void>();
+  readonly onChanged: Event<void> = this.#changed.event;
+  /** What we can serve to others changed. */
+  readonly onHeld: Event<void> = this.#held.event;
+  #phase: 'metadata' | 'downloading' | 'placing' | undefined;
+  #abort = new AbortController();
+  #run: Promise<void> | undefined;
+  #swarm: Swarm | undefined;
+  #info: Info | undefined;
+  #have: Bitfield | undefined;
+  #wanted: readonly number[] = [];
+  #startedAt = 0;
+  #fetchedBefore = 0;
+  #sourcesBefore: Readonly<Record<string, number>> = {};
+
+  constructor(options: DownloadOptions) {
+    this.#options = options;
+    this.record = options.record;
+  }
+
+  get running(): boolean {
+    return this.#run !== undefined;
+  }
+
+  /** Verified pieces that can be served now; undefined before the download of content began. */
+  get have(): Bitfield | undefined {
+    return this.#have;
+  }
+
+  start(): void {
+    if (this.#run) return;
+    this.#abort = new AbortController();
+    this.record.state = 'running';
+    delete this.record.error;
+    this.#startedAt = this.#options.clock.now();
+    this.#fetchedBefore = this.record.fetched;
+    this.#sourcesBefore = this.record.sources;
+    const run = this.#work(this.#abort.signal)
+      .catch((error: unknown) => this.#fail(toPeerwireError(error)))
+      .finally(() => {
+        if (this.#run === run) this.#run = undefined;
+        this.#phase = undefined;
+        this.#changed.fire();
+      });
+    this.#run = run;
+    this.#changed.fire();
+  }
+
+  /** Stops; what is verified stays for `start`. Resolves when nothing is touched any more. */
+  async stop(state: 'paused' | 'running' = 'paused'): Promise<void> {
+    const run = this.#run;
+    if (run) this.#abort.abort(new PeerwireError('cancelled', 'The transfer was stopped.'));
+    await run;
+    if (this.record.state === 'running') this.record.state = state;
+    this.#changed.fire();
+  }
+
+  /** Deletes everything that is not in its final place. */
+  async discard(): Promise<void> {
+    await this.stop();
+    if (this.record.staging !== undefined) await removeStaging(this.record.staging).catch(() => undefined);
+    const journal = await PieceJournal.open(this.#options.journalPath, this.#info?.pieceCount ?? 1).catch(
+      () => undefined,
+    );
+    await journal?.delete().catch(() => undefined);
+  }
+
+  dispose(): void {
+    this.#abort.abort(new PeerwireError('closed', 'The peer is closing.'));
+  }
+
+  info(): TransferInfo {
+    const { record } = this;
+    const accounts = this.#running() ? (this.#swarm?.accounts() ?? []) : [];
+    const rate = accounts.reduce((sum, account) => sum + account.downloadRate, 0);
+    const done = record.state === 'done' ? this.record.size : this.#doneBytes();
+    const left = this.record.size - done;
+    return {
+      id: record.id,
+      direction: 'download',
+      share: record.share,
+      infohash: record.infohash,
+      network: record.network,
+      name: record.name,
+      state: this.#state(),
+      size: this.record.size,
+      done,
+      fetched: this.#fetched(),
+      rate: Math.round(rate),
+      ...(rate > 0 && left > 0 ? { eta: Math.round((left / rate) * 1000) } : {}),
+      sources: this.#sourceInfos(),
+      ...(record.path === undefined ? {} : { path: record.path }),
+      ...(record.elapsed === undefined ? {} : { elapsed: record.elapsed }),
+      seeding: record.state === 'done' && Object.keys(record.placed).length > 0,
+      ...(record.error === undefined ? {} : { error: record.error }),
+    };
+  }
+
+  #running(): boolean {
+    return this.#run !== undefined && this.record.state === 'running';
+  }
+
+  #state(): TransferState {
+    const { state } = this.record;
+    if (state !== 'running') return state;
+    if (this.#phase === 'placing') return 'placing';
+    if ((this.#swarm?.connectedSources.size ?? 0) === 0) return 'waiting';
+    return this.#phase ?? 'waiting';
+  }
+
+  #fetched(): number {
+    return this.#running() ? this.#fetchedBefore + (this.#swarm?.fetched ?? 0) : this.record.fetched;
+  }
+
+  #doneBytes(): number {
+    const info = this.#info;
+    const have = this.#have;
+    if (!info || !have) return 0;
+    const total =
+      this.#wanted.length === have.length
+        ? have.count
+        : this.#wanted.reduce((sum, piece) => sum + (have.has(piece) ? 1 : 0), 0);
+    return total === this.#wanted.length
+      ? this.record.size
+      : Math.min(this.record.size, this.#bytesOf(this.#wanted.filter((piece) => have.has(piece))));
+  }
+
+  #bytesOf(pieces: readonly number[]): number {
+    const info = this.#info;
+    return info ? pieces.reduce((sum, piece) => sum + pieceAt(info, piece).length, 0) : 0;
+  }
+
+  #sourceBytes(): Record<string, number> {
+    const bytes = { ...this.#sourcesBefore };
+    for (const account of this.#swarm?.accounts() ?? []) {
+      if (account.downloaded > 0)
+        bytes[account.source] = (this.#sourcesBefore[account.source] ?? 0) + account.downloaded;
+    }
+    return bytes;
+  }
+
+  #sourceInfos(): SourceInfo[] {
+    const running = this.#running();
+    const bytes = running ? this.#sourceBytes() : this.record.sources;
+    const accounts = new Map(
+      (running ? (this.#swarm?.accounts() ?? []) : []).map((account) => [account.source, account]),
+    );
+    const keys = new Set([
+      ...Object.keys(bytes),
+      ...[...accounts.values()].filter(({ connected }) => connected).map(({ source }) => source),
+    ]);
+    return [...keys].map((key) => {
+      const { device } = parsePeerKey(key);
+      const account = accounts.get(key);
+      return {
+        device,
+        name: this.#options.deviceName(device),
+        bytes: bytes[key] ?? 0,
+        rate: Math.round(account?.downloadRate ?? 0),
+        connected: account?.connected ?? false,
+      };
+    });
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    const { record } = this;
+    const { hub, pool, cache } = this.#options;
+    let journal: PieceJournal | undefined;
+    let storage: FileStorage | undefined;
+    try {
+      this.#enter('metadata');
+      const version = await hub.fetchVersion(record.network, record.infohash, signal);
+      const { info } = version;
+      this.#info = info;
+      const plan = await planFiles(info, version.layers, record.destination, {
+        ...(record.file === undefined ? {} : { file: record.file }),
+        pool,
+        cache,
+        signal,
+      });
+      this.#checkPlan(plan);
+      const toFetch = plan.files.filter(
+        (file) => file.state === 'missing' || (file.state === 'different' && record.policy !== 'skip'),
+      );
+      const wanted = toFetch.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
+      this.#wanted = plan.files.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
+      this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
+
+      const staging = await this.#stagingDir(toFetch.length > 0);
+      const stagedPath = (index: number): string => join(staging ?? '', `${index}`);
+      const locations = new Map<number, FileLocation>();
+      for (const file of plan.files)
+        if (file.state === 'same') await this.#publish(locations, file.fileIndex, file.target);
+      journal = await PieceJournal.open(this.#options.journalPath, info.pieceCount);
+      const have = new Bitfield(info.pieceCount);
+      this.#have = have;
+      for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
+      for (const piece of wanted) if (journal.has(piece)) have.add(piece);
+      for (const file of toFetch)
+        await this.#reuse(file.copyFrom, info, file.fileIndex, stagedPath(file.fileIndex), have, journal, signal);
+      storage = new FileStorage((index) => locations.get(index) ?? { kind: 'staged', path: stagedPath(index) });
+      const gate = new GatedStorage(storage);
+
+      if (wanted.some((piece) => !have.has(piece))) {
+        await this.#fetch(version, have, gate, wanted, journal, signal);
+      }
+      this.#enter('placing');
+      await journal.flush();
+      const placed = await gate.closedFor(
+        () =>
+          place({
+            info,
+            files: toFetch.map((file) => file.fileIndex),
+            stagedPath,
+            destination: record.destination,
+            policy: record.policy,
+            allowRisky: record.allowRisky,
+            pool,
+            signal,
+          }),
+        toFetch.map((file) => file.fileIndex),
+      );
+      for (const file of placed)
+        if (file.outcome !== 'skipped') await this.#publish(locations, file.fileIndex, file.path);
+      const only = placed.length === 1 && plan.files.length === 1 ? placed[0] : undefined;
+      record.path = only?.path ?? plan.target;
+      record.elapsed = Math.round(this.#options.clock.now() - this.#startedAt);
+      record.placed = Object.fromEntries(
+        [...locations].flatMap(([index, location]) =>
+          location.kind === 'published' ? [[index, { path: location.path, ...location.stamp }]] : [],
+        ),
+      );
+      record.state = 'done';
+      if (staging !== undefined) await removeStaging(staging);
+      delete record.staging;
+      await journal.delete();
+      journal = undefined;
+    } finally {
+      this.#account();
+      await journal?.close();
+      if (record.state !== 'done') {
+        // Others go on with what is verified when the download does; until then its files may go away.
+        if (this.#swarm) hub.drop(record.network, record.infohash);
+        await storage?.close();
+      }
+      this.#swarm = undefined;
+      this.#have = undefined;
+      this.#held.fire();
+    }
+  }
+
+  async #fetch(
+    version: Version,
+    have: Bitfield,
+    storage: Storage,
+    wanted: readonly number[],
+    journal: PieceJournal,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { hub } = this.#options;
+    const { network, infohash } = this.record;
+    this.#enter('downloading');
+    const content = { info: version.info, layers: version.layers, have, storage: () => storage };
+    // A swarm that only fetched the metadata has its sources connected already; one that serves other files has not.
+    if (hub.get(network, infohash)?.hasContent === true) hub.drop(network, infohash);
+    const lease = hub.lease(network, infohash);
+    const { swarm } = lease;
+    swarm.provide(content);
+    const owned = new DisposableList();
+    try {
+      this.#swarm = swarm;
+      owned.add(
+        swarm.onPiece((piece) => {
+          journal.add(piece);
+          this.#changed.fire();
+        }),
+      );
+      owned.add(swarm.onSessions(() => this.#changed.fire()));
+      await new Promise<void>((resolve, reject) => {
+        const abort = (): void => reject(toPeerwireError(signal.reason));
+        if (signal.aborted) return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        owned.add({ dispose: () => signal.removeEventListener('abort', abort) });
+        owned.add(swarm.onComplete(() => resolve()));
+        owned.add(swarm.onProblem((error) => reject(error)));
+        swarm.download(wanted);
+        owned.add(hub.keepSeeking(network, infohash));
+        this.#held.fire();
+      });
+    } finally {
+      owned.dispose();
+      lease.dispose();
+    }
+  }
+
+  /** Content that is on this disk already is copied and checked, not fetched. */
+  async #reuse(
+    copyFrom: string | undefined,
+    info: Info,
+    index: number,
+    staged: string,
+    have: Bitfield,
+    journal: PieceJournal,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const file = fileOf(info, index);
+    const pieces = piecesOf(file);
+    if (copyFrom === undefined || !file.root || pieces.every((piece) => have.has(piece))) return;
+    await mkdir(dirname(staged), { recursive: true, mode: 0o700 });
+    await copyFile(copyFrom, staged);
+    const { root } = await this.#options.pool.hashFile(
+      { path: staged, size: file.length },
+      { pieceLength: info.pieceLength, signal },
+    );
+    if (root?.equals(file.root) !== true) return;
+    for (const piece of pieces) {
+      have.add(piece);
+      journal.add(piece);
+    }
+  }
+
+  #checkPlan(plan: FilesPlan): void {
+    const { policy, allowRisky } = this.record;
+    const different = plan.files.find((file) => file.state === 'different');
+    if (different && policy === 'fail') {
+      throw new PeerwireError(
+        'exists',
+        `“${different.target}” exists with other content; choose to skip, overwrite or keep both.`,
+      );
+    }
+    if (plan.risky.length > 0 && !allowRisky) {
+      throw new PeerwireError(
+        'usage',
+        `${plan.risky.length} files can run code when opened (${plan.risky[0]}…); allow them explicitly.`,
+      );
+    }
+  }
+
+  async #stagingDir(needed: boolean): Promise<string | undefined> {
+    const { record } = this;
+    if (record.staging !== undefined && (await isStagingDir(record.staging))) return record.staging;
+    // Without its staging directory, what the journal says is gone.
+    const journal = await PieceJournal.open(this.#options.journalPath, 1);
+    await journal.delete();
+    delete record.staging;
+    if (!needed) return undefined;
+    record.staging = await stagingDir(record.destination);
+    this.#changed.fire();
+    return record.staging;
+  }
+
+  async #publish(locations: Map<number, FileLocation>, index: number, path: string): Promise<void> {
+    const now = await stat(path).catch(() => undefined);
+    if (!now) return;
+    locations.set(index, { kind: 'published', path, stamp: { size: now.size, mtimeMs: now.mtimeMs } });
+  }
+
+  #enter(phase: 'metadata' | 'downloading' | 'placing'): void {
+    this.#phase = phase;
+    this.#changed.fire();
+  }
+
+  #account(): void {
+    this.record.fetched = this.#fetchedBefore + (this.#swarm?.fetched ?? 0);
+    this.record.sources = this.#sourceBytes();
+  }
+
+  #fail(error: PeerwireError): void {
+    const { record } = this;
+    if (error.code === 'cancelled' || error.code === 'closed') return;
+    // What time, space or a permission can mend keeps its place; what cannot work is a failure.
+    record.state = ['disk-full', 'permission', 'io'].includes(error.code) ? 'paused' : 'failed';
+    record.error = { code: error.code, message: error.message };
+    this.#options.logger.warn(`A download stopped: ${error.message}`);
+  }
+}
+
+function fileOf(info: Info, index: number): FileEntry {
+  const file = info.files[index];
+  if (!file) throw new PeerwireError('internal', `There is no file ${index} in this version.`);
+  return file;
+}
+
+export function piecesOf(file: FileEntry): number[] {
+  return Array.from({ length: file.pieceCount }, (_, index) => file.firstPiece + index);
+}

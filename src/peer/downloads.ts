@@ -1,0 +1,362 @@
+import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Bitfield } from '../bittorrent/bitfield.ts';
+import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
+import type { SwarmContent } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { DeviceId, InfoHash, NetworkId, ShareId } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import type { DownloadRequest, TransferInfo } from './api.ts';
+import { Download, type DownloadRecord, piecesOf } from './download.ts';
+import type { RootCache } from './files/plan.ts';
+import type { HashPool } from './hash-pool.ts';
+import type { StateStore } from './state-store.ts';
+import type { SwarmHub } from './swarm-hub.ts';
+import type { VersionStore } from './version-store.ts';
+
+const FILE = 'transfers.json';
+/** Between two reports of one transfer's progress, in ms. */
+const REPORT_INTERVAL = 250;
+/** Stored at least this often while something is running, in ms; changes of state are stored at once. */
+const SAVE_INTERVAL = 2_000;
+
+export interface DownloadsOptions {
+  readonly dir: string;
+  readonly store: StateStore;
+  readonly hub: SwarmHub;
+  readonly versions: VersionStore;
+  readonly pool: HashPool;
+  readonly cache: RootCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly deviceName: (device: string) => string;
+}
+
+/** What a download holds of a version, for the catalogue. */
+export interface Hold {
+  readonly network: NetworkId;
+  readonly infohash: InfoHash;
+  readonly share: ShareId;
+  readonly owner: DeviceId;
+  readonly complete: boolean;
+}
+
+interface Row {
+  readonly download: Download;
+  readonly owner: DeviceId;
+  readonly subscriptions: DisposableList;
+  reported: number;
+  timer: Disposable | undefined;
+  lastState: string;
+}
+
+/** All downloads of this peer, running and past; they survive restarts, and the finished ones are seeded on. */
+export class Downloads implements Disposable {
+  readonly #options: DownloadsOptions;
+  readonly #rows = new Map<string, Row>();
+  readonly #disposables = new DisposableList();
+  readonly #transfer = new Emitter<TransferInfo>();
+  readonly #removed = new Emitter<string>();
+  readonly #held = new Emitter<void>();
+  #dirty = false;
+  readonly onTransfer: Event<TransferInfo> = this.#transfer.event;
+  readonly onRemoved: Event<string> = this.#removed.event;
+  /** What we hold for others changed. */
+  readonly onHeld: Event<void> = this.#held.event;
+
+  constructor(options: DownloadsOptions) {
+    this.#options = options;
+  }
+
+  /** Loads what is stored; `resume` goes on with what was running, otherwise it waits as paused. */
+  async start(resume: boolean): Promise<void> {
+    const stored = await this.#options.store.readJson(FILE, parseStored);
+    for (const { owner, ...record } of stored ?? []) {
+      if (!resume && record.state === 'running') record.state = 'paused';
+      this.#add(record, owner);
+    }
+    this.#disposables.add(
+      this.#options.clock.setInterval(() => {
+        const running = [...this.#rows.values()].some(({ download }) => download.running);
+        if (this.#dirty || running) void this.#save();
+      }, SAVE_INTERVAL),
+    );
+    this.#startNext();
+  }
+
+  list(): TransferInfo[] {
+    return [...this.#rows.values()].map(({ download }) => download.info());
+  }
+
+  async add(
+    share: { share: ShareId; infohash: InfoHash; network: NetworkId; name: string; owner: DeviceId; size: number },
+    request: DownloadRequest,
+  ): Promise<TransferInfo> {
+    const destination = resolve(request.destination);
+    const existing = [...this.#rows.values()].find(({ download: { record } }) =>
+      isSame(record, share.infohash, destination, request.file),
+    );
+    if (existing) {
+      // The same wish again is the wish to go on, or to look again whether it is still there.
+      const { record } = existing.download;
+      if (!existing.download.running) {
+        Object.assign(record, {
+          policy: request.onConflict,
+          allowRisky: request.allowRisky === true,
+          state: 'running',
+          sources: {},
+          fetched: 0,
+        });
+        delete record.elapsed;
+        await this.#save();
+        this.#startNext();
+      }
+      return existing.download.info();
+    }
+    const record: DownloadRecord = {
+      id: randomBytes(8).toString('hex'),
+      share: share.share,
+      infohash: share.infohash,
+      network: share.network,
+      name: request.file?.split('/').at(-1) ?? share.name,
+      destination,
+      ...(request.file === undefined ? {} : { file: request.file }),
+      policy: request.onConflict,
+      allowRisky: request.allowRisky === true,
+      state: 'running',
+      fetched: 0,
+      size: request.file === undefined ? share.size : 0,
+      sources: {},
+      placed: {},
+    };
+    const row = this.#add(record, share.owner);
+    await this.#save();
+    this.#startNext();
+    return row.download.info();
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#row(id).download.stop('paused');
+    await this.#save();
+    this.#startNext();
+  }
+
+  async resume(id: string): Promise<void> {
+    const { download } = this.#row(id);
+    if (download.record.state === 'done') throw new PeerwireError('usage', 'This transfer is done.');
+    download.record.state = 'running';
+    this.#startNext();
+    await this.#save();
+  }
+
+  /** Stops, deletes what is staged and forgets. */
+  async cancel(id: string): Promise<void> {
+    const row = this.#row(id);
+    await row.download.discard();
+    await this.#forget(row);
+  }
+
+  /** Forgets a row that has ended; a finished download is seeded no longer. */
+  async remove(id: string): Promise<void> {
+    const row = this.#row(id);
+    if (row.download.running) throw new PeerwireError('busy', 'This transfer is still running; cancel it first.');
+    if (row.download.record.state !== 'done') await row.download.discard();
+    await this.#forget(row);
+  }
+
+  has(id: string): boolean {
+    return this.#rows.has(id);
+  }
+
+  async removeNetwork(network: NetworkId): Promise<void> {
+    for (const [id, row] of this.#rows) if (row.download.record.network === network) await this.cancel(id);
+  }
+
+  holds(): Hold[] {
+    const holds = new Map<string, Hold>();
+    for (const { download, owner } of this.#rows.values()) {
+      const { record } = download;
+      const complete = record.state === 'done' && record.file === undefined;
+      const some = complete || download.have !== undefined || Object.keys(record.placed).length > 0;
+      if (!some) continue;
+      const key = `${record.network}/${record.infohash}`;
+      if (holds.get(key)?.complete === true) continue;
+      holds.set(key, { network: record.network, infohash: record.infohash, share: record.share, owner, complete });
+    }
+    return [...holds.values()];
+  }
+
+  /** Owner and share of a version that some download is about. */
+  find(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId; infohash: InfoHash } | undefined {
+    for (const { download, owner } of this.#rows.values()) {
+      const { record } = download;
+      if (record.network === network && record.infohash.startsWith(infohash))
+        return { owner, share: record.share, infohash: record.infohash };
+    }
+    return undefined;
+  }
+
+  /** What a swarm can serve of finished downloads: the files that are still as they were received. */
+  async content(network: NetworkId, infohash: string): Promise<SwarmContent | undefined> {
+    const full = this.find(network, infohash)?.infohash;
+    const version = full && (await this.#options.versions.load(full));
+    if (!version) return undefined;
+    const { info, layers } = version;
+    const have = new Bitfield(info.pieceCount);
+    const locations = new Map<number, FileLocation>();
+    for (const { download } of this.#rows.values()) {
+      const { record } = download;
+      if (record.network !== network || record.infohash !== full) continue;
+      for (const [key, placed] of Object.entries(record.placed)) {
+        const index = Number(key);
+        const file = info.files[index];
+        const now = await stat(placed.path).catch(() => undefined);
+        if (!file || now?.size !== placed.size || now.mtimeMs !== placed.mtimeMs) continue;
+        locations.set(index, {
+          kind: 'published',
+          path: placed.path,
+          stamp: { size: placed.size, mtimeMs: placed.mtimeMs },
+        });
+        for (const piece of piecesOf(file)) have.add(piece);
+      }
+    }
+    if (have.count === 0) return undefined;
+    const storage = new FileStorage((index) => {
+      const location = locations.get(index);
+      if (!location) throw new PeerwireError('stale', 'This file is not here any more.');
+      return location;
+    });
+    return { info, layers, have, storage: () => storage };
+  }
+
+  /** A file that we seed changed: forget the copies that are no longer what was received. */
+  async dropStale(network: NetworkId, infohash: InfoHash): Promise<void> {
+    for (const { download } of this.#rows.values()) {
+      const { record } = download;
+      if (record.network !== network || record.infohash !== infohash) continue;
+      for (const [key, placed] of Object.entries(record.placed)) {
+        const now = await stat(placed.path).catch(() => undefined);
+        if (now?.size !== placed.size || now.mtimeMs !== placed.mtimeMs) delete record.placed[Number(key)];
+      }
+    }
+    await this.#save();
+    this.#held.fire();
+  }
+
+  /** Stops everything and stores where it was, so that the next start goes on. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#rows.values()].map(({ download }) => download.stop('running')));
+    await this.#save();
+    this.dispose();
+  }
+
+  dispose(): void {
+    this.#disposables.dispose();
+    for (const row of this.#rows.values()) {
+      row.timer?.dispose();
+      row.subscriptions.dispose();
+      row.download.dispose();
+    }
+  }
+
+  #add(record: DownloadRecord, owner: DeviceId): Row {
+    const { dir, ...shared } = this.#options;
+    const download = new Download({ ...shared, record, journalPath: join(dir, 'journals', `${record.id}.have`) });
+    const row: Row = {
+      download,
+      owner,
+      subscriptions: new DisposableList(),
+      reported: 0,
+      timer: undefined,
+      lastState: '',
+    };
+    row.subscriptions.add(download.onChanged(() => this.#report(row)));
+    row.subscriptions.add(download.onHeld(() => this.#held.fire()));
+    this.#rows.set(record.id, row);
+    return row;
+  }
+
+  #row(id: string): Row {
+    const row = this.#rows.get(id);
+    if (!row) throw new PeerwireError('not-found', 'There is no such transfer.');
+    return row;
+  }
+
+  /** One download of a version at a time: they share its swarm. */
+  #startNext(): void {
+    const busy = new Set<string>();
+    const rows = [...this.#rows.values()].map(({ download }) => download);
+    for (const { running, record } of rows) if (running) busy.add(`${record.network}/${record.infohash}`);
+    for (const download of rows) {
+      const key = `${download.record.network}/${download.record.infohash}`;
+      if (download.running || download.record.state !== 'running' || busy.has(key)) continue;
+      busy.add(key);
+      download.start();
+    }
+  }
+
+  #report(row: Row): void {
+    const now = this.#options.clock.now();
+    const { state } = row.download.info();
+    const changed = state !== row.lastState;
+    row.lastState = state;
+    if (changed) {
+      this.#dirty = true;
+      if (!row.download.running) {
+        void this.#save();
+        this.#startNext();
+      }
+    }
+    const wait = row.reported + REPORT_INTERVAL - now;
+    if (wait <= 0 || changed) {
+      row.timer?.dispose();
+      row.timer = undefined;
+      row.reported = now;
+      this.#transfer.fire(row.download.info());
+    } else if (!row.timer) {
+      row.timer = this.#options.clock.setTimeout(() => {
+        row.timer = undefined;
+        this.#report(row);
+      }, wait);
+    }
+  }
+
+  async #forget(row: Row): Promise<void> {
+    const { id, network, infohash } = row.download.record;
+    row.timer?.dispose();
+    row.subscriptions.dispose();
+    this.#rows.delete(id);
+    if (!this.find(network, infohash)) this.#options.hub.drop(network, infohash);
+    await this.#save();
+    this.#removed.fire(id);
+    this.#held.fire();
+    this.#startNext();
+  }
+
+  async #save(): Promise<void> {
+    this.#dirty = false;
+    const transfers = [...this.#rows.values()].map(({ download, owner }) => ({ ...download.record, owner }));
+    await this.#options.store.writeJson(FILE, { transfers }).catch((error: unknown) => {
+      this.#options.logger.error(`Transfers could not be stored: ${String(error)}`);
+    });
+  }
+}
+
+type StoredTransfer = DownloadRecord & { readonly owner: DeviceId };
+
+/** Our own file, written atomically: its shape is trusted when its outline fits. */
+function parseStored(value: unknown): StoredTransfer[] {
+  const { transfers } = value as { transfers?: StoredTransfer[] };
+  if (!Array.isArray(transfers) || !transfers.every((transfer) => typeof transfer.id === 'string')) {
+    throw new PeerwireError('bad-encoding', 'The list of transfers is damaged.');
+  }
+  return transfers;
+}
+
+function isSame(record: DownloadRecord, infohash: InfoHash, destination: string, file: string | undefined): boolean {
+  return record.infohash === infohash && record.destination === destination && record.file === file;
+}

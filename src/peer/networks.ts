@@ -1,0 +1,261 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { IncomingWire } from '../bittorrent/peer-wire.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { DeviceId, NetworkId } from '../common/ids.ts';
+import { type Logger, prefixed } from '../common/log.ts';
+import { dial } from '../transport/dial.ts';
+import type { Identity } from '../transport/identity.ts';
+import { announce } from '../transport/tracker-client.ts';
+import type { InvitePreview, NetworkInfo } from './api.ts';
+import type { MemberChannel, PeerRef } from './network/channel.ts';
+import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
+import type { SecretStore } from './secret-store.ts';
+import { StateStore } from './state-store.ts';
+import { parseInvite } from './trust/invite.ts';
+import { NetworkTrust } from './trust/membership.ts';
+import { wordsFor } from './trust/words.ts';
+
+/** Key in the secret store: the ids of all networks of this device, as JSON. */
+const INDEX = 'networks';
+
+export interface NetworksOptions {
+  readonly identity: Identity;
+  readonly self: PeerRef;
+  readonly deviceName: () => string;
+  readonly secrets: SecretStore;
+  readonly dir: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+  readonly listenPort: () => number | undefined;
+}
+
+/** A network that this device is a member of, with its control plane running. */
+export interface RunningNetwork {
+  readonly trust: NetworkTrust;
+  readonly node: NetworkNode;
+}
+
+/** The networks of this device. Their secrets are stored in the secret store only. */
+export class Networks implements Disposable {
+  readonly #options: NetworksOptions;
+  readonly #running = new Map<NetworkId, RunningNetwork & { readonly owned: DisposableList }>();
+  readonly #changed = new Emitter<void>();
+  readonly #peersChanged = new Emitter<NetworkId>();
+  readonly #cataloguesChanged = new Emitter<NetworkId>();
+  readonly #revoked = new Emitter<{ network: NetworkId; devices: readonly DeviceId[] }>();
+  readonly #connectRequest = new Emitter<ConnectRequest & { network: NetworkId }>();
+  readonly onChanged: Event<void> = this.#changed.event;
+  readonly onPeersChanged: Event<NetworkId> = this.#peersChanged.event;
+  readonly onCataloguesChanged: Event<NetworkId> = this.#cataloguesChanged.event;
+  readonly onRevoked: Event<{ network: NetworkId; devices: readonly DeviceId[] }> = this.#revoked.event;
+  readonly onConnectRequest: Event<ConnectRequest & { network: NetworkId }> = this.#connectRequest.event;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(options: NetworksOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { secrets, identity, clock, logger } = this.#options;
+    for (const network of await this.#index()) {
+      try {
+        const stored = await secrets.get(secretKey(network));
+        if (stored !== undefined) await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      } catch (error) {
+        logger.error(`A network could not be loaded: ${errorMessage(error)}`);
+      }
+    }
+  }
+
+  trusts(): NetworkTrust[] {
+    return [...this.#running.values()].map(({ trust }) => trust);
+  }
+
+  list(): RunningNetwork[] {
+    return [...this.#running.values()];
+  }
+
+  get(network: NetworkId): RunningNetwork | undefined {
+    return this.#running.get(network);
+  }
+
+  infos(): NetworkInfo[] {
+    return this.list().map(({ trust, node }) => ({
+      network: trust.network,
+      name: trust.name,
+      trackers: trust.trackers,
+      creator: trust.creator,
+      ...node.state(),
+    }));
+  }
+
+  /** By id or unambiguous name; the only network when none is named. */
+  resolve(text: string | undefined): RunningNetwork {
+    const all = this.list();
+    if (text === undefined) {
+      const [only] = all;
+      if (!only) throw new PeerwireError('not-found', 'You are in no network yet: create one, or join with an invite.');
+      if (all.length > 1)
+        throw new PeerwireError('ambiguous', `Say which network: ${all.map(({ trust }) => trust.name).join(', ')}.`);
+      return only;
+    }
+    const byId = all.find(({ trust }) => trust.network === text);
+    if (byId) return byId;
+    const named = all.filter(({ trust }) => trust.name === text);
+    const [first] = named;
+    if (!first) throw new PeerwireError('not-found', `You are in no network “${text}”.`);
+    if (named.length > 1)
+      throw new PeerwireError('ambiguous', `There are ${named.length} networks “${text}”: use the id.`);
+    return first;
+  }
+
+  async create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
+    const trust = NetworkTrust.createNetwork(this.#options.identity, name, trackers, { clock: this.#options.clock });
+    const invite = trust.createInvite({ inviterName: this.#options.deviceName() });
+    await this.#store(trust);
+    await this.#run(trust);
+    return { info: this.#info(trust.network), invite };
+  }
+
+  preview(text: string): InvitePreview {
+    const invite = parseInvite(text);
+    return {
+      network: invite.network,
+      name: invite.networkName,
+      inviter: invite.inviter,
+      inviterName: invite.inviterName,
+      inviterWords: wordsFor(invite.inviter),
+      trackers: invite.trackers,
+      expires: invite.expires,
+      expired: invite.expires < this.#options.clock.wallTime(),
+      alreadyJoined: this.#running.has(invite.network),
+    };
+  }
+
+  async join(text: string): Promise<NetworkInfo> {
+    const { network } = parseInvite(text);
+    if (!this.#running.has(network)) {
+      const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
+      await this.#store(trust);
+      await this.#run(trust);
+    }
+    return this.#info(network);
+  }
+
+  async leave(network: NetworkId): Promise<void> {
+    const running = this.#running.get(network);
+    if (!running) return;
+    this.#running.delete(network);
+    const { secrets } = this.#options;
+    const index = (await this.#index()).filter((other) => other !== network);
+    await secrets.set(INDEX, JSON.stringify(index));
+    await secrets.delete(secretKey(network));
+    running.owned.dispose();
+    await running.node.close();
+    this.#changed.fire();
+  }
+
+  /** Takes over networks that another window of this device created, joined or left meanwhile. */
+  async reload(): Promise<void> {
+    const index = await this.#index();
+    const { secrets, identity, clock } = this.#options;
+    for (const network of index) {
+      const stored = await secrets.get(secretKey(network));
+      if (stored === undefined) continue;
+      const running = this.#running.get(network);
+      if (running) running.trust.absorb(stored);
+      else await this.#run(NetworkTrust.load(identity, stored, { clock }));
+    }
+    for (const [network, running] of this.#running) {
+      if (index.includes(network)) continue;
+      this.#running.delete(network);
+      running.owned.dispose();
+      await running.node.close();
+      this.#changed.fire();
+    }
+  }
+
+  /** True when the channel's handshake names the network's control connection, and it was handed over. */
+  acceptControl(channel: MemberChannel, incoming: IncomingWire): boolean {
+    const running = this.#running.get(channel.network);
+    if (!running || !incoming.handshake.infoHash.equals(running.trust.controlInfoHash)) return false;
+    running.node.acceptControl(channel, incoming);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({ node }) => node.close()));
+    await this.#saving;
+    this.dispose();
+  }
+
+  dispose(): void {
+    for (const { owned } of this.#running.values()) owned.dispose();
+    this.#running.clear();
+  }
+
+  #info(network: NetworkId): NetworkInfo {
+    const info = this.infos().find((candidate) => candidate.network === network);
+    if (!info) throw new PeerwireError('not-found', 'You are not in that network.');
+    return info;
+  }
+
+  async #run(trust: NetworkTrust): Promise<void> {
+    const { identity, self, dir, clock, logger, version, listenPort, deviceName } = this.#options;
+    const log = prefixed(logger, trust.name);
+    const node = new NetworkNode({
+      identity,
+      instance: self.instance,
+      deviceName: deviceName(),
+      trust,
+      store: new StateStore(
+        join(dir, 'networks', createHash('sha256').update(trust.network).digest('hex').slice(0, 16)),
+        (message) => log.warn(message),
+      ),
+      clock,
+      logger: log,
+      listenPort,
+      version,
+      dial: (target) => dial({ ...target, identity, instance: self.instance, access: trust, clock }),
+      announce,
+    });
+    const owned = new DisposableList();
+    owned.add(node);
+    owned.add(trust.onChanged(() => void this.#store(trust)));
+    owned.add(node.onPeersChanged(() => this.#peersChanged.fire(trust.network)));
+    owned.add(node.onCataloguesChanged(() => this.#cataloguesChanged.fire(trust.network)));
+    owned.add(node.onStateChanged(() => this.#changed.fire()));
+    owned.add(node.onRevoked((devices) => this.#revoked.fire({ network: trust.network, devices })));
+    owned.add(node.onConnectRequest((request) => this.#connectRequest.fire({ ...request, network: trust.network })));
+    this.#running.set(trust.network, { trust, node, owned });
+    this.#changed.fire();
+    await node.start();
+  }
+
+  #store(trust: NetworkTrust): Promise<void> {
+    const { secrets, logger } = this.#options;
+    this.#saving = this.#saving
+      .then(async () => {
+        await secrets.set(secretKey(trust.network), trust.serialize());
+        const index = await this.#index();
+        if (!index.includes(trust.network)) await secrets.set(INDEX, JSON.stringify([...index, trust.network]));
+      })
+      .catch((error: unknown) => logger.error(`The network could not be stored: ${errorMessage(error)}`));
+    return this.#saving;
+  }
+
+  async #index(): Promise<NetworkId[]> {
+    const stored = await this.#options.secrets.get(INDEX);
+    const parsed: unknown = stored === undefined ? [] : JSON.parse(stored);
+    return Array.isArray(parsed) ? parsed.filter((entry): entry is NetworkId => typeof entry === 'string') : [];
+  }
+}
+
+function secretKey(network: NetworkId): string {
+  return `network.${network}`;
+}

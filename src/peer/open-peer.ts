@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { readHandshake } from '../bittorrent/peer-wire.ts';
+import { systemClock } from '../common/clock.ts';
+import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
+import { parsePeerInstance } from '../common/ids.ts';
+import { type Logger, prefixed } from '../common/log.ts';
+import { createIdentity, type Identity, loadIdentity } from '../transport/identity.ts';
+import { PeerListener } from '../transport/listener.ts';
+import type { PeerApi, RateLimits } from './api.ts';
+import { RootCache } from './files/plan.ts';
+import { HashPool } from './hash-pool.ts';
+import { Networks } from './networks.ts';
+import { OwnShares } from './own-shares.ts';
+import { PeerNode } from './peer-node.ts';
+import type { SecretStore } from './secret-store.ts';
+import { StateStore } from './state-store.ts';
+import type { Member } from './trust/membership.ts';
+import { VersionStore } from './version-store.ts';
+
+export interface PeerOptions {
+  /** Directory of the device: what all its peers share. */
+  readonly home: string;
+  /** Directory of this peer's own state; one running peer at a time. May be `home` itself. */
+  readonly instanceDir: string;
+  readonly secrets: SecretStore;
+  /** For a device that has no name yet; default: user@host. */
+  readonly deviceName?: string;
+  /** Port 0: the one used last time if it is free, else any. `none`: outbound connections only. */
+  readonly listen: { readonly host: string; readonly port: number } | 'none';
+  /** Look for peers on the local network. */
+  readonly lan: boolean;
+  readonly limits?: RateLimits;
+  /** Path of the hash worker's entry. */
+  readonly hashWorker: string;
+  readonly logger: Logger;
+  /** Addresses (`host:port`) to dial at once. */
+  readonly connect?: readonly string[];
+  /** Go on with downloads that were running; default true. */
+  readonly resume?: boolean;
+}
+
+export interface OpenPeer extends PeerApi {
+  /** Stores everything and closes; nothing is left running. */
+  close(): Promise<void>;
+}
+
+/** Version text for other peers. */
+const VERSION = 'Peerwire 0.1';
+
+/** Composition root of a peer: opens state and identity, listens, joins its networks and goes on where it stopped. */
+export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
+  const { logger, secrets, limits } = options;
+  const clock = systemClock;
+  const report = (message: string): void => logger.warn(message);
+  const store = new StateStore(join(options.instanceDir, 'state'), report);
+  const deviceStore = new StateStore(join(options.home, 'device'), report);
+  const identity = await openIdentity(secrets);
+  const instance = await openInstance(store);
+  const self = { device: identity.device, instance };
+  const peerId = Buffer.concat([Buffer.from('-PW0100-'), randomBytes(12)]);
+  const pool = new HashPool({ workerUrl: options.hashWorker, clock });
+  const versions = new VersionStore(options.instanceDir, report);
+  let listener: PeerListener<Member> | undefined;
+  const name = { current: await openName(deviceStore, options.deviceName) };
+
+  const networks = new Networks({
+    identity,
+    self,
+    deviceName: () => name.current,
+    secrets,
+    dir: options.instanceDir,
+    clock,
+    logger,
+    version: VERSION,
+    listenPort: () => listener?.port,
+  });
+  const shares = new OwnShares({ store, versions, pool, clock, logger: prefixed(logger, 'shares') });
+  const node = new PeerNode({
+    self,
+    name: {
+      get: () => name.current,
+      set: async (next) => {
+        name.current = next;
+        await deviceStore.writeJson('name.json', { name: next });
+      },
+    },
+    peerId,
+    listenPort: () => listener?.port,
+    dir: options.instanceDir,
+    store,
+    versions,
+    pool,
+    hasher: pool,
+    cache: new RootCache(),
+    networks,
+    shares,
+    clock,
+    logger,
+    ...(limits ? { limits } : {}),
+    onClose: () => {
+      listener?.dispose();
+      pool.dispose();
+    },
+  });
+  try {
+    listener = await listen(options, identity, networks, store, instance);
+    listener?.onChannel((channel) => {
+      void readHandshake(channel, clock)
+        .then((incoming) => node.accept(channel, incoming))
+        .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
+    });
+    await node.start(options.resume ?? true);
+    for (const address of options.connect ?? []) await node.addPeerAddress(address);
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  return node;
+}
+
+async function openIdentity(secrets: SecretStore): Promise<Identity> {
+  const stored = await secrets.get('identity');
+  if (stored !== undefined) return loadIdentity(stored);
+  const identity = createIdentity();
+  await secrets.set('identity', identity.keyPem);
+  // Two windows may do this at once: what is stored in the end is the identity of both.
+  const settled = await secrets.get('identity');
+  return settled === undefined || settled === identity.keyPem ? identity : loadIdentity(settled);
+}
+
+async function openInstance(store: StateStore): Promise<ReturnType<typeof parsePeerInstance>> {
+  const stored = await store.readJson('instance.json', (value) =>
+    parsePeerInstance((value as { instance: string }).instance),
+  );
+  if (stored !== undefined) return stored;
+  const instance = parsePeerInstance(randomBytes(8).toString('hex'));
+  await store.writeJson('instance.json', { instance });
+  return instance;
+}
+
+async function openName(store: StateStore, wanted: string | undefined): Promise<string> {
+  if (wanted !== undefined && wanted.trim() !== '') return wanted.trim();
+  const stored = await store.readJson('name.json', (value) => String((value as { name: unknown }).name));
+  return stored ?? `${userName()}@${hostname()}`;
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without an account, as in some containers.
+    return 'user';
+  }
+}
+
+async function listen(
+  options: PeerOptions,
+  identity: Identity,
+  networks: Networks,
+  store: StateStore,
+  instance: ReturnType<typeof parsePeerInstance>,
+): Promise<PeerListener<Member> | undefined> {
+  if (options.listen === 'none') return undefined;
+  const { host, port } = options.listen;
+  const open = (at: number): Promise<PeerListener<Member>> =>
+    PeerListener.listen({
+      host,
+      port: at,
+      identity,
+      instance,
+      networks: () => networks.trusts(),
+      logger: prefixed(options.logger, 'listener'),
+    });
+  const last =
+    port === 0 ? await store.readJson('listen.json', (value) => Number((value as { port: unknown }).port)) : undefined;
+  let listener: PeerListener<Member>;
+  try {
+    listener = await open(last ?? port);
+  } catch (error) {
+    // Others remember the port of last time, but it is no promise.
+    if (last === undefined) {
+      if (errorCode(error) === 'internal') throw error;
+      throw new PeerwireError(errorCode(error), `Port ${port} cannot be used: ${errorMessage(error)}`, {
+        cause: error,
+      });
+    }
+    listener = await open(0);
+  }
+  await store.writeJson('listen.json', { port: listener.port });
+  return listener;
+}

@@ -1,0 +1,301 @@
+import { randomBytes } from 'node:crypto';
+import { realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Bitfield } from '../bittorrent/bitfield.ts';
+import { FileStorage } from '../bittorrent/file-storage.ts';
+import { checkComponent } from '../bittorrent/safe-path.ts';
+import type { SwarmContent } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { DeviceId, InfoHash, NetworkId, ShareId } from '../common/ids.ts';
+import { shareIdFromBytes } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import type { ShareKind } from './api.ts';
+import { buildVersion } from './files/publish.ts';
+import { walk } from './files/walk.ts';
+import type { HashPool } from './hash-pool.ts';
+import type { StateStore } from './state-store.ts';
+import type { VersionStore } from './version-store.ts';
+
+const FILE = 'shares.json';
+/** How often the sources of shares are compared with what was published, in ms. */
+const CHECK_INTERVAL = 2_000;
+/** Folders with more files than this are compared less often: each check costs a stat per file. */
+const SMALL_FOLDER = 500;
+const BIG_FOLDER_INTERVAL = 30_000;
+
+/** A share of this peer, as stored. */
+export interface OwnShare {
+  readonly share: ShareId;
+  readonly network: NetworkId;
+  /** Absolute path of the file or folder. */
+  readonly source: string;
+  readonly name: string;
+  readonly kind: ShareKind;
+  readonly message?: string;
+  readonly path?: string;
+  readonly to?: readonly DeviceId[];
+  readonly includeSecrets?: boolean;
+  readonly infohash: InfoHash;
+  readonly version: number;
+  readonly time: number;
+  readonly size: number;
+  readonly files: number;
+  /** Modification times by file index, in ms: with the sizes of the metadata they say whether a file is unchanged. */
+  readonly mtimes: readonly number[];
+}
+
+export interface NewShare {
+  readonly source: string;
+  readonly network: NetworkId;
+  readonly name?: string;
+  readonly message?: string;
+  readonly path?: string;
+  readonly to?: readonly DeviceId[];
+  readonly includeSecrets?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (phase: 'scanning' | 'hashing', done: number, total: number) => void;
+}
+
+export interface OwnSharesOptions {
+  readonly store: StateStore;
+  readonly versions: VersionStore;
+  readonly pool: HashPool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type State = 'ready' | 'hashing' | 'missing';
+
+/** What this peer offers from its own files. A share follows its file: a change is published as a new version. */
+export class OwnShares implements Disposable {
+  readonly #options: OwnSharesOptions;
+  readonly #shares = new Map<ShareId, OwnShare>();
+  readonly #states = new Map<ShareId, State>();
+  readonly #disposables = new DisposableList();
+  readonly #abort = new AbortController();
+  readonly #changed = new Emitter<void>();
+  readonly #replaced = new Emitter<{ network: NetworkId; infohash: InfoHash }>();
+  #checking = false;
+  #bigChecked = 0;
+  readonly onChanged: Event<void> = this.#changed.event;
+  /** A version is offered no longer: it changed, moved or was unshared. */
+  readonly onReplaced: Event<{ network: NetworkId; infohash: InfoHash }> = this.#replaced.event;
+
+  constructor(options: OwnSharesOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const stored = await this.#options.store.readJson(FILE, (value) => value as { shares: OwnShare[] });
+    for (const share of stored?.shares ?? []) this.#shares.set(share.share, share);
+    this.#disposables.add(this.#options.clock.setInterval(() => void this.check(), CHECK_INTERVAL));
+  }
+
+  list(): OwnShare[] {
+    return [...this.#shares.values()];
+  }
+
+  get(share: ShareId): OwnShare | undefined {
+    return this.#shares.get(share);
+  }
+
+  state(share: ShareId): State {
+    return this.#states.get(share) ?? 'ready';
+  }
+
+  find(network: NetworkId, infohash: string): OwnShare | undefined {
+    return this.list().find((share) => share.network === network && share.infohash.startsWith(infohash));
+  }
+
+  /** Publishes a file or folder, or a new version of it when the same path is shared with the same network already. */
+  async add(request: NewShare): Promise<OwnShare> {
+    const source = await realpath(request.source).catch(() => request.source);
+    const existing = this.list().find((share) => share.source === source && share.network === request.network);
+    const built = await this.#build(request, request.name ?? existing?.name);
+    const share: OwnShare = {
+      share: existing?.share ?? shareIdFromBytes(randomBytes(16)),
+      network: request.network,
+      ...(request.message === undefined ? {} : { message: request.message }),
+      ...(request.path === undefined ? {} : { path: request.path }),
+      ...(request.to === undefined ? {} : { to: request.to }),
+      ...(request.includeSecrets === true ? { includeSecrets: true } : {}),
+      ...built,
+      version: nextVersion(existing, built.infohash),
+      time: this.#options.clock.wallTime(),
+    };
+    await this.#put(share, existing);
+    return share;
+  }
+
+  async remove(id: ShareId): Promise<void> {
+    const share = this.#shares.get(id);
+    if (!share) throw new PeerwireError('not-found', 'That share is not one of yours.');
+    this.#shares.delete(id);
+    this.#states.delete(id);
+    await this.#save();
+    this.#replaced.fire(share);
+    this.#changed.fire();
+  }
+
+  async removeNetwork(network: NetworkId): Promise<void> {
+    for (const share of this.list()) if (share.network === network) await this.remove(share.share);
+  }
+
+  /** What a swarm serves for one of our versions. */
+  async content(network: NetworkId, infohash: string): Promise<SwarmContent | undefined> {
+    const share = this.find(network, infohash);
+    if (!share || this.state(share.share) !== 'ready') return undefined;
+    const version = await this.#options.versions.load(share.infohash);
+    if (!version) return undefined;
+    const { info, layers } = version;
+    const storage = new FileStorage((index) => {
+      const file = info.files[index];
+      if (!file) throw new PeerwireError('internal', 'There is no such file in this version.');
+      const path = info.single ? share.source : join(share.source, ...file.path);
+      return { kind: 'published', path, stamp: { size: file.length, mtimeMs: share.mtimes[index] ?? 0 } };
+    });
+    return { info, layers, have: new Bitfield(info.pieceCount).fill(), storage: () => storage };
+  }
+
+  /** Compares sources with what was published, and publishes what changed. */
+  async check(only?: { network: NetworkId; infohash: InfoHash }): Promise<void> {
+    if (this.#checking || this.#disposables.disposed) return;
+    this.#checking = true;
+    try {
+      const now = this.#options.clock.now();
+      const big = now - this.#bigChecked > BIG_FOLDER_INTERVAL;
+      if (big) this.#bigChecked = now;
+      for (const share of this.list()) {
+        if (only && share.infohash !== only.infohash) continue;
+        if (!only && share.files > SMALL_FOLDER && !big) continue;
+        await this.#checkOne(share);
+      }
+    } finally {
+      this.#checking = false;
+    }
+  }
+
+  dispose(): void {
+    this.#abort.abort();
+    this.#disposables.dispose();
+  }
+
+  async #checkOne(share: OwnShare): Promise<void> {
+    const verdict = await this.#compare(share);
+    if (verdict === 'same') {
+      if (this.state(share.share) !== 'ready') this.#setState(share, 'ready');
+      return;
+    }
+    if (verdict === 'missing') {
+      if (this.state(share.share) === 'missing') return;
+      this.#replaced.fire(share);
+      this.#setState(share, 'missing');
+      return;
+    }
+    this.#replaced.fire(share);
+    this.#setState(share, 'hashing');
+    try {
+      const built = await this.#build({ ...share, signal: this.#abort.signal }, share.name);
+      if (this.#shares.get(share.share) !== share) return;
+      const next = {
+        ...share,
+        ...built,
+        version: nextVersion(share, built.infohash),
+        time: this.#options.clock.wallTime(),
+      };
+      await this.#put(next, share);
+      this.#options.logger.info(`“${share.name}” changed; version ${next.version} is published`);
+    } catch (error) {
+      // Still changing, or unreadable for now: the next check tries again.
+      if (errorCode(error) === 'not-found') this.#setState(share, 'missing');
+      else this.#options.logger.debug(`A changed share could not be published yet: ${errorMessage(error)}`);
+    }
+  }
+
+  async #compare(share: OwnShare): Promise<'same' | 'changed' | 'missing'> {
+    try {
+      const source = await stat(share.source);
+      if (share.kind !== 'folder') {
+        const same = source.size === share.size && source.mtimeMs === share.mtimes[0];
+        return same ? 'same' : 'changed';
+      }
+      const version = await this.#options.versions.load(share.infohash);
+      const walked = await walk(share.source, {
+        includeSecrets: share.includeSecrets === true,
+        signal: this.#abort.signal,
+      });
+      if (!version || walked.files.length !== version.info.files.length) return 'changed';
+      const mtimes = new Map(
+        version.info.files.map((file, index) => [file.path.join('/'), { file, mtime: share.mtimes[index] }]),
+      );
+      for (const file of walked.files) {
+        const known = mtimes.get(file.path.join('/'));
+        if (!known || known.file.length !== file.size || known.mtime !== file.mtimeMs) return 'changed';
+      }
+      return 'same';
+    } catch (error) {
+      return errorCode(error) === 'not-found' ? 'missing' : 'same';
+    }
+  }
+
+  async #build(
+    request: Pick<NewShare, 'source' | 'includeSecrets' | 'signal' | 'onProgress'>,
+    name: string | undefined,
+  ): Promise<Pick<OwnShare, 'source' | 'name' | 'kind' | 'infohash' | 'size' | 'files' | 'mtimes'>> {
+    const signal = request.signal ?? this.#abort.signal;
+    const { onProgress } = request;
+    const walked = await walk(request.source, {
+      includeSecrets: request.includeSecrets === true,
+      signal,
+      ...(onProgress ? { onProgress: ({ files }) => onProgress('scanning', files, 0) } : {}),
+    });
+    const shareName = name ?? walked.name;
+    checkComponent(shareName);
+    const files = walked.single ? walked.files.map((file) => ({ ...file, path: [shareName] })) : walked.files;
+    const { info, layers, sources } = await buildVersion({
+      files,
+      name: shareName,
+      single: walked.single,
+      pool: this.#options.pool,
+      signal,
+      ...(onProgress ? { onProgress: ({ done, total }) => onProgress('hashing', done, total) } : {}),
+    });
+    await this.#options.versions.save({ info, layers });
+    return {
+      source: walked.root,
+      name: shareName,
+      kind: walked.single ? 'file' : 'folder',
+      infohash: info.infoHash,
+      size: info.size,
+      files: info.files.length,
+      mtimes: sources.map((source) => source.mtimeMs),
+    };
+  }
+
+  async #put(share: OwnShare, before: OwnShare | undefined): Promise<void> {
+    this.#shares.set(share.share, share);
+    this.#states.delete(share.share);
+    await this.#save();
+    // Also when the content is the same: the times that guard its files are not.
+    if (before) this.#replaced.fire(before);
+    this.#changed.fire();
+  }
+
+  #setState(share: OwnShare, state: State): void {
+    if (this.#shares.get(share.share) !== share) return;
+    this.#states.set(share.share, state);
+    this.#changed.fire();
+  }
+
+  async #save(): Promise<void> {
+    await this.#options.store.writeJson(FILE, { shares: this.list() });
+  }
+}
+
+function nextVersion(before: OwnShare | undefined, infohash: InfoHash): number {
+  if (!before) return 1;
+  return before.infohash === infohash ? before.version : before.version + 1;
+}

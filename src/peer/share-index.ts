@@ -1,0 +1,179 @@
+import { PeerwireError } from '../common/errors.ts';
+import {
+  type DeviceId,
+  formatDeviceId,
+  type InfoHash,
+  type NetworkId,
+  parseDeviceId,
+  type ShareId,
+} from '../common/ids.ts';
+import type { ShareInfo } from './api.ts';
+import type { Downloads } from './downloads.ts';
+import type { HoldEntry, ShareEntry } from './network/catalogue.ts';
+import type { PeerRef } from './network/channel.ts';
+import type { Networks } from './networks.ts';
+import type { OwnShare, OwnShares } from './own-shares.ts';
+
+export interface ShareIndexOptions {
+  readonly self: PeerRef;
+  readonly name: () => string;
+  readonly networks: Networks;
+  readonly shares: OwnShares;
+  readonly downloads: Downloads;
+}
+
+/** One view of all shares: our own, and those that other members' catalogues name; and who may have what. */
+export class ShareIndex {
+  readonly #options: ShareIndexOptions;
+
+  constructor(options: ShareIndexOptions) {
+    this.#options = options;
+  }
+
+  list(): ShareInfo[] {
+    const { networks, shares } = this.#options;
+    const all = new Map<ShareId, ShareInfo>();
+    for (const share of shares.list()) all.set(share.share, this.ofOwn(share));
+    for (const { trust, node } of networks.list()) {
+      for (const catalogue of node.catalogues()) {
+        for (const entry of catalogue.shares) {
+          if (all.has(entry.share)) continue;
+          all.set(entry.share, {
+            ...entry,
+            network: trust.network,
+            owner: catalogue.device,
+            ownerName: catalogue.name,
+            own: false,
+            sources: node.holdersOf(entry.infohash).length,
+          });
+        }
+      }
+    }
+    return [...all.values()];
+  }
+
+  ofOwn(share: OwnShare): ShareInfo {
+    const { self, name, networks, shares } = this.#options;
+    return {
+      share: share.share,
+      infohash: share.infohash,
+      network: share.network,
+      name: share.name,
+      kind: share.kind,
+      size: share.size,
+      files: share.files,
+      ...(share.message === undefined ? {} : { message: share.message }),
+      ...(share.path === undefined ? {} : { path: share.path }),
+      version: share.version,
+      time: share.time,
+      owner: self.device,
+      ownerName: name(),
+      own: true,
+      sources: networks.get(share.network)?.node.holdersOf(share.infohash).length ?? 0,
+      ...(share.to === undefined ? {} : { to: share.to }),
+      state: shares.state(share.share),
+      source: share.source,
+    };
+  }
+
+  /** By id, or by name when only one share has it. */
+  resolve(text: string, accept: (share: ShareInfo) => boolean = () => true): ShareInfo {
+    const all = this.list().filter(accept);
+    const byId = all.find((share) => share.share === text);
+    if (byId) return byId;
+    const named = all.filter((share) => share.name === text);
+    const [first] = named;
+    if (!first) throw new PeerwireError('not-found', `No share “${text}” is known here.`);
+    if (named.length > 1) {
+      const choices = named.map((share) => `${share.share} (${share.ownerName})`).join(', ');
+      throw new PeerwireError('ambiguous', `${named.length} shares are called “${text}”: ${choices}.`);
+    }
+    return first;
+  }
+
+  /** By id (grouped or not), or by the name of one known device. */
+  resolveDevice(network: NetworkId, text: string): DeviceId {
+    const node = this.#options.networks.get(network)?.node;
+    const named = new Set(
+      [...(node?.peers() ?? []), ...(node?.catalogues() ?? [])]
+        .filter(({ name }) => name === text)
+        .map(({ device }) => device),
+    );
+    const [only] = named;
+    if (only !== undefined && named.size === 1) return only;
+    if (named.size > 1)
+      throw new PeerwireError('ambiguous', `${named.size} devices are called “${text}”: use the device id.`);
+    return parseDeviceId(text);
+  }
+
+  deviceName(device: DeviceId): string {
+    const { self, name, networks } = this.#options;
+    if (device === self.device) return name();
+    for (const { node } of networks.list()) {
+      const known = [...node.peers(), ...node.catalogues()].find((candidate) => candidate.device === device);
+      if (known) return known.name;
+    }
+    return formatDeviceId(device).slice(0, 9);
+  }
+
+  /** Whether the device may have the version, by its owner's signed word; what an owner withdrew nobody may have. */
+  mayAccess(network: NetworkId, infohash: string, device: DeviceId): boolean {
+    const { self, networks, shares, downloads } = this.#options;
+    const running = networks.get(network);
+    if (!running || running.trust.isRevoked(device)) return false;
+    if (device === self.device) return true;
+    const own = shares.find(network, infohash);
+    if (own) return own.to === undefined || own.to.includes(device);
+    const held = downloads.find(network, infohash) ?? this.#listed(network, infohash);
+    if (!held) return false;
+    if (held.owner === device) return true;
+    const audience = running.node.audienceOf(held.owner, held.share);
+    return audience === 'everyone' || audience?.has(device) === true;
+  }
+
+  /** What our catalogue says in a network. */
+  entriesFor(network: NetworkId): { shares: ShareEntry[]; holds: HoldEntry[] } {
+    const { networks, shares, downloads } = this.#options;
+    const node = networks.get(network)?.node;
+    const own = shares.list().filter((share) => share.network === network && shares.state(share.share) !== 'missing');
+    const holds = downloads.holds().filter((hold) => hold.network === network);
+    return {
+      shares: own.map((share) => ({
+        share: share.share,
+        infohash: share.infohash,
+        name: share.name,
+        kind: share.kind,
+        size: share.size,
+        files: share.files,
+        version: share.version,
+        time: share.time,
+        ...(share.message === undefined ? {} : { message: share.message }),
+        ...(share.path === undefined ? {} : { path: share.path }),
+        ...(share.to === undefined ? {} : { to: share.to }),
+      })),
+      holds: holds.flatMap(({ infohash, share, owner, complete }) => {
+        const audience = node?.audienceOf(owner, share);
+        // Withdrawn by its owner: we do not offer it any longer.
+        if (audience === undefined) return [];
+        return [
+          {
+            infohash,
+            share,
+            owner,
+            complete,
+            ...(audience === 'everyone' ? {} : { to: [...new Set([...audience, owner])] }),
+          },
+        ];
+      }),
+    };
+  }
+
+  /** A version of someone else that we know only from its catalogue: while its metadata is fetched, for instance. */
+  #listed(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId; infohash: InfoHash } | undefined {
+    for (const catalogue of this.#options.networks.get(network)?.node.catalogues() ?? []) {
+      const entry = catalogue.shares.find((share) => share.infohash.startsWith(infohash));
+      if (entry) return { owner: catalogue.device, share: entry.share, infohash: entry.infohash };
+    }
+    return undefined;
+  }
+}

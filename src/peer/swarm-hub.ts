@@ -1,0 +1,336 @@
+import type { BlockHasher } from '../bittorrent/downloader.ts';
+import type { Info } from '../bittorrent/metainfo.ts';
+import type { IncomingWire } from '../bittorrent/peer-wire.ts';
+import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
+import type { Random } from '../bittorrent/piece-picker.ts';
+import { RateLimiter } from '../bittorrent/rate-limiter.ts';
+import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event, once } from '../common/event.ts';
+import type { DeviceId, InfoHash, NetworkId, PeerInstance } from '../common/ids.ts';
+import { type Logger, prefixed } from '../common/log.ts';
+import type { RateLimits } from './api.ts';
+import { type MemberChannel, type PeerRef, peerKey } from './network/channel.ts';
+import type { NetworkNode } from './network/network-node.ts';
+import type { Version, VersionStore } from './version-store.ts';
+
+/** Memory for pieces in flight over all swarms, in bytes. */
+const BUFFER_BUDGET = 64 * 1024 * 1024;
+/** How often a download looks for holders that it is not connected to, in ms; changes are acted on at once. */
+const SEEK_INTERVAL = 3_000;
+/** Pause before a holder that could not be reached is tried again, in ms. */
+const RETRY_AFTER = 4_000;
+/** Sources that a download connects to at most. */
+const MOST_SOURCES = 40;
+
+export interface SwarmHubOptions {
+  readonly self: PeerRef;
+  readonly peerId: Uint8Array;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly hasher: BlockHasher;
+  readonly versions: VersionStore;
+  readonly networkNode: (network: NetworkId) => NetworkNode | undefined;
+  /** Whether the device may have the version: every seeder enforces access, not only the owner. */
+  readonly mayAccess: (network: NetworkId, infohash: InfoHash, device: DeviceId) => boolean;
+  /** Content for a version that somebody asks for and that has no swarm yet; undefined when we hold none of it. */
+  readonly content: (network: NetworkId, infohash: InfoHash) => Promise<SwarmContent | undefined>;
+}
+
+/** A swarm with its place. */
+export interface HubSwarm {
+  readonly network: NetworkId;
+  readonly swarm: Swarm;
+}
+
+interface Entry extends HubSwarm {
+  leases: number;
+  seekers: number;
+  readonly connecting: Set<string>;
+  readonly retryAt: Map<string, number>;
+  /** Which connection to each source exists, to settle duplicates. */
+  readonly channels: Map<string, MemberChannel>;
+}
+
+/** All swarms of this peer, and the connections that feed them. */
+export class SwarmHub implements Disposable {
+  readonly upload: RateLimiter;
+  readonly download: RateLimiter;
+  readonly #options: SwarmHubOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #opening = new Map<string, Promise<Entry | undefined>>();
+  readonly #disposables = new DisposableList();
+  readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
+  readonly #abort = new AbortController();
+  readonly #stale = new Emitter<{ network: NetworkId; infohash: InfoHash }>();
+  /** Content of a swarm turned out to have changed on disk. */
+  readonly onStale: Event<{ network: NetworkId; infohash: InfoHash }> = this.#stale.event;
+
+  constructor(options: SwarmHubOptions) {
+    this.#options = options;
+    this.upload = new RateLimiter(options.clock);
+    this.download = new RateLimiter(options.clock);
+    this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));
+  }
+
+  setLimits(limits: RateLimits): void {
+    this.upload.setRate(limits.upload);
+    this.download.setRate(limits.download);
+  }
+
+  *swarms(): Generator<HubSwarm> {
+    yield* this.#entries.values();
+  }
+
+  get(network: NetworkId, infohash: InfoHash): Swarm | undefined {
+    return this.#entries.get(keyOf(network, infohash))?.swarm;
+  }
+
+  /** The swarm of a version, made with this content if there is none. It lives at least until every lease is disposed. */
+  lease(network: NetworkId, infohash: InfoHash, content?: SwarmContent): { swarm: Swarm } & Disposable {
+    const entry = this.#entry(network, infohash, content);
+    entry.leases++;
+    return { swarm: entry.swarm, ...toDisposable(() => this.#release(entry)) };
+  }
+
+  /** Keeps connecting the swarm to whoever holds the version, until disposed. */
+  keepSeeking(network: NetworkId, infohash: InfoHash): Disposable {
+    const entry = this.#entries.get(keyOf(network, infohash));
+    if (!entry) throw new PeerwireError('internal', 'Only a leased swarm can look for sources.');
+    entry.seekers++;
+    this.#seekFor(entry);
+    return toDisposable(() => {
+      entry.seekers--;
+    });
+  }
+
+  /** Looks for new holders now: peers or catalogues changed. */
+  seek(): void {
+    for (const entry of this.#entries.values()) if (entry.seekers > 0) this.#seekFor(entry);
+  }
+
+  /** Metadata and piece layers, from disk or from peers; rejects with the signal's reason or `bad-metainfo`, `unsafe-path`. */
+  async fetchVersion(network: NetworkId, infohash: InfoHash, signal: AbortSignal): Promise<Version> {
+    const known = await this.#options.versions.load(infohash);
+    if (known) return known;
+    const lease = this.lease(network, infohash);
+    const seeking = this.keepSeeking(network, infohash);
+    const owned = new DisposableList();
+    try {
+      const aborted = new Promise<never>((_, reject) => {
+        const abort = (): void => reject(abortReason(signal));
+        if (signal.aborted) abort();
+        signal.addEventListener('abort', abort, { once: true });
+        owned.add(toDisposable(() => signal.removeEventListener('abort', abort)));
+        owned.add(lease.swarm.onProblem(reject));
+      });
+      const fetched = (async (): Promise<Version> => {
+        const info: Info = lease.swarm.info ?? (await once(lease.swarm.onInfo));
+        return { info, layers: await lease.swarm.fetchLayers(signal) };
+      })();
+      const version = await Promise.race([fetched, aborted]);
+      await this.#options.versions.save(version);
+      return version;
+    } finally {
+      owned.dispose();
+      seeking.dispose();
+      lease.dispose();
+    }
+  }
+
+  /** Routes an accepted connection whose handshake names a version (20 bytes of its infohash). */
+  async accept(channel: MemberChannel, incoming: IncomingWire): Promise<void> {
+    const entry = await this.#find(channel.network, incoming.handshake.infoHash);
+    if (channel.closed) return;
+    const allowed = entry && this.#options.mayAccess(channel.network, entry.swarm.infoHash, channel.device);
+    if (!entry || !allowed || !this.#adopt(entry, channel)) {
+      channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
+      return;
+    }
+    entry.swarm.accept(incoming, peerKey(channel));
+  }
+
+  /** A peer asks to be dialled, because it cannot dial us. */
+  async dialBack(network: NetworkId, infohash: InfoHash, peer: PeerRef): Promise<void> {
+    if (!this.#options.mayAccess(network, infohash, peer.device)) return;
+    const entry = await this.#open(network, infohash);
+    if (entry) this.#connect(entry, peer);
+  }
+
+  /** Ends the swarm connections of devices that lost access to a network, or to single versions. */
+  enforceAccess(): void {
+    for (const entry of this.#entries.values()) {
+      for (const channel of entry.channels.values()) {
+        if (this.#options.mayAccess(entry.network, entry.swarm.infoHash, channel.device)) continue;
+        channel.close(new PeerwireError('closed', 'The peer has no access to this share any more.'));
+      }
+    }
+  }
+
+  disconnectDevice(network: NetworkId, device: DeviceId): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.network !== network) continue;
+      for (const channel of [...entry.channels.values()]) {
+        if (channel.device === device) channel.close(new PeerwireError('revoked', 'The device was revoked.'));
+      }
+    }
+  }
+
+  /** Ends a swarm at once, whoever leases it: its content is gone or changed. */
+  drop(network: NetworkId, infohash: InfoHash): void {
+    const key = keyOf(network, infohash);
+    const entry = this.#entries.get(key);
+    this.#entries.delete(key);
+    entry?.swarm.dispose();
+  }
+
+  dispose(): void {
+    this.#abort.abort();
+    this.#disposables.dispose();
+    for (const entry of this.#entries.values()) entry.swarm.dispose();
+    this.#entries.clear();
+  }
+
+  #entry(network: NetworkId, infohash: InfoHash, content?: SwarmContent): Entry {
+    const key = keyOf(network, infohash);
+    const existing = this.#entries.get(key);
+    if (existing) return existing;
+    const { clock, random, hasher, peerId } = this.#options;
+    const logger = prefixed(this.#options.logger, `swarm ${infohash.slice(0, 8)}`);
+    const swarm = new Swarm(
+      {
+        infoHash: infohash,
+        peerId,
+        clock,
+        random,
+        logger,
+        hasher,
+        buffers: this.#buffers,
+        upload: this.upload,
+        download: this.download,
+      },
+      content,
+    );
+    swarm.onProblem((error) => {
+      if (error.code === 'stale') this.#stale.fire({ network, infohash });
+    });
+    const entry: Entry = {
+      network,
+      swarm,
+      leases: 0,
+      seekers: 0,
+      connecting: new Set(),
+      retryAt: new Map(),
+      channels: new Map(),
+    };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #release(entry: Entry): void {
+    entry.leases--;
+    // Its connections may be of use in a moment, and whoever is served goes on being served: `#sweep` ends idle swarms.
+  }
+
+  #sweep(): void {
+    this.seek();
+    for (const [key, entry] of this.#entries) {
+      const useful = entry.swarm.hasContent && entry.swarm.connectedSources.size > 0;
+      if (entry.leases > 0 || useful) continue;
+      this.#entries.delete(key);
+      entry.swarm.dispose();
+    }
+  }
+
+  async #find(network: NetworkId, prefix: Buffer): Promise<Entry | undefined> {
+    const hex = prefix.toString('hex');
+    for (const entry of this.#entries.values()) {
+      if (entry.network === network && entry.swarm.infoHash.startsWith(hex)) return entry;
+    }
+    return await this.#open(network, hex);
+  }
+
+  /** The swarm of a version we hold, opened when somebody first asks for it. `infohash` may be its first 20 bytes. */
+  #open(network: NetworkId, infohash: string): Promise<Entry | undefined> {
+    const key = keyOf(network, infohash);
+    const existing = this.#entries.get(key);
+    if (existing) return Promise.resolve(existing);
+    let opening = this.#opening.get(key);
+    if (!opening) {
+      opening = this.#options
+        .content(network, infohash as InfoHash)
+        .then((content) => content && this.#entry(network, content.info.infoHash, content))
+        .catch((error: unknown) => {
+          this.#options.logger.warn(`A version could not be opened for a peer: ${errorMessage(error)}`);
+          return undefined;
+        })
+        .finally(() => this.#opening.delete(key));
+      this.#opening.set(key, opening);
+    }
+    return opening;
+  }
+
+  #seekFor(entry: Entry): void {
+    const node = this.#options.networkNode(entry.network);
+    if (!node || entry.swarm.connectedSources.size >= MOST_SOURCES) return;
+    for (const holder of node.holdersOf(entry.swarm.infoHash)) this.#connect(entry, holder);
+  }
+
+  #connect(entry: Entry, peer: PeerRef): void {
+    const node = this.#options.networkNode(entry.network);
+    const key = peerKey(peer);
+    const { swarm } = entry;
+    const now = this.#options.clock.now();
+    if (!node || entry.connecting.has(key) || swarm.isBanned(key) || swarm.connectedSources.has(key)) return;
+    if ((entry.retryAt.get(key) ?? 0) > now) return;
+    entry.connecting.add(key);
+    void node
+      .openSwarmChannel(peer, swarm.infoHash, this.#abort.signal)
+      .then((channel) => {
+        if (!channel) return;
+        if (this.#adopt(entry, channel)) swarm.initiate(channel, key);
+        else channel.close();
+      })
+      .catch((error: unknown) => {
+        this.#options.logger.debug(`No connection to a source: ${errorMessage(error)}`);
+      })
+      .finally(() => {
+        entry.connecting.delete(key);
+        entry.retryAt.set(key, this.#options.clock.now() + RETRY_AFTER);
+      });
+  }
+
+  /**
+   * Both ends may dial each other at once. Of two connections both ends keep the one that was initiated by the peer with
+   * the smaller key.
+   */
+  #adopt(entry: Entry, channel: MemberChannel): boolean {
+    const key = peerKey(channel);
+    const existing = entry.channels.get(key);
+    if (existing && !existing.closed && existing.initiator !== channel.initiator) {
+      const weAreSmaller = peerKey(this.#options.self) < key;
+      if (existing.initiator === weAreSmaller) return false;
+    }
+    existing?.close(new PeerwireError('closed', 'Replaced by another connection to the same peer.'));
+    entry.channels.set(key, channel);
+    return true;
+  }
+}
+
+export function parsePeerKey(key: string): PeerRef {
+  const [device = '', instance = ''] = key.split('/');
+  return { device: device as DeviceId, instance: instance as PeerInstance };
+}
+
+function abortReason(signal: AbortSignal): PeerwireError {
+  const { reason } = signal;
+  return reason instanceof PeerwireError ? reason : new PeerwireError('cancelled', 'Cancelled.');
+}
+
+function keyOf(network: NetworkId, infohash: string): string {
+  // By the 20 bytes that BitTorrent handshakes carry.
+  return `${network}/${infohash.slice(0, 40)}`;
+}
