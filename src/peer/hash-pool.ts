@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
-import type { FileStamp, RangeResult, RangeTask } from './files/hash-range.ts';
+import { changedError, type FileStamp, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
 
 /** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
@@ -333,11 +333,9 @@ function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLengt
   const hashes: Uint8Array[] = [];
   let stamp: FileStamp | undefined;
   for (const range of ranges) {
-    if (!range.ok) return new PeerwireError(range.code, `${file.path}: ${range.message}`);
+    if (!range.ok) return new PeerwireError(range.code, range.message);
     const { size, mtimeMs } = range.stamp;
-    if (size !== file.size || (stamp && stamp.mtimeMs !== mtimeMs)) {
-      return new PeerwireError('stale', `${file.path} changed while it was being read; try again when it is at rest.`);
-    }
+    if (size !== file.size || (stamp && stamp.mtimeMs !== mtimeMs)) return changedError(file.path);
     stamp = range.stamp;
     hashes.push(range.hashes);
   }

@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import { BLOCK_SIZE } from '../../bittorrent/merkle.ts';
-import { type ErrorCode, errorCode, PeerwireError, systemCode } from '../../common/errors.ts';
+import { type ErrorCode, PeerwireError, systemCode } from '../../common/errors.ts';
 import { PieceHasher } from './block-hashes.ts';
+import { fileError } from './file-error.ts';
 
 /** Bytes of a read. Two such buffers: the next read runs while this one is hashed. */
 const READ_SIZE = 1 << 20;
@@ -48,62 +49,65 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
     // O_NONBLOCK: opening a pipe that nobody writes to would otherwise never return. Windows has neither flag.
     fd = openSync(task.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
     const before = fstatSync(fd);
-    if (!before.isFile()) throw new PeerwireError('unsupported', 'It is not a regular file.');
+    if (!before.isFile()) throw new PeerwireError('unsupported', `${task.path} is not a regular file.`);
     const length = task.length ?? before.size;
     const pieces = hasherFor(pieceLength);
-    if (length <= READ_SIZE) readSmall(fd, task.start, length, pieces);
-    else await readAhead(fd, task.start, length, pieces);
+    const complete =
+      length <= READ_SIZE ? readSmall(fd, task.start, length, pieces) : await readAhead(fd, task.start, length, pieces);
     const hashes = pieces.finish(before.size);
     const stamp = stampOf(before);
     const after = fstatSync(fd);
-    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changed();
+    if (!complete || after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changedError(task.path);
     return { ok: true, hashes, stamp };
   } catch (error) {
+    // It may hold half a file.
     hasher = undefined;
-    return { ok: false, ...describe(error) };
+    const { code, message } = describe(error, task.path);
+    return { ok: false, code, message };
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
 }
 
-function readSmall(fd: number, start: number, length: number, pieces: PieceHasher): void {
+/** False when the file ended early. */
+function readSmall(fd: number, start: number, length: number, pieces: PieceHasher): boolean {
   const buffer = buffers[0];
   let filled = 0;
   while (filled < length) {
     const count = readSync(fd, buffer.bytes, filled, length - filled, start + filled);
-    if (count === 0) throw changed();
+    if (count === 0) return false;
     filled += count;
   }
   addBlocks(buffer, length, pieces);
+  return true;
 }
 
-async function readAhead(fd: number, start: number, length: number, pieces: PieceHasher): Promise<void> {
-  let done = 0;
+async function readAhead(fd: number, start: number, length: number, pieces: PieceHasher): Promise<boolean> {
+  const fillNext = (turn: 0 | 1, done: number): Promise<boolean> =>
+    fill(fd, buffers[turn], start + done, Math.min(READ_SIZE, length - done));
   let turn: 0 | 1 = 0;
-  let next = fill(fd, buffers[turn], start, Math.min(READ_SIZE, length));
-  try {
-    while (done < length) {
-      const count = Math.min(READ_SIZE, length - done);
-      await next;
-      const buffer = buffers[turn];
-      done += count;
-      turn = turn === 0 ? 1 : 0;
-      if (done < length) next = fill(fd, buffers[turn], start + done, Math.min(READ_SIZE, length - done));
-      addBlocks(buffer, count, pieces);
-    }
-  } finally {
-    // No read may outlive its descriptor and buffer.
-    await next.catch(() => undefined);
+  let reading = fillNext(turn, 0);
+  for (let done = 0; done < length; ) {
+    if (!(await reading)) return false;
+    const count = Math.min(READ_SIZE, length - done);
+    const filled = buffers[turn];
+    done += count;
+    turn = turn === 0 ? 1 : 0;
+    if (done < length) reading = fillNext(turn, done);
+    // While the next read runs in a thread of its own.
+    addBlocks(filled, count, pieces);
   }
+  return true;
 }
 
-async function fill(fd: number, buffer: ReadBuffer, position: number, length: number): Promise<void> {
+async function fill(fd: number, buffer: ReadBuffer, position: number, length: number): Promise<boolean> {
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await readAsync(fd, buffer.bytes, filled, length - filled, position + filled);
-    if (bytesRead === 0) throw changed();
+    if (bytesRead === 0) return false;
     filled += bytesRead;
   }
+  return true;
 }
 
 interface ReadBuffer {
@@ -132,15 +136,14 @@ function hasherFor(pieceLength: number): PieceHasher {
   return hasher.pieces;
 }
 
-function changed(): PeerwireError {
-  return new PeerwireError('stale', 'It changed while it was being read.');
+export function changedError(path: string): PeerwireError {
+  return new PeerwireError('stale', `${path} changed while it was being read; try again when it is at rest.`);
 }
 
-function describe(error: unknown): { code: ErrorCode; message: string } {
-  if (error instanceof PeerwireError) return { code: error.code, message: error.message };
+function describe(error: unknown, path: string): PeerwireError {
   // O_NOFOLLOW reports a link as ELOOP (FreeBSD: EMLINK).
   if (['ELOOP', 'EMLINK'].includes(systemCode(error) ?? '')) {
-    return { code: 'unsupported', message: 'It is a link, and links are not followed.' };
+    return new PeerwireError('unsupported', `${path} is a link, and links are not followed.`, { cause: error });
   }
-  return { code: errorCode(error), message: error instanceof Error ? error.message : String(error) };
+  return fileError(error, 'read', path);
 }

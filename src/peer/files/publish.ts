@@ -1,7 +1,18 @@
-import type { Info, PieceLayers } from '../../bittorrent/metainfo.ts';
+import { lstat } from 'node:fs/promises';
+import {
+  choosePieceLength,
+  compareTreePaths,
+  createInfo,
+  type Info,
+  type PieceLayers,
+} from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
-import type { HashPool } from '../hash-pool.ts';
+import type { FileHash, HashPool } from '../hash-pool.ts';
+import { changedError } from './hash-range.ts';
 import type { WalkedFile } from './walk.ts';
+import { forEachLimit } from './work-limit.ts';
+
+const STATS_AT_ONCE = 16;
 
 export interface VersionSource {
   readonly absolute: string;
@@ -12,13 +23,14 @@ export interface VersionSource {
 export interface BuiltVersion {
   readonly info: Info;
   readonly layers: PieceLayers;
-  /** By file index of `info`. */
+  /** By file index of `info`: what the files looked like when they were hashed. */
   readonly sources: readonly VersionSource[];
 }
 
 export interface BuildOptions {
-  /** A `WalkResult` fits. */
+  /** Those of a `WalkResult`. */
   readonly files: readonly WalkedFile[];
+  /** Of the share; a file is shared under it, whatever it is called on disk. */
   readonly name: string;
   readonly single: boolean;
   readonly pool: HashPool;
@@ -27,7 +39,58 @@ export interface BuildOptions {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }
 
-/** Hashes files into a version. Rejects with 'stale' when a file changes meanwhile, 'permission', 'cancelled', 'usage' (no files). */
+/**
+ * Hashes files into a version. Rejects with 'stale' when a file is not, or is no longer, what the walk saw; 'permission',
+ * 'unsafe-path' (the name), 'usage' (no files), 'cancelled', 'io'.
+ */
 export async function buildVersion(options: BuildOptions): Promise<BuiltVersion> {
-  throw new PeerwireError('internal', `buildVersion is not written yet (${options.name})`);
+  const { name, single, pool, signal, onProgress } = options;
+  if (options.files.length === 0) {
+    throw new PeerwireError('usage', `There is nothing to share in “${name}”: it has no files, or all are left out.`);
+  }
+  // In the torrent's order, so that positions are file indexes.
+  const files = [...options.files].sort((a, b) => compareTreePaths(a.path, b.path));
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const pieceLength = choosePieceLength(total);
+
+  let done = 0;
+  const report = (bytes: number): void => {
+    done += bytes;
+    onProgress?.({ done, total });
+  };
+  const toHash = files.map(({ absolute, size }) => ({ path: absolute, size }));
+  const results = await pool.hashFiles(toHash, { pieceLength, onProgress: report, ...(signal && { signal }) });
+  const hashes = files.map((file, index) => unchanged(file, results[index]));
+  // Whatever was hashed first had the most time to change.
+  await forEachLimit(files, STATS_AT_ONCE, async (file) => {
+    const now = await lstat(file.absolute).catch(() => undefined);
+    if (now?.size !== file.size || now.mtimeMs !== file.mtimeMs) throw changedError(file.absolute);
+  });
+  if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
+
+  const layers = new Map<string, Buffer>();
+  for (const { root, pieceLayer } of hashes)
+    if (root && pieceLayer.length > 0) layers.set(root.toString('hex'), pieceLayer);
+  const info = createInfo({
+    name,
+    pieceLength,
+    single,
+    files: files.map(({ path, size }, index) => ({
+      path: single ? [name] : path,
+      length: size,
+      root: hashes[index]?.root,
+    })),
+  });
+  return { info, layers, sources: files.map(({ absolute, size, mtimeMs }) => ({ absolute, size, mtimeMs })) };
+}
+
+function unchanged(file: WalkedFile, result: FileHash | PeerwireError | undefined): FileHash {
+  if (!result) throw new PeerwireError('internal', 'Hashing gave no result.');
+  if (result instanceof PeerwireError) {
+    // It was there when the folder was read.
+    if (result.code === 'not-found' || result.code === 'unsupported') throw changedError(file.absolute);
+    throw result;
+  }
+  if (result.mtimeMs !== file.mtimeMs) throw changedError(file.absolute);
+  return result;
 }

@@ -1,8 +1,23 @@
-import { PeerwireError } from '../../common/errors.ts';
+import { constants, type Dirent, type Stats } from 'node:fs';
+import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { compareTreePaths } from '../../bittorrent/metainfo.ts';
+import { checkTree, foldName } from '../../bittorrent/safe-path.ts';
+import { errorMessage, PeerwireError, systemCode } from '../../common/errors.ts';
+import { fileError } from './file-error.ts';
+import { IgnoreRules, readRules } from './ignore-rules.ts';
+import { isSecretName } from './secrets.ts';
+import { isStagingName } from './staging-name.ts';
+import { forEachLimit } from './work-limit.ts';
+
+/** Folders read at the same time. */
+const FOLDERS_AT_ONCE = 8;
+/** Files of one folder examined at the same time. */
+const FILES_AT_ONCE = 8;
 
 export interface WalkedFile {
   readonly absolute: string;
-  /** Relative to the walked folder; for a single file its name. Every component passes `checkComponent`. */
+  /** Relative to the walked folder; for a single file its name. Safe (`checkTree`), but for the name of a single file. */
   readonly path: readonly string[];
   readonly size: number;
   readonly mtimeMs: number;
@@ -15,7 +30,7 @@ export interface WalkResult {
   readonly name: string;
   /** True when a file was named, not a folder. */
   readonly single: boolean;
-  /** In the order of their paths. */
+  /** In the order of a torrent's files. */
   readonly files: readonly WalkedFile[];
   readonly size: number;
   /** Entries left out by ignore rules; a folder counts as one. */
@@ -32,7 +47,158 @@ export interface WalkOptions {
   readonly onProgress?: (progress: { readonly files: number; readonly size: number }) => void;
 }
 
-/** Lists what sharing `path` would send. Rejects with 'not-found', 'permission', 'cancelled' or 'io'. */
+/**
+ * Lists what sharing a file or folder would send. Never follows a link, but for `path` itself, which may be one. Ignore rules
+ * do not apply to `path` itself; names of secrets do. Rejects with 'not-found', 'permission', 'unsupported' (neither file nor
+ * folder), 'cancelled' or 'io'.
+ */
 export async function walk(path: string, options: WalkOptions = {}): Promise<WalkResult> {
-  throw new PeerwireError('internal', `walk is not written yet (${path}, ${String(options)})`);
+  const { root, stats } = await examineRoot(path);
+  // The name that the user sees, also when it is a link to something of another name.
+  const name = basename(resolve(path)).normalize('NFC');
+  if (stats.isFile()) return walkFile(root, name, stats, options);
+  if (stats.isDirectory()) return await new FolderWalk(root, name, options).run();
+  throw new PeerwireError('unsupported', `${path} is neither a file nor a folder.`);
+}
+
+async function examineRoot(path: string): Promise<{ root: string; stats: Stats }> {
+  try {
+    const root = await realpath(path);
+    return { root, stats: await stat(root) };
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+}
+
+function walkFile(root: string, name: string, stats: Stats, options: WalkOptions): WalkResult {
+  const nothing = { root, name, single: true, files: [], size: 0, ignored: 0, secrets: [], skipped: [] };
+  if (!options.includeSecrets && isSecretName(name, 'file')) return { ...nothing, secrets: [name] };
+  const { size, mtimeMs } = stats;
+  options.onProgress?.({ files: 1, size });
+  return { ...nothing, files: [{ absolute: root, path: [name], size, mtimeMs }], size };
+}
+
+interface FolderTask {
+  readonly absolute: string;
+  readonly path: readonly string[];
+  readonly rules: IgnoreRules;
+}
+
+class FolderWalk {
+  readonly #root: string;
+  readonly #name: string;
+  readonly #options: WalkOptions;
+  readonly #files: WalkedFile[] = [];
+  readonly #secrets: string[] = [];
+  readonly #skipped: { path: string; reason: string }[] = [];
+  #size = 0;
+  #ignored = 0;
+
+  constructor(root: string, name: string, options: WalkOptions) {
+    this.#root = root;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  async run(): Promise<WalkResult> {
+    const rules = await IgnoreRules.above(this.#root);
+    let level: FolderTask[] = [{ absolute: this.#root, path: [], rules }];
+    while (level.length > 0) {
+      const next: FolderTask[] = [];
+      await forEachLimit(level, FOLDERS_AT_ONCE, async (task) => {
+        this.#checkCancelled();
+        next.push(...(await this.#readFolder(task)));
+        this.#options.onProgress?.({ files: this.#files.length, size: this.#size });
+      });
+      level = next;
+    }
+    this.#files.sort((a, b) => compareTreePaths(a.path, b.path));
+    return {
+      root: this.#root,
+      name: this.#name,
+      single: false,
+      files: this.#files,
+      size: this.#size,
+      ignored: this.#ignored,
+      secrets: this.#secrets.sort(),
+      skipped: this.#skipped.sort((a, b) => (a.path < b.path ? -1 : 1)),
+    };
+  }
+
+  /** Takes the files of one folder and returns its folders. */
+  async #readFolder(task: FolderTask): Promise<FolderTask[]> {
+    let entries: Dirent[];
+    try {
+      entries = await readdir(task.absolute, { withFileTypes: true });
+    } catch (error) {
+      // What the user named must be readable; further down the rest is worth having.
+      if (task.path.length === 0) throw fileError(error, 'read', task.absolute);
+      this.#skip(task.path, `The folder cannot be read (${systemCode(error) ?? errorMessage(error)}).`);
+      return [];
+    }
+    let { rules } = task;
+    if (entries.some(({ name }) => name === '.gitignore')) {
+      rules = rules.within(task.path, await readRules(join(task.absolute, '.gitignore')));
+    }
+    // In a fixed order, so that of two names that collide elsewhere always the same one is taken.
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const taken = new Map<string, string>();
+    const folders: FolderTask[] = [];
+    const files: { readonly absolute: string; readonly path: readonly string[] }[] = [];
+    for (const entry of entries) {
+      if (entry.name.toLowerCase() === '.git' || isStagingName(entry.name)) continue;
+      const absolute = join(task.absolute, entry.name);
+      const kind = entry.isDirectory() ? 'folder' : 'file';
+      if (rules.ignores([...task.path, entry.name], kind)) {
+        this.#ignored++;
+        continue;
+      }
+      // macOS hands out names in another normal form than everyone else.
+      const path = [...task.path, entry.name.normalize('NFC')];
+      const problem = entryProblem(entry, path, taken);
+      if (problem !== undefined) this.#skip(path, problem);
+      else if (!this.#options.includeSecrets && isSecretName(entry.name, kind)) this.#secrets.push(path.join('/'));
+      else if (kind === 'folder') folders.push({ absolute, path, rules });
+      else files.push({ absolute, path });
+    }
+    await forEachLimit(files, FILES_AT_ONCE, async ({ absolute, path }) => await this.#takeFile(absolute, path));
+    return folders;
+  }
+
+  async #takeFile(absolute: string, path: readonly string[]): Promise<void> {
+    try {
+      const stats = await lstat(absolute);
+      if (!stats.isFile()) return this.#skip(path, 'It was replaced while the folder was read.');
+      // Readable by everyone needs no closer look, and that is nearly every file.
+      if ((stats.mode & 0o444) !== 0o444) await access(absolute, constants.R_OK);
+      this.#files.push({ absolute, path, size: stats.size, mtimeMs: stats.mtimeMs });
+      this.#size += stats.size;
+    } catch (error) {
+      this.#skip(path, `The file cannot be read (${systemCode(error) ?? errorMessage(error)}).`);
+    }
+  }
+
+  #skip(path: readonly string[], reason: string): void {
+    this.#skipped.push({ path: path.join('/'), reason });
+  }
+
+  #checkCancelled(): void {
+    if (this.#options.signal?.aborted) throw new PeerwireError('cancelled', 'Reading the folder was cancelled.');
+  }
+}
+
+/** Why an entry cannot be shared; otherwise it is put down as taken, by the name that it folds to. */
+function entryProblem(entry: Dirent, path: readonly string[], taken: Map<string, string>): string | undefined {
+  if (entry.isSymbolicLink()) return 'It is a link; links are not shared.';
+  if (!entry.isFile() && !entry.isDirectory()) return 'It is neither a file nor a folder.';
+  try {
+    checkTree([path]);
+  } catch (error) {
+    return errorMessage(error);
+  }
+  const folded = foldName(entry.name);
+  const other = taken.get(folded);
+  if (other !== undefined) return `On some systems its name is the same as “${other}” beside it.`;
+  taken.set(folded, entry.name);
+  return undefined;
 }
