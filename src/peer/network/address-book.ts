@@ -1,5 +1,6 @@
 import type { PeerAddress } from '../../bittorrent/compact-address.ts';
 import type { Clock } from '../../common/clock.ts';
+import type { DeviceId } from '../../common/ids.ts';
 import { type AddressOrigin, formatHostPort, mayDial, normalizeHost } from './addresses.ts';
 import { type PeerRef, peerKey } from './channel.ts';
 
@@ -24,6 +25,8 @@ const PATIENT_AFTER = 30;
 const PATIENT_DELAY = 5 * 60 * 1000;
 /** Delays vary by ± this part, so that peers that lost each other do not dial in step. */
 const JITTER = 0.2;
+/** A connection that lasted so long (ms) was no failure. */
+const STABLE_AFTER = 10_000;
 /** A fresh hint that someone is there cuts the waiting short, unless we tried within this time (ms). */
 const HINT_PAUSE = 1000;
 
@@ -35,7 +38,7 @@ export interface AddressRecord extends PeerAddress {
   readonly lastSuccess: number | undefined;
   /** Who was there. */
   readonly peer: PeerRef | undefined;
-  /** Failures since the last success. */
+  /** Failures since the last connection that lasted. */
   readonly failures: number;
 }
 
@@ -173,15 +176,22 @@ export class AddressBook {
     this.#own.set(key, this.#clock.now() + HOUR);
   }
 
-  /** A connection to this peer ended: its addresses are tried again soon. */
-  lost(peer: PeerRef): void {
+  /**
+   * A connection to this peer ended after `lasted` ms: its addresses are tried again soon, unless it ended so early that
+   * the other end seems not to want it.
+   */
+  lost(peer: PeerRef, lasted: number): void {
     const key = peerKey(peer);
-    const next = this.#clock.now() + this.#delay(1);
     for (const entry of this.#entries.values()) {
       if (entry.peer === undefined || peerKey(entry.peer) !== key || entry.dialing) continue;
-      entry.failures = 0;
-      entry.nextTry = next;
+      entry.failures = lasted < STABLE_AFTER ? entry.failures + 1 : 0;
+      entry.nextTry = this.#clock.now() + this.#delay(Math.max(1, entry.failures));
     }
+  }
+
+  /** Forgets where a device was met. */
+  forgetDevice(device: DeviceId): void {
+    for (const [key, entry] of this.#entries) if (entry.peer?.device === device) this.#entries.delete(key);
   }
 
   /** Where this peer was met, the latest meeting first. */
@@ -254,7 +264,6 @@ export class AddressBook {
   #met(entry: Entry, peer: PeerRef): void {
     entry.lastSuccess = this.#clock.wallTime();
     entry.peer = peer;
-    entry.failures = 0;
     entry.tries = [];
     entry.mentioned = this.#clock.now();
   }

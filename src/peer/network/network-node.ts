@@ -1,45 +1,59 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingWire } from '../../bittorrent/peer-wire.ts';
+import type { PexMessage } from '../../bittorrent/wire/ut-pex.ts';
 import type { Clock } from '../../common/clock.ts';
-import type { Disposable } from '../../common/disposable.ts';
-import { PeerwireError } from '../../common/errors.ts';
+import { type Disposable, DisposableList } from '../../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
-import type { DeviceId, InfoHash, PeerInstance, ShareId } from '../../common/ids.ts';
+import { type DeviceId, formatDeviceId, type InfoHash, type PeerInstance, type ShareId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import type { Identity } from '../../transport/identity.ts';
-import type { AnnounceRequest, AnnounceResponse } from '../../transport/tracker-client.ts';
+import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
 import type { NetworkTrust } from '../trust/membership.ts';
+import { AddressBook } from './address-book.ts';
+import { parseHostPort } from './addresses.ts';
 import type { HoldEntry, PeerCatalogue, ShareEntry } from './catalogue.ts';
-import type { MemberChannel, PeerRef } from './channel.ts';
+import { CatalogueGossip } from './catalogue-gossip.ts';
+import { CatalogueStore } from './catalogue-store.ts';
+import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
+import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
+import { Dialer, type DialTarget } from './dialer.ts';
+import { Links } from './links.ts';
+import { MembershipGossip } from './membership-gossip.ts';
+import { OwnCatalogue } from './own-catalogue.ts';
+import { PeerExchange } from './peer-exchange.ts';
+import { readRemembered } from './remembered.ts';
+import { openSwarmChannel } from './swarm-channel.ts';
+import { TrackerAnnouncer, type TrackerStatus } from './tracker-announcer.ts';
+
+const ADDRESSES_FILE = 'addresses';
+/** Milliseconds between an address that proved good and its writing. */
+const SAVE_DELAY = 2000;
+const TICK = 15_000;
+/** When this much more wall time (ms) passed than a tick should take, the machine slept. */
+const SLEPT = 30_000;
 
 export interface NetworkNodeOptions {
   readonly identity: Identity;
   readonly instance: PeerInstance;
   readonly deviceName: string;
   readonly trust: NetworkTrust;
-  /** Owned by the network alone: names in it are not prefixed. */
-  readonly store: StateStore;
+  /** A directory for this network (and peer) alone. */
+  readonly state: StateStore;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The port on which others reach this peer; undefined when outbound only. Asked again for every use. */
   readonly listenPort: () => number | undefined;
-  /** Version text of this program, for the extended handshake. */
+  /** Version text of this program. */
   readonly version: string;
-  /** Opens an authenticated channel in this network. */
+  /** Opens an authenticated channel in this network. Rejects with `exists` when it reached this very peer. */
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
-  readonly announce: (request: AnnounceRequest) => Promise<AnnounceResponse>;
-}
-
-export interface DialTarget {
-  readonly host: string;
-  readonly port: number;
-  /** Refuse any other device. */
-  readonly expectDevice?: DeviceId;
-  readonly signal: AbortSignal;
+  readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
 }
 
 export interface ControlPeerInfo extends PeerRef {
-  /** From its catalogue; a short form of the device id until that arrived. */
+  /** From its catalogue; until that arrives, what it called itself when it connected. */
   readonly name: string;
   /** `host:port` at which it can be dialled; undefined when it is outbound only. */
   readonly address: string | undefined;
@@ -65,18 +79,50 @@ export interface ConnectRequest extends PeerRef {
 
 /** For `NetworkInfo`. */
 export interface NetworkState {
+  /** `connected` to some other device; `looking`; `offline` when moreover every tracker fails. */
   readonly state: 'connected' | 'looking' | 'offline';
   /** Connected devices, this one not counted. */
   readonly peers: number;
-  /** The last thing that went wrong with a tracker. */
+  /** What is wrong with the trackers, when none answers. */
   readonly problem?: string;
 }
 
-/** Who may have a version: every member, or these devices. */
+/** Who may have a version: every member, or these devices (the owner is among them). */
 export type Audience = 'everyone' | ReadonlySet<DeviceId>;
 
-/** One network's control plane: finds its members, stays connected to them and gossips catalogues and revocations. */
+/**
+ * One network's control plane: finds its members by trackers, by each other and by memory, stays connected to them, and
+ * gossips catalogues and revocations. It knows what is shared and who has it; it moves no content.
+ */
 export class NetworkNode implements Disposable {
+  readonly #options: NetworkNodeOptions;
+  readonly #self: PeerRef;
+  /** Names this run in BitTorrent handshakes and to trackers (BEP 20). */
+  readonly #peerId = Buffer.concat([Buffer.from('-PW0100-'), randomBytes(12)]);
+  readonly #owned = new DisposableList();
+  readonly #book: AddressBook;
+  readonly #store: CatalogueStore;
+  readonly #own: OwnCatalogue;
+  readonly #gossip: CatalogueGossip;
+  readonly #membership: MembershipGossip;
+  readonly #announcer: TrackerAnnouncer;
+  readonly #dialer: Dialer;
+  readonly #links: Links;
+  readonly #exchanges = new Map<ControlPeer, PeerExchange>();
+  /** Connections in their handshake. */
+  readonly #opening = new Set<ControlPeer>();
+  /** Monotone time until which dialing a peer for swarms is pointless, by peer key. */
+  readonly #undialable = new Map<string, number>();
+  readonly #handler: ControlPeerHandler;
+  #deviceName: string;
+  #trackers = '';
+  #lastState = '';
+  #lastTick = 0;
+  #saveTimer: Disposable | undefined;
+  #cataloguesDirty = false;
+  #started = false;
+  #closing: Promise<void> | undefined;
+
   readonly #peersChanged = new Emitter<void>();
   readonly #cataloguesChanged = new Emitter<void>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
@@ -84,74 +130,406 @@ export class NetworkNode implements Disposable {
   readonly #stateChanged = new Emitter<NetworkState>();
 
   readonly onPeersChanged: Event<void> = this.#peersChanged.event;
+  /** Others' catalogues changed; our own does not count. */
   readonly onCataloguesChanged: Event<void> = this.#cataloguesChanged.event;
-  /** Devices that a revocation just excluded; their control connections are closed already, swarms are yours to close. */
+  /** Devices that were just excluded. Their control connections are closed; swarms are yours to close. May name this device. */
   readonly onRevoked: Event<readonly DeviceId[]> = this.#revoked.event;
-  /** A peer cannot dial us (or failed to) and asks us to dial it for a swarm. */
+  /** A peer cannot dial us and asks to be dialled for a swarm. Whether it may have that version is yours to check. */
   readonly onConnectRequest: Event<ConnectRequest> = this.#connectRequest.event;
   readonly onStateChanged: Event<NetworkState> = this.#stateChanged.event;
 
-  constructor(_options: NetworkNodeOptions) {}
+  constructor(options: NetworkNodeOptions) {
+    const { identity, instance, trust, clock, logger, state, listenPort } = options;
+    this.#options = options;
+    this.#deviceName = options.deviceName;
+    const self = { device: identity.device, instance };
+    this.#self = self;
+    this.#links = new Links(self);
+    this.#book = new AddressBook(clock);
+    this.#store = this.#owned.add(
+      new CatalogueStore({ network: trust.network, self, members: trust, state, clock, logger }),
+    );
+    this.#own = this.#owned.add(
+      new OwnCatalogue(
+        {
+          self,
+          network: trust.network,
+          signer: identity,
+          credentials: () => trust.credentials(),
+          store: this.#store,
+          clock,
+          logger,
+        },
+        options.deviceName,
+      ),
+    );
+    this.#gossip = this.#owned.add(
+      new CatalogueGossip({
+        store: this.#store,
+        clock,
+        logger,
+        isRevoked: (device) => trust.isRevoked(device),
+        onOwn: (signed) => this.#own.supersede(signed),
+      }),
+    );
+    this.#membership = new MembershipGossip(trust, logger);
+    this.#announcer = this.#owned.add(
+      new TrackerAnnouncer({
+        trackers: () => trust.trackers,
+        infoHashes: (now) => trust.rendezvousInfoHashes(now),
+        peerId: this.#peerId,
+        port: listenPort,
+        lonely: () => this.#links.devices(self.device) === 0,
+        announce: options.announce,
+        onPeers: (peers, tracker) => {
+          for (const peer of peers) this.#book.add(peer, 'tracker', tracker);
+          this.#dialer.poke();
+        },
+        clock,
+      }),
+    );
+    this.#dialer = this.#owned.add(
+      new Dialer({
+        book: this.#book,
+        clock,
+        logger,
+        dial: options.dial,
+        isConnected: (peer) => this.#links.has(peer),
+        onChannel: (channel, dialed) => this.#open(channel, dialed),
+      }),
+    );
+    this.#handler = {
+      onReady: (link) => this.#onReady(link),
+      onCatalogue: (link, message) => this.#gossip.receive(link, message),
+      onMembership: (link, message) => this.#membership.receive(link, message),
+      onPex: (link, message) => this.#onPex(link, message),
+      onConnect: (link, infohash) => this.#onConnect(link, infohash),
+      onUpdate: (link) => this.#onUpdate(link),
+      onWritable: (link) => this.#gossip.drained(link),
+      onClose: (link, reason) => this.#onClose(link, reason),
+    };
+  }
 
   /** Loads what was remembered, then announces and dials. */
-  async start(): Promise<void> {}
+  async start(): Promise<void> {
+    const { trust, clock, state, logger } = this.#options;
+    await this.#store.load();
+    try {
+      this.#book.load((await state.readJson(ADDRESSES_FILE, readRemembered)) ?? []);
+    } catch (error) {
+      logger.warn(`Remembered addresses cannot be read: ${errorMessage(error)}`);
+    }
+    if (this.#closing !== undefined) return;
+    this.#started = true;
+    this.#trackers = trust.trackers.join(' ');
+    this.#owned.add(trust.onChanged(() => this.#onTrustChanged()));
+    this.#owned.add(trust.onRevoked((devices) => this.#onRevoked(devices)));
+    this.#owned.add(
+      this.#store.onChanged((key) => {
+        const signed = this.#store.get(key);
+        if (signed !== undefined && !this.#store.isOwn(signed.section)) this.#noteCatalogues();
+      }),
+    );
+    this.#owned.add(this.#announcer.onStateChanged(() => this.#noteState()));
+    this.#lastTick = clock.wallTime();
+    this.#owned.add(clock.setInterval(() => this.#tick(), TICK));
+    this.#own.start();
+    this.#announcer.start();
+    this.#dialer.poke();
+    this.#noteState();
+  }
 
-  /** Tells trackers and peers that this peer leaves (at most 1 s), writes state and closes everything. */
-  async close(): Promise<void> {}
+  /** Tells trackers and peers that this peer leaves (a second at most), writes state and closes everything. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
 
-  /** As `close`, without waiting for trackers. */
-  dispose(): void {}
+  /** As `close`, without waiting for it. */
+  dispose(): void {
+    this.close().catch((error) => this.#options.logger.warn(`Closing a network failed: ${errorMessage(error)}`));
+  }
 
   state(): NetworkState {
-    return { state: 'looking', peers: 0 };
+    const peers = this.#links.devices(this.#self.device);
+    const problem = this.#announcer.problem;
+    const state = peers > 0 ? 'connected' : this.#announcer.failing ? 'offline' : 'looking';
+    return { state, peers, ...(problem === undefined ? {} : { problem }) };
   }
 
-  /** Hands over an inbound channel whose BitTorrent handshake carried the control infohash. */
-  acceptControl(channel: MemberChannel, _incoming: IncomingWire): void {
-    channel.close();
+  /** How each tracker fared last, in order: for diagnosis. */
+  trackerStatus(): readonly TrackerStatus[] {
+    return this.#announcer.status();
   }
 
-  /** Replaces what this peer offers; connected peers hear of it at once. Safe to call before `start`. */
-  setOwn(_shares: readonly ShareEntry[], _holds: readonly HoldEntry[]): void {}
+  /** Takes over an inbound channel whose BitTorrent handshake carried the control infohash. */
+  acceptControl(channel: MemberChannel, incoming: IncomingWire): void {
+    if (this.#closing !== undefined || !this.#started || channel.network !== this.#options.trust.network) {
+      channel.close(new PeerwireError('closed', 'The network is closed.'));
+      return;
+    }
+    this.#opening.add(ControlPeer.accept(channel, incoming, this.#linkOptions(), this.#handler));
+  }
 
-  setDeviceName(_name: string): void {}
+  /**
+   * Replaces what this peer offers; connected peers hear of it at once. Works before `start` too. Throws `usage` or
+   * `unsafe-path`, changing nothing, when others would refuse it.
+   */
+  setOwn(shares: readonly ShareEntry[], holds: readonly HoldEntry[]): void {
+    this.#own.set(shares, holds);
+  }
+
+  setDeviceName(name: string): void {
+    this.#deviceName = name;
+    this.#own.setName(name);
+    for (const link of this.#links.all()) link.update(name, this.#options.listenPort());
+  }
 
   /** Connected control peers, other windows of this device included. */
   peers(): readonly ControlPeerInfo[] {
-    return [];
+    return [...this.#links.byPeer()].map((links) => this.#describe(links));
+  }
+
+  isConnected(peer: PeerRef): boolean {
+    return this.#links.has(peer);
   }
 
   /** Every verified catalogue but our own, also of peers that are offline. */
   catalogues(): readonly KnownCatalogue[] {
-    return [];
+    return this.#store.catalogues().map((catalogue) => ({ ...catalogue, online: this.#links.has(catalogue) }));
   }
 
   /** Connected peers that own the version or hold pieces of it. */
-  holdersOf(_infohash: InfoHash): readonly Holder[] {
-    return [];
+  holdersOf(infohash: InfoHash): readonly Holder[] {
+    return this.#store.holdersOf(infohash).flatMap(({ peer, complete }) => {
+      const links = this.#links.to(peer);
+      return links.length === 0 ? [] : [{ ...this.#describe(links), complete }];
+    });
   }
 
-  /** The access list of a share as its owner last signed it; undefined when its catalogue does not list it. */
-  audienceOf(_owner: DeviceId, _share: ShareId): Audience | undefined {
-    return undefined;
+  /**
+   * The access list of a share as its owner last signed it, own shares included; undefined when no catalogue lists it.
+   * Ask for the share under which you got a version: that another member lists the same infohash opens nothing.
+   */
+  audienceOf(owner: DeviceId, share: ShareId): Audience | undefined {
+    const entry = this.#store.shareOf(owner, share);
+    if (entry === undefined) return undefined;
+    return entry.to === undefined ? 'everyone' : new Set([owner, ...entry.to]);
   }
 
   /**
    * A channel to a connected peer for one swarm. Dials it; when it cannot be dialled, asks it to dial us and resolves
    * undefined: its channel arrives at our listener, to be routed by infohash.
-   * Rejects with `connection` when neither side accepts connections, `cancelled`, `closed` when it is not connected.
+   * Rejects with `connection` when neither side can be dialled, `cancelled`, or `closed` when it is not connected.
    */
-  async openSwarmChannel(
-    _peer: PeerRef,
-    _infohash: InfoHash,
-    _signal: AbortSignal,
-  ): Promise<MemberChannel | undefined> {
-    throw new PeerwireError('unsupported', 'Not yet.');
+  openSwarmChannel(peer: PeerRef, infohash: InfoHash, signal: AbortSignal): Promise<MemberChannel | undefined> {
+    const { clock, dial, listenPort, logger } = this.#options;
+    const undialable = this.#undialable;
+    return openSwarmChannel(this.#links.to(peer), infohash, signal, { clock, dial, listenPort, logger, undialable });
   }
 
   /** Remembers `host:port` (IPv6 in brackets) and dials it now. Throws `usage` for what cannot be an address. */
-  addAddress(_hostPort: string, _source: 'manual' | 'lan' = 'manual'): void {}
+  addAddress(hostPort: string, origin: 'manual' | 'lan' = 'manual'): void {
+    if (this.#book.add(parseHostPort(hostPort), origin) === 'refused' && origin === 'manual') {
+      throw new PeerwireError('usage', `“${hostPort}” is not an address of another peer.`);
+    }
+    if (this.#started) this.#dialer.poke();
+  }
 
-  /** Announces and dials again at once, for example after the network interface or the tracker list changed. */
-  retryNow(): void {}
+  /** Announces and dials again at once, and tells peers our port: after the network, the listener or the trackers changed. */
+  retryNow(): void {
+    if (!this.#started || this.#closing !== undefined) return;
+    for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
+    this.#undialable.clear();
+    this.#announcer.retryNow();
+    this.#book.hurry();
+    this.#dialer.poke();
+  }
+
+  async #close(): Promise<void> {
+    const { logger } = this.#options;
+    const report = (error: unknown): void => logger.warn(`State of the network was not saved: ${errorMessage(error)}`);
+    const farewell = this.#announcer.stop();
+    this.#saveTimer?.dispose();
+    this.#dialer.dispose();
+    for (const link of [...this.#opening, ...this.#links.all()]) link.close();
+    const saves = this.#started ? [this.#store.save().catch(report), this.#saveAddresses().catch(report)] : [];
+    this.#owned.dispose();
+    for (const emitter of [this.#peersChanged, this.#cataloguesChanged, this.#connectRequest]) emitter.dispose();
+    this.#revoked.dispose();
+    this.#stateChanged.dispose();
+    await Promise.all([farewell, ...saves]);
+  }
+
+  #linkOptions(dialed?: string): ControlPeerOptions {
+    const { trust, version, clock, listenPort } = this.#options;
+    return {
+      peerId: this.#peerId,
+      controlInfoHash: trust.controlInfoHash,
+      version,
+      deviceName: this.#deviceName,
+      listenPort: listenPort(),
+      clock,
+      ...(dialed === undefined ? {} : { dialed }),
+    };
+  }
+
+  #open(channel: MemberChannel, dialed: string): void {
+    this.#opening.add(ControlPeer.initiate(channel, this.#linkOptions(dialed), this.#handler));
+  }
+
+  #onReady(link: ControlPeer): void {
+    this.#opening.delete(link);
+    const { device } = link.peer;
+    if (link.dialed !== undefined) this.#book.succeeded(link.dialed, link.peer);
+    if (this.#options.trust.isRevoked(device)) {
+      link.close(new PeerwireError('revoked', 'The device was removed from the network.'));
+      return;
+    }
+    const isNew = !this.#links.has(link.peer);
+    if (!this.#links.add(link)) return;
+    this.#undialable.delete(peerKey(link.peer));
+    this.#noteAddress(link);
+    this.#exchanges.set(link, new PeerExchange(this.#options.clock));
+    this.#membership.join(link);
+    this.#gossip.join(link);
+    this.#tellAddresses(link);
+    if (isNew) this.#notePeers();
+  }
+
+  #onClose(link: ControlPeer, reason: PeerwireError | undefined): void {
+    const { logger, clock } = this.#options;
+    const wasOpening = this.#opening.delete(link);
+    this.#exchanges.delete(link);
+    this.#gossip.leave(link);
+    this.#membership.leave(link);
+    const key = peerKey(link.peer);
+    logger.debug(`The connection to ${key} ended${reason === undefined ? '' : `: ${reason.message}`}`);
+    if (this.#closing !== undefined) return;
+    if (wasOpening && link.dialed !== undefined) this.#book.failed(link.dialed);
+    if (this.#links.remove(link) && !this.#links.has(link.peer)) {
+      this.#book.lost(link.peer, clock.wallTime() - link.since);
+      this.#notePeers();
+      if (this.#links.devices(this.#self.device) === 0) this.#announcer.retryNow();
+    }
+    this.#dialer.poke();
+  }
+
+  #onUpdate(link: ControlPeer): void {
+    this.#noteAddress(link);
+    this.#peersChanged.fire();
+  }
+
+  #noteAddress(link: ControlPeer): void {
+    if (link.dialed === undefined && link.address !== undefined) this.#book.met(parseHostPort(link.address), link.peer);
+    this.#saveTimer ??= this.#options.clock.setTimeout(() => {
+      this.#saveTimer = undefined;
+      this.#saveAddresses().catch((error) =>
+        this.#options.logger.warn(`Addresses were not saved: ${errorMessage(error)}`),
+      );
+    }, SAVE_DELAY);
+  }
+
+  #onPex(link: ControlPeer, message: PexMessage): void {
+    if (this.#exchanges.get(link)?.accept() !== true) return;
+    for (const { host, port } of message.added) this.#book.add({ host, port }, 'pex', link.channel.remoteAddress);
+    this.#dialer.poke();
+  }
+
+  #onConnect(link: ControlPeer, infohash: InfoHash): void {
+    if (link.address === undefined) return;
+    this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
+  }
+
+  #tellAddresses(link: ControlPeer): void {
+    const exchange = this.#exchanges.get(link);
+    if (exchange === undefined || !link.supports('ut_pex')) return;
+    const key = peerKey(link.peer);
+    const known = [...this.#links.byPeer()].flatMap((links) => {
+      const { device, instance, address } = this.#describe(links);
+      if (address === undefined || peerKey({ device, instance }) === key) return [];
+      return [{ address, reachable: links.some((other) => other.dialed !== undefined) }];
+    });
+    const message = exchange.next(known, link.channel.remoteAddress);
+    if (message !== undefined) link.sendPex(message);
+  }
+
+  #onTrustChanged(): void {
+    const trackers = this.#options.trust.trackers.join(' ');
+    this.#membership.changed();
+    this.#own.refresh();
+    if (trackers !== this.#trackers) this.#announcer.retryNow();
+    this.#trackers = trackers;
+  }
+
+  #onRevoked(devices: readonly DeviceId[]): void {
+    // Others hear of it before the connections end: the revoked may be the only way to some of them.
+    this.#membership.changed();
+    const reason = new PeerwireError('revoked', 'The device was removed from the network.');
+    const excluded = devices.includes(this.#self.device);
+    for (const link of [...this.#opening, ...this.#links.all()]) {
+      if (excluded || devices.includes(link.peer.device)) link.close(reason);
+    }
+    for (const device of devices) {
+      this.#book.forgetDevice(device);
+      if (this.#store.dropDevice(device)) this.#noteCatalogues();
+    }
+    this.#revoked.fire(devices);
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    const wall = clock.wallTime();
+    const slept = wall - this.#lastTick > TICK + SLEPT;
+    this.#lastTick = wall;
+    this.#book.expire();
+    this.#store.expire();
+    for (const link of this.#links.all()) {
+      if (slept) link.probe();
+      this.#tellAddresses(link);
+    }
+    if (slept) this.retryNow();
+    this.#dialer.poke();
+  }
+
+  #saveAddresses(): Promise<void> {
+    return this.#options.state.writeJson(ADDRESSES_FILE, this.#book.remembered());
+  }
+
+  #describe(links: readonly ControlPeer[]): ControlPeerInfo {
+    const newest = links.at(-1);
+    const oldest = links[0];
+    if (newest === undefined || oldest === undefined) throw new RangeError('A connected peer has a connection.');
+    const name = this.#store.catalogueOf(newest.peer)?.name ?? newest.name;
+    const address = links.find((link) => link.dialed !== undefined)?.address ?? newest.address;
+    return {
+      ...newest.peer,
+      name: name ?? formatDeviceId(newest.peer.device).slice(0, 9),
+      address,
+      since: oldest.since,
+    };
+  }
+
+  #notePeers(): void {
+    this.#peersChanged.fire();
+    this.#noteState();
+  }
+
+  #noteState(): void {
+    const state = this.state();
+    const text = JSON.stringify(state);
+    if (text === this.#lastState) return;
+    this.#lastState = text;
+    this.#stateChanged.fire(state);
+  }
+
+  /** Many sections may arrive in one turn; listeners hear once. */
+  #noteCatalogues(): void {
+    if (this.#cataloguesDirty) return;
+    this.#cataloguesDirty = true;
+    queueMicrotask(() => {
+      this.#cataloguesDirty = false;
+      this.#cataloguesChanged.fire();
+    });
+  }
 }

@@ -1,0 +1,92 @@
+import type { Clock } from '../../common/clock.ts';
+import type { Disposable } from '../../common/disposable.ts';
+import { errorCode, errorMessage } from '../../common/errors.ts';
+import type { DeviceId } from '../../common/ids.ts';
+import type { Logger } from '../../common/log.ts';
+import type { AddressBook, AddressRecord } from './address-book.ts';
+import type { MemberChannel, PeerRef } from './channel.ts';
+
+/** Connections being opened at once. */
+export const MAX_ATTEMPTS = 8;
+
+export interface DialTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Refuse any other device. */
+  readonly expectDevice?: DeviceId;
+  readonly signal: AbortSignal;
+}
+
+export interface DialerOptions {
+  readonly book: AddressBook;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dial: (target: DialTarget) => Promise<MemberChannel>;
+  readonly isConnected: (peer: PeerRef) => boolean;
+  /** Receives each channel, owns it, and tells the book how it went. */
+  readonly onChannel: (channel: MemberChannel, dialed: string) => void;
+}
+
+/** Dials what the address book says is due, a few at a time. */
+export class Dialer implements Disposable {
+  readonly #options: DialerOptions;
+  readonly #abort = new AbortController();
+  #attempts = 0;
+  #timer: Disposable | undefined;
+  #started = false;
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+  }
+
+  /** Looks for addresses that fell due: call it whenever the book or the set of connected peers changed. */
+  poke(): void {
+    this.#started = true;
+    this.#run();
+  }
+
+  dispose(): void {
+    this.#timer?.dispose();
+    this.#abort.abort();
+  }
+
+  #run(): void {
+    if (!this.#started || this.#abort.signal.aborted) return;
+    const { book, clock, isConnected } = this.#options;
+    for (const record of book.take(MAX_ATTEMPTS - this.#attempts, isConnected)) {
+      this.#attempts++;
+      // Reports by itself.
+      void this.#attempt(record).finally(() => {
+        this.#attempts--;
+        this.#run();
+      });
+    }
+    this.#timer?.dispose();
+    this.#timer = undefined;
+    // At full capacity, the end of an attempt runs this again.
+    const wait = this.#attempts < MAX_ATTEMPTS ? book.nextDue(isConnected) : undefined;
+    if (wait !== undefined) this.#timer = clock.setTimeout(() => this.#run(), wait);
+  }
+
+  async #attempt(record: AddressRecord): Promise<void> {
+    const { book, logger, dial, onChannel } = this.#options;
+    let channel: MemberChannel;
+    try {
+      channel = await dial({ host: record.host, port: record.port, signal: this.#abort.signal });
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      if (errorCode(error) === 'exists') {
+        book.isSelf(record.key);
+      } else {
+        book.failed(record.key);
+        logger.debug(`Dialing ${record.key} (${record.origin}) failed: ${errorMessage(error)}`);
+      }
+      return;
+    }
+    if (this.#abort.signal.aborted) {
+      channel.close();
+      return;
+    }
+    onChannel(channel, record.key);
+  }
+}

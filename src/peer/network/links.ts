@@ -1,0 +1,91 @@
+import { PeerwireError } from '../../common/errors.ts';
+import type { DeviceId } from '../../common/ids.ts';
+import { type PeerRef, peerKey } from './channel.ts';
+import { type ControlPeer, KEEP_ALIVE } from './control-peer.ts';
+
+/** Control connections of one network; of one device, whose windows are peers of their own; and of one peer. */
+export const MAX_LINKS = 256;
+export const MAX_LINKS_PER_DEVICE = 64;
+const MAX_LINKS_PER_PEER = 4;
+/** A connection this silent (ms) has missed a keep-alive and may be dead. */
+const DOUBTFUL_AFTER = KEEP_ALIVE + 30_000;
+
+/**
+ * The open control connections. Two peers may connect twice, most often when they dial each other at the same time:
+ * then the connection that the smaller of both (by `peerKey`) dialled stays. Only who dialled a connection closes it as
+ * a duplicate, so that the two ends, which learn of connections in different order, never close both.
+ */
+export class Links {
+  readonly #self: string;
+  readonly #links = new Map<string, ControlPeer[]>();
+
+  constructor(self: PeerRef) {
+    this.#self = peerKey(self);
+  }
+
+  /** Takes in a connection and closes what it makes superfluous. False when there is no room: it is closed. */
+  add(link: ControlPeer): boolean {
+    const device = link.peer.device;
+    let all = 0;
+    let ofDevice = 0;
+    for (const other of this.all()) {
+      all++;
+      if (other.peer.device === device) ofDevice++;
+    }
+    if (all >= MAX_LINKS || ofDevice >= MAX_LINKS_PER_DEVICE) {
+      link.close(new PeerwireError('busy', 'There are too many connections already.'));
+      return false;
+    }
+    const key = peerKey(link.peer);
+    const links = [...(this.#links.get(key) ?? []), link];
+    this.#links.set(key, links);
+    if (links.length > MAX_LINKS_PER_PEER)
+      links[0]?.close(new PeerwireError('busy', 'A newer connection replaces this.'));
+    for (const duplicate of this.#duplicates(key)) {
+      duplicate.close(new PeerwireError('exists', 'The peer is connected already.'));
+    }
+    return true;
+  }
+
+  /** True when it was in. */
+  remove(link: ControlPeer): boolean {
+    const key = peerKey(link.peer);
+    const links = this.#links.get(key);
+    if (links?.includes(link) !== true) return false;
+    const rest = links.filter((other) => other !== link);
+    if (rest.length === 0) this.#links.delete(key);
+    else this.#links.set(key, rest);
+    return true;
+  }
+
+  has(peer: PeerRef): boolean {
+    return this.#links.has(peerKey(peer));
+  }
+
+  /** The connections to one peer, the newest last. */
+  to(peer: PeerRef): readonly ControlPeer[] {
+    return this.#links.get(peerKey(peer)) ?? [];
+  }
+
+  /** Every peer with its connections, the newest last. */
+  byPeer(): IterableIterator<readonly ControlPeer[]> {
+    return this.#links.values();
+  }
+
+  *all(): Generator<ControlPeer> {
+    for (const links of [...this.#links.values()]) yield* links;
+  }
+
+  /** Connected devices but `own`. */
+  devices(own: DeviceId): number {
+    return new Set([...this.all()].map((link) => link.peer.device).filter((device) => device !== own)).size;
+  }
+
+  /** The connections to this peer that we dialled in vain. */
+  #duplicates(key: string): ControlPeer[] {
+    const links = this.#links.get(key) ?? [];
+    const ours = links.filter((link) => link.initiator);
+    const theirs = links.some((link) => !link.initiator && link.silence < DOUBTFUL_AFTER);
+    return this.#self > key && theirs ? ours : ours.slice(0, -1);
+  }
+}

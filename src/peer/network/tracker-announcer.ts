@@ -1,0 +1,249 @@
+import type { PeerAddress } from '../../bittorrent/compact-address.ts';
+import type { Clock } from '../../common/clock.ts';
+import type { Disposable } from '../../common/disposable.ts';
+import { errorMessage } from '../../common/errors.ts';
+import { Emitter, type Event } from '../../common/event.ts';
+import type { AnnounceEvent, AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
+
+/** Milliseconds between announces, whatever the tracker wishes. */
+export const MIN_INTERVAL = 30_000;
+export const MAX_INTERVAL = 30 * 60 * 1000;
+/** While nobody is connected: milliseconds between the first announces, then every MIN_INTERVAL for this long. */
+const EARLY = [2000, 5000, 15_000, 30_000];
+const EAGER_FOR = 5 * 60 * 1000;
+/** After failures: milliseconds, doubling. */
+const FIRST_RETRY = 2000;
+const MAX_RETRY = 5 * 60 * 1000;
+/** Milliseconds between two announces to one tracker, however urgent. */
+const PAUSE = 1500;
+/** Milliseconds for saying good-bye. */
+const STOP_TIMEOUT = 1000;
+const NUM_WANT = 100;
+/** More trackers than this are not asked. */
+const MAX_TRACKERS = 16;
+
+export interface TrackerAnnouncerOptions {
+  readonly trackers: () => readonly string[];
+  /** Infohashes (20 bytes) to announce under at this wall time. */
+  readonly infoHashes: (now: number) => readonly Buffer[];
+  /** 20 bytes. */
+  readonly peerId: Uint8Array;
+  readonly port: () => number | undefined;
+  /** Nobody is connected: ask more often. */
+  readonly lonely: () => boolean;
+  readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
+  /** `tracker`: host name of the tracker that said so. */
+  readonly onPeers: (peers: readonly PeerAddress[], tracker: string) => void;
+  readonly clock: Clock;
+}
+
+export interface TrackerStatus {
+  readonly url: string;
+  /** Undefined until it has answered or failed once. */
+  readonly ok: boolean | undefined;
+  /** What went wrong last. */
+  readonly problem?: string;
+}
+
+interface TrackerState {
+  readonly url: string;
+  ok: boolean | undefined;
+  problem: string | undefined;
+  failures: number;
+  /** Announces that succeeded since anyone was connected. */
+  asked: number;
+  eagerUntil: number;
+  last: number;
+  timer: Disposable | undefined;
+  running: AbortController | undefined;
+  /** Hex of infohashes under which it knows us. */
+  readonly known: Set<string>;
+}
+
+/**
+ * Announces this peer to the trackers of a network. Members may reach different ones, so all of them are asked, not
+ * only the first that answers (unlike BEP 12); their order decides whose problem is told first.
+ */
+export class TrackerAnnouncer implements Disposable {
+  readonly #options: TrackerAnnouncerOptions;
+  readonly #stateChanged = new Emitter<void>();
+  readonly onStateChanged: Event<void> = this.#stateChanged.event;
+  #trackers: TrackerState[] = [];
+  #started = false;
+
+  constructor(options: TrackerAnnouncerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#started = true;
+    this.retryNow();
+  }
+
+  /** Takes over a changed list of trackers, and asks all of them as soon as is polite. */
+  retryNow(): void {
+    if (!this.#started) return;
+    const urls = [...new Set(this.#options.trackers())].slice(0, MAX_TRACKERS);
+    for (const state of this.#trackers) if (!urls.includes(state.url)) this.#end(state);
+    this.#trackers = urls.map((url) => this.#trackers.find((state) => state.url === url) ?? newState(url));
+    for (const state of this.#trackers) {
+      state.asked = 0;
+      state.failures = 0;
+      state.eagerUntil = this.#options.clock.now() + EAGER_FOR;
+      if (state.running === undefined) this.#schedule(state, 0);
+    }
+    this.#stateChanged.fire();
+  }
+
+  status(): readonly TrackerStatus[] {
+    return this.#trackers.map(({ url, ok, problem }) => ({ url, ok, ...(problem === undefined ? {} : { problem }) }));
+  }
+
+  /** What is wrong with the first tracker that failed last time; undefined when one answered or none was asked yet. */
+  get problem(): string | undefined {
+    if (this.#trackers.some((state) => state.ok === true)) return undefined;
+    return this.#trackers.find((state) => state.ok === false)?.problem;
+  }
+
+  /** Every tracker failed. */
+  get failing(): boolean {
+    return this.#trackers.length > 0 && this.#trackers.every((state) => state.ok === false);
+  }
+
+  /** Tells the trackers that this peer leaves. Takes a second at most, and never rejects. */
+  async stop(): Promise<void> {
+    if (!this.#started) return;
+    const { announce, peerId, port, clock } = this.#options;
+    const known = this.#trackers.flatMap((state) => [...state.known].map((hex) => ({ url: state.url, hex })));
+    this.dispose();
+    const abort = new AbortController();
+    const timer = clock.setTimeout(() => abort.abort(), STOP_TIMEOUT);
+    await Promise.allSettled(
+      known.map(({ url, hex }) =>
+        announce({
+          url,
+          infoHash20: Buffer.from(hex, 'hex'),
+          peerId20: peerId,
+          port: port() ?? 0,
+          event: 'stopped',
+          left: 1,
+          numWant: 0,
+          signal: abort.signal,
+          timeout: STOP_TIMEOUT,
+        }),
+      ),
+    );
+    timer.dispose();
+  }
+
+  /** Ends without a word. */
+  dispose(): void {
+    this.#started = false;
+    for (const state of this.#trackers) this.#end(state);
+    this.#trackers = [];
+    this.#stateChanged.dispose();
+  }
+
+  #end(state: TrackerState): void {
+    state.timer?.dispose();
+    state.running?.abort();
+  }
+
+  #schedule(state: TrackerState, delay: number): void {
+    state.timer?.dispose();
+    const { clock } = this.#options;
+    const wait = Math.max(delay, state.last + PAUSE - clock.now());
+    state.timer = clock.setTimeout(
+      () => {
+        state.timer = undefined;
+        this.#announce(state).catch(() => {}); // Reports by itself.
+      },
+      Math.max(0, wait),
+    );
+  }
+
+  async #announce(state: TrackerState): Promise<void> {
+    const { clock, infoHashes } = this.#options;
+    const abort = new AbortController();
+    state.running = abort;
+    state.last = clock.now();
+    const hashes = infoHashes(clock.wallTime());
+    const results = await Promise.allSettled(hashes.map((hash) => this.#announceOne(state, hash, abort.signal)));
+    if (state.running !== abort || abort.signal.aborted) return;
+    state.running = undefined;
+    const answers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failure = results.find((result) => result.status === 'rejected');
+    const before = `${state.ok} ${state.problem}`;
+    if (answers.length > 0 || failure === undefined) {
+      state.ok = true;
+      state.failures = 0;
+      const warning = answers.find((answer) => answer.warning !== undefined)?.warning;
+      state.problem = warning === undefined ? undefined : `${hostOf(state.url)}: ${warning}`;
+      this.#schedule(state, this.#pause(state, answers));
+    } else {
+      state.ok = false;
+      state.failures++;
+      state.problem = `${hostOf(state.url)}: ${errorMessage(failure.reason)}`;
+      this.#schedule(state, Math.min(MAX_RETRY, FIRST_RETRY * 2 ** (state.failures - 1)));
+    }
+    if (before !== `${state.ok} ${state.problem}`) this.#stateChanged.fire();
+  }
+
+  async #announceOne(state: TrackerState, hash: Buffer, signal: AbortSignal): Promise<AnnounceResult> {
+    const { announce, peerId, port, onPeers } = this.#options;
+    const hex = hash.toString('hex');
+    const event: { event?: AnnounceEvent } = state.known.has(hex) ? {} : { event: 'started' };
+    const result = await announce({
+      url: state.url,
+      infoHash20: hash,
+      peerId20: peerId,
+      port: port() ?? 0,
+      // Everyone is a leecher here: trackers do not name seeds to seeds.
+      left: 1,
+      numWant: NUM_WANT,
+      signal,
+      ...event,
+    });
+    if (signal.aborted) return result;
+    state.known.add(hex);
+    onPeers(result.peers, hostOf(state.url));
+    return result;
+  }
+
+  #pause(state: TrackerState, answers: readonly AnnounceResult[]): number {
+    const { lonely, clock } = this.#options;
+    if (!lonely()) {
+      state.asked = 0;
+      state.eagerUntil = clock.now() + EAGER_FOR;
+    } else {
+      const early = EARLY[state.asked++];
+      if (early !== undefined) return early;
+      if (clock.now() < state.eagerUntil) return MIN_INTERVAL;
+    }
+    const wished = Math.max(
+      ...answers.map((answer) => Math.max(answer.interval, answer.minInterval ?? 0)),
+      MIN_INTERVAL,
+    );
+    return Math.min(wished, MAX_INTERVAL);
+  }
+}
+
+function newState(url: string): TrackerState {
+  return {
+    url,
+    ok: undefined,
+    problem: undefined,
+    failures: 0,
+    asked: 0,
+    eagerUntil: 0,
+    last: Number.NEGATIVE_INFINITY,
+    timer: undefined,
+    running: undefined,
+    known: new Set(),
+  };
+}
+
+/** Host name of a tracker, without brackets; the URL itself when it is none. */
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).hostname.replaceAll(/[[\]]/g, '') : url;
+}
