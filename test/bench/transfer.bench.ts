@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
-import { createCipheriv } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { createIdentity } from '../../src/transport/identity.ts';
 import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
 import { forgetPeak, residentMemory } from './memory.ts';
 import { PeerwireProcess, peerwire } from './peerwire-process.ts';
+import { writeRandom } from './random-file.ts';
 
 const GIB = 1024 ** 3;
 const MB = 1e6;
@@ -116,14 +116,4 @@ async function pipe(bytes: number, pem: string, style: 'data' | 'onread'): Promi
   } finally {
     sender.kill();
   }
-}
-
-/** Content that no layer can compress or deduplicate; the same every time. */
-async function writeRandom(file: string, size: number): Promise<void> {
-  const stream = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16));
-  const zeros = Buffer.alloc(4 << 20);
-  const handle = await open(file, 'w');
-  for (let left = size; left > 0; left -= zeros.length)
-    await handle.write(stream.update(left < zeros.length ? zeros.subarray(0, left) : zeros));
-  await handle.close();
 }

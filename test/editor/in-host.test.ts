@@ -2,25 +2,32 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
+import { startSource } from '../bench/share-source.ts';
 import { launchBrowser } from './host/browser.ts';
 import { findDesktop, runOnDesktop } from './host/desktop.ts';
-import { runInServer } from './host/in-host.ts';
+import { type InHostOptions, runInServer } from './host/in-host.ts';
 import { packagedExtension } from './host/packaged-extension.ts';
 import { registerReport } from './host/register-report.ts';
 import { temporaryFolder } from './host/temporary-folder.ts';
 import type { HostReport } from './in-host/report.ts';
+import { SOURCE } from './in-host/transfer-source.ts';
 
 const TIMEOUT = 120_000;
+const GB = 1e9;
 /** The oldest version that package.json allows, and the newest. */
 const DESKTOP_VERSIONS = process.env.VSCODE_EXECUTABLE ? ['named by VSCODE_EXECUTABLE'] : ['1.101.0', 'stable'];
 
-async function inWorkspace(work: (vsix: string, workspace: string) => Promise<HostReport>): Promise<HostReport> {
+/** With a peer to download from. */
+async function prepared(work: (options: InHostOptions) => Promise<HostReport>): Promise<HostReport> {
+  const vsix = await packagedExtension();
   const folder = await temporaryFolder('in-host');
+  const { source, dispose } = await startSource(GB, folder.path);
   try {
     const workspace = path.join(folder.path, 'workspace');
     await mkdir(workspace);
-    return await work(await packagedExtension(), workspace);
+    return await work({ vsix, workspace, env: { [SOURCE]: JSON.stringify(source) }, timeout: TIMEOUT });
   } finally {
+    await dispose();
     await folder.remove();
   }
 }
@@ -32,7 +39,7 @@ describe('inside the extension host of the server build', function () {
 
   before(async function () {
     browser = await launchBrowser();
-    report = await inWorkspace((vsix, workspace) => runInServer(browser, { vsix, workspace, timeout: TIMEOUT }));
+    report = await prepared((options) => runInServer(browser, options));
     registerReport(this.test!.parent!, report);
   });
 
@@ -55,9 +62,7 @@ for (const version of DESKTOP_VERSIONS)
         console.log(`      ${desktop.reason}`);
         this.skip();
       }
-      report = await inWorkspace((vsix, workspace) =>
-        runOnDesktop(desktop.executable, { vsix, workspace, timeout: TIMEOUT }),
-      );
+      report = await prepared((options) => runOnDesktop(desktop.executable, options));
       registerReport(this.test!.parent!, report);
     });
 

@@ -7,7 +7,7 @@ import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTest
 import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
 import { endGroup, run, spawnGroup } from './child.ts';
 import { QUIET_SETTINGS } from './editor-server.ts';
-import { bundleTests, type InHostOptions } from './in-host.ts';
+import { bundleTests, type InHostOptions, installedExtension } from './in-host.ts';
 import { CACHE, OUTPUT } from './paths.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -59,7 +59,7 @@ function works(command: string, args: readonly string[]): Promise<boolean> {
 
 /** Runs the tests of test/editor/in-host in desktop VS Code, on a virtual screen where there is none. */
 export async function runOnDesktop(executable: string, options: InHostOptions): Promise<HostReport> {
-  const tests = await bundleTests();
+  const entry = await bundleTests();
   const file = path.join(OUTPUT, 'in-host', 'report-desktop.json');
   await rm(file, { force: true });
   // Short, because the editor makes Unix sockets in it.
@@ -69,8 +69,8 @@ export async function runOnDesktop(executable: string, options: InHostOptions): 
     const folders = await prepareDesktop(executable, home.path, [options.vsix]);
     const failed = await runTests({
       vscodeExecutablePath: executable,
-      extensionDevelopmentPath: tests.driver,
-      extensionTestsPath: tests.entry,
+      extensionDevelopmentPath: await installedExtension(path.join(home.path, 'extensions')),
+      extensionTestsPath: entry,
       extensionTestsEnv: { ...options.env, ...screen?.env, [REPORT_FILE]: file },
       launchArgs: [options.workspace, ...folders, ...desktopArguments()],
     }).then(

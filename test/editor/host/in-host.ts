@@ -1,6 +1,6 @@
 /** Runs the tests of test/editor/in-host in an extension host and returns their report. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
@@ -20,7 +20,7 @@ export interface InHostOptions {
 
 /** In the server build. */
 export async function runInServer(browser: Browser, options: InHostOptions): Promise<HostReport> {
-  const tests = await bundleTests();
+  const entry = await bundleTests();
   const file = path.join(OUTPUT, 'in-host', 'report-server.json');
   await rm(file, { force: true });
   const server = await EditorServer.start({
@@ -33,8 +33,8 @@ export async function runInServer(browser: Browser, options: InHostOptions): Pro
     const { context } = await openWindow(
       browser,
       server.url(options.workspace, [
-        ['extensionDevelopmentPath', `${remote}${tests.driver}`],
-        ['extensionTestsPath', `${remote}${tests.entry}`],
+        ['extensionDevelopmentPath', `${remote}${await installedExtension(path.join(server.home, 'extensions'))}`],
+        ['extensionTestsPath', `${remote}${entry}`],
       ]),
     );
     try {
@@ -47,14 +47,8 @@ export async function runInServer(browser: Browser, options: InHostOptions): Pro
   }
 }
 
-interface BundledTests {
-  /** CommonJS module with `run()`. */
-  readonly entry: string;
-  /** An empty extension: editors run tests only beside an extension under development. */
-  readonly driver: string;
-}
-
-export async function bundleTests(): Promise<BundledTests> {
+/** Makes a CommonJS module with `run()` and returns its path. */
+export async function bundleTests(): Promise<string> {
   const folder = path.join(OUTPUT, 'in-host');
   const entry = path.join(folder, 'index.cjs');
   const source = (name: string): string => path.join(PROJECT, 'test/editor/in-host', name);
@@ -74,11 +68,17 @@ export async function bundleTests(): Promise<BundledTests> {
       outfile: path.join(folder, 'crypto-worker.mjs'),
     }),
   ]);
-  const driver = path.join(folder, 'driver');
-  await mkdir(driver, { recursive: true });
-  const manifest = { name: 'test-driver', publisher: 'peerwire', version: '0.0.1', engines: { vscode: '*' } };
-  await writeFile(path.join(driver, 'package.json'), JSON.stringify(manifest));
-  return { entry, driver };
+  return entry;
+}
+
+/**
+ * The unpacked package. Editors run tests only beside an extension under development: that is the installed one, so the
+ * bits under test are those that users get.
+ */
+export async function installedExtension(extensions: string): Promise<string> {
+  const [folder] = (await readdir(extensions)).filter((name) => name.startsWith('peerwire.peerwire-'));
+  if (folder === undefined) throw new Error(`Peerwire is not installed in ${extensions}.`);
+  return path.join(extensions, folder);
 }
 
 async function readReport(file: string, timeout: number, log: () => string): Promise<HostReport> {

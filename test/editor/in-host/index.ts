@@ -5,6 +5,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import Mocha from 'mocha';
 import * as vscode from 'vscode';
+import { recordedFigures } from './figures.ts';
 import { type HostReport, type HostTest, REPORT_FILE } from './report.ts';
 
 export async function run(): Promise<void> {
@@ -29,6 +30,7 @@ async function runTests(): Promise<HostReport> {
     mocha.suite.emit('pre-require', globalThis, '', mocha);
     await import('./extension.ts');
     await import('./crypto.ts');
+    await import('./transfer.ts');
     await new Promise<void>((resolve) => {
       const runner = mocha.run(() => resolve());
       const add = (test: Mocha.Runnable, state: HostTest['state'], error?: unknown): void => {
@@ -38,9 +40,9 @@ async function runTests(): Promise<HostReport> {
       runner.on('fail', (test, error) => add(test, 'failed', error));
       runner.on('pending', (test) => add(test, 'skipped'));
     });
-    return { editor, tests };
+    return { editor, tests, figures: recordedFigures() };
   } catch (error) {
-    return { editor, tests, failure: describeError(error) };
+    return { editor, tests, figures: recordedFigures(), failure: describeError(error) };
   }
 }
 

@@ -3,6 +3,8 @@ export interface HostReport {
   /** Which editor ran: `vscode.version` and the run time below it. */
   readonly editor: string;
   readonly tests: readonly HostTest[];
+  /** What the tests measured, by name and unit. */
+  readonly figures: Readonly<Record<string, number>>;
   /** Set when the tests could not run to their end. */
   readonly failure?: string;
 }

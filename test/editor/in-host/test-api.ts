@@ -1,0 +1,14 @@
+import assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import type { DevelopmentApi } from '../../../src/extension/development-api.ts';
+
+export function peerwireExtension(): vscode.Extension<DevelopmentApi> {
+  const extension = vscode.extensions.getExtension<DevelopmentApi>('peerwire.peerwire');
+  assert.ok(extension, 'Peerwire is not installed');
+  return extension;
+}
+
+/** The interface for other extensions, and the peer itself: tests run the extension in development mode. */
+export async function testApi(): Promise<DevelopmentApi> {
+  return peerwireExtension().activate();
+}
