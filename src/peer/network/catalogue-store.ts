@@ -54,7 +54,7 @@ export interface CatalogueStoreOptions {
   readonly network: NetworkId;
   readonly self: PeerRef;
   readonly members: MemberRegister;
-  readonly state: StateStore;
+  readonly state: Pick<StateStore, 'readBytes' | 'writeBytes'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }

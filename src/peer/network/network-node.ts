@@ -40,7 +40,7 @@ export interface NetworkNodeOptions {
   readonly deviceName: string;
   readonly trust: NetworkTrust;
   /** A directory for this network (and peer) alone. */
-  readonly state: StateStore;
+  readonly store: StateStore;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The port on which others reach this peer; undefined when outbound only. Asked again for every use. */
@@ -121,6 +121,7 @@ export class NetworkNode implements Disposable {
   #saveTimer: Disposable | undefined;
   #cataloguesDirty = false;
   #started = false;
+  #closed = false;
   #closing: Promise<void> | undefined;
 
   readonly #peersChanged = new Emitter<void>();
@@ -139,7 +140,7 @@ export class NetworkNode implements Disposable {
   readonly onStateChanged: Event<NetworkState> = this.#stateChanged.event;
 
   constructor(options: NetworkNodeOptions) {
-    const { identity, instance, trust, clock, logger, state, listenPort } = options;
+    const { identity, instance, trust, clock, logger, store, listenPort } = options;
     this.#options = options;
     this.#deviceName = options.deviceName;
     const self = { device: identity.device, instance };
@@ -147,7 +148,7 @@ export class NetworkNode implements Disposable {
     this.#links = new Links(self);
     this.#book = new AddressBook(clock);
     this.#store = this.#owned.add(
-      new CatalogueStore({ network: trust.network, self, members: trust, state, clock, logger }),
+      new CatalogueStore({ network: trust.network, self, members: trust, state: store, clock, logger }),
     );
     this.#own = this.#owned.add(
       new OwnCatalogue(
@@ -212,14 +213,14 @@ export class NetworkNode implements Disposable {
 
   /** Loads what was remembered, then announces and dials. */
   async start(): Promise<void> {
-    const { trust, clock, state, logger } = this.#options;
+    const { trust, clock, store, logger } = this.#options;
     await this.#store.load();
     try {
-      this.#book.load((await state.readJson(ADDRESSES_FILE, readRemembered)) ?? []);
+      this.#book.load((await store.readJson(ADDRESSES_FILE, readRemembered)) ?? []);
     } catch (error) {
       logger.warn(`Remembered addresses cannot be read: ${errorMessage(error)}`);
     }
-    if (this.#closing !== undefined) return;
+    if (this.#closed) return;
     this.#started = true;
     this.#trackers = trust.trackers.join(' ');
     this.#owned.add(trust.onChanged(() => this.#onTrustChanged()));
@@ -241,6 +242,7 @@ export class NetworkNode implements Disposable {
 
   /** Tells trackers and peers that this peer leaves (a second at most), writes state and closes everything. */
   close(): Promise<void> {
+    this.#closed = true;
     this.#closing ??= this.#close();
     return this.#closing;
   }
@@ -264,7 +266,7 @@ export class NetworkNode implements Disposable {
 
   /** Takes over an inbound channel whose BitTorrent handshake carried the control infohash. */
   acceptControl(channel: MemberChannel, incoming: IncomingWire): void {
-    if (this.#closing !== undefined || !this.#started || channel.network !== this.#options.trust.network) {
+    if (this.#closed || !this.#started || channel.network !== this.#options.trust.network) {
       channel.close(new PeerwireError('closed', 'The network is closed.'));
       return;
     }
@@ -338,7 +340,7 @@ export class NetworkNode implements Disposable {
 
   /** Announces and dials again at once, and tells peers our port: after the network, the listener or the trackers changed. */
   retryNow(): void {
-    if (!this.#started || this.#closing !== undefined) return;
+    if (!this.#started || this.#closed) return;
     for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
     this.#undialable.clear();
     this.#announcer.retryNow();
@@ -405,7 +407,7 @@ export class NetworkNode implements Disposable {
     this.#membership.leave(link);
     const key = peerKey(link.peer);
     logger.debug(`The connection to ${key} ended${reason === undefined ? '' : `: ${reason.message}`}`);
-    if (this.#closing !== undefined) return;
+    if (this.#closed) return;
     if (wasOpening && link.dialed !== undefined) this.#book.failed(link.dialed);
     if (this.#links.remove(link) && !this.#links.has(link.peer)) {
       this.#book.lost(link.peer, clock.wallTime() - link.since);
@@ -493,7 +495,7 @@ export class NetworkNode implements Disposable {
   }
 
   #saveAddresses(): Promise<void> {
-    return this.#options.state.writeJson(ADDRESSES_FILE, this.#book.remembered());
+    return this.#options.store.writeJson(ADDRESSES_FILE, this.#book.remembered());
   }
 
   #describe(links: readonly ControlPeer[]): ControlPeerInfo {
