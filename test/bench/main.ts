@@ -31,7 +31,7 @@ if (positionals.length === 0 || wrong.length > 0 || !(runs >= 1) || !(scale >= 1
   process.exit(2);
 }
 
-const build = spawnSync(process.execPath, ['esbuild.mjs', '--production'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const build = spawnSync(process.execPath, ['scripts/package.ts'], { stdio: ['ignore', 'ignore', 'inherit'] });
 if (build.status !== 0) process.exit(1);
 mkdirSync(OUTPUT, { recursive: true });
 const machine = {
