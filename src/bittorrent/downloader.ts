@@ -12,8 +12,8 @@ import type { Storage } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
 const HASH_HERE = 64 * 1024;
-/** Requests to keep outstanding to a peer whose rate is not known yet, and at least. */
-const START_DEPTH = 64;
+/** Requests to keep outstanding to a peer at first and at least; each block that arrives allows one more (slow start). */
+const START_DEPTH = 16;
 /** Never more: 16 MiB in flight to one peer. */
 const MOST_DEPTH = 1024;
 /** Seconds of a peer's rate to keep requested. */
@@ -156,6 +156,7 @@ export class Downloader {
     this.fetched += length;
     session.downloaded.add(length, now);
     session.snubbed = false;
+    session.blocks++;
     if (!expected) {
       // Late answers to cancelled requests are normal; a flood of blocks nobody asked for is not.
       session.unasked += length;
@@ -201,7 +202,7 @@ export class Downloader {
   #depth(session: PeerSession): number {
     if (session.snubbed) return 1;
     const byRate = Math.ceil((session.downloaded.rate(this.#options.clock.now()) * DEPTH_SECONDS) / BLOCK_SIZE);
-    return Math.min(Math.max(START_DEPTH, byRate), MOST_DEPTH, session.requestQueue);
+    return Math.min(Math.max(START_DEPTH, byRate), START_DEPTH + session.blocks, MOST_DEPTH, session.requestQueue);
   }
 
   #pump(session: PeerSession): void {

@@ -53,6 +53,8 @@ export class PeerSession {
   readonly uploaded = new RateMeter();
   /** Payload bytes from this peer that passed verification. */
   verifiedBytes = 0;
+  /** Blocks that arrived. */
+  blocks = 0;
   /** Payload bytes that arrived without a request of ours. */
   unasked = 0;
   /** It let requests rot: it gets one at a time until it delivers. */

@@ -19,7 +19,6 @@ export class PiecePicker {
   #open = 0;
   #begun = 0;
 
-  /** `order` of first insertion is shuffled, so that peers that start together take different pieces. */
   constructor(pieceCount: number, random: Random) {
     this.#availability = new Uint16Array(pieceCount);
     this.#order = new Int32Array(pieceCount);
@@ -50,8 +49,6 @@ export class PiecePicker {
       position = bound;
       this.#bounds[level] = bound + 1;
     }
-    const low = this.#bounds[availability] ?? 0;
-    this.#swap(position, low + Math.floor(this.#random() * (position - low + 1)));
   }
 
   /** Takes a piece out: begun, had or no longer wanted. */
@@ -94,15 +91,28 @@ export class PiecePicker {
     this.#bounds[from] = bound + 1;
   }
 
-  /** Removes and returns the best open piece that `has` accepts; undefined when there is none. */
+  /**
+   * Removes and returns the best open piece that `has` accepts; undefined when there is none. Among equally rare ones
+   * chance decides, so that peers that start together take different pieces.
+   */
   begin(has: (piece: number) => boolean): number | undefined {
-    const start = this.#begun < RANDOM_FIRST && this.#open > 0 ? Math.floor(this.#random() * this.#open) : 0;
-    for (let step = 0; step < this.#open; step++) {
-      const piece = this.#order[(start + step) % this.#open] ?? -1;
-      if (!has(piece)) continue;
-      this.#begun++;
-      this.remove(piece);
-      return piece;
+    if (this.#open === 0) return undefined;
+    let piece = this.#begun < RANDOM_FIRST ? this.#among(0, this.#open, has) : undefined;
+    for (let level = 0; piece === undefined && level < this.#bounds.length; level++) {
+      piece = this.#among(this.#bounds[level] ?? 0, this.#bounds[level + 1] ?? this.#open, has);
+    }
+    if (piece === undefined) return undefined;
+    this.#begun++;
+    this.remove(piece);
+    return piece;
+  }
+
+  #among(from: number, to: number, has: (piece: number) => boolean): number | undefined {
+    const count = to - from;
+    const start = Math.floor(this.#random() * count);
+    for (let step = 0; step < count; step++) {
+      const piece = this.#order[from + ((start + step) % count)] ?? -1;
+      if (has(piece)) return piece;
     }
     return undefined;
   }
