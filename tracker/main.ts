@@ -1,14 +1,9 @@
-/**
- * Composition root of the tracker. As a program: `npm run tracker`, or `peerwire tracker`, which runs this file as its
- * child. As a worker thread (an editor that hosts a tracker): `workerData` holds `TrackerOptions`; the worker posts
- * `{ event: 'ready', http, udp, lan }` or `{ event: 'failed', message }` and closes when it is sent `'close'`.
- */
-import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+/** Composition root of the tracker: `npm run tracker`. `peerwire tracker` and editors that host one run it as a child. */
 import { errorMessage, PeerwireError } from '../src/common/errors.ts';
 import { parseTrackerOptions, TRACKER_HELP } from './options.ts';
 import { Tracker } from './tracker.ts';
 
-async function runProgram(): Promise<void> {
+async function run(): Promise<void> {
   const options = parseTrackerOptions(process.argv.slice(2));
   if (options === 'help') {
     process.stdout.write(TRACKER_HELP);
@@ -21,29 +16,16 @@ async function runProgram(): Promise<void> {
       (error: unknown) => fail(error),
     );
   };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  // Started by `peerwire tracker`: when that is killed, nobody is left to forward a signal.
+  // A terminal and the parent may both send it.
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  // When the parent is killed, nobody is left to forward a signal.
   if (process.channel) process.once('disconnect', stop);
   // Whoever started us may not care to read.
   process.stdout.on('error', () => undefined);
   process.stderr.on('error', () => undefined);
   process.stdout.write(`${JSON.stringify(ready(tracker))}\n`);
   for (const url of tracker.lanUrls) process.stderr.write(`Other machines can use ${url}\n`);
-}
-
-async function runWorker(port: NonNullable<typeof parentPort>): Promise<void> {
-  try {
-    const tracker = await Tracker.start(workerData);
-    port.on('message', (message) => {
-      if (message !== 'close') return;
-      void tracker.close().finally(() => port.close());
-    });
-    port.postMessage(ready(tracker));
-  } catch (error) {
-    port.postMessage({ event: 'failed', message: errorMessage(error) });
-    port.close();
-  }
 }
 
 function ready(tracker: Tracker): Record<string, unknown> {
@@ -55,5 +37,4 @@ function fail(error: unknown): void {
   process.exit(error instanceof PeerwireError && error.code === 'usage' ? 2 : 1);
 }
 
-if (isMainThread || parentPort === null) runProgram().catch(fail);
-else void runWorker(parentPort);
+run().catch(fail);

@@ -1,6 +1,7 @@
+/** Names of the methods that may be called over a channel (common/rpc.ts), for each thing that is served over one. */
 import type { PeerApi } from './api.ts';
+import type { SecretStore } from './secret-store.ts';
 
-/** The methods of `PeerApi` that may be called over a channel: all of them. */
 export const PEER_API_METHODS = [
   'status',
   'setDeviceName',
@@ -36,3 +37,15 @@ export type PeerApiMethod = Exclude<keyof PeerApi, 'onEvent'>;
 type Nothing<T extends never> = T;
 /** Fails to compile, naming the method, when the list above lacks one. */
 export type MissingMethods = Nothing<Exclude<PeerApiMethod, (typeof PEER_API_METHODS)[number]>>;
+
+export const SECRET_STORE_METHODS = ['get', 'set', 'delete'] as const satisfies readonly (keyof SecretStore)[];
+
+/** What a peer's worker thread does for its owner, besides `PeerApi`: see peer-worker.ts. */
+export interface PeerLifecycle {
+  /** Resolves when the peer is up; rejects with the reason why it is not. */
+  open(): Promise<void>;
+  /** Resolves when everything is stored. The owner may terminate the worker then. */
+  close(): Promise<void>;
+}
+
+export const PEER_LIFECYCLE_METHODS = ['open', 'close'] as const satisfies readonly (keyof PeerLifecycle)[];
