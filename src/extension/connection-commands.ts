@@ -1,0 +1,98 @@
+import * as vscode from 'vscode';
+import { PeerwireError } from '../common/errors.ts';
+import type { NetworkInfo } from '../peer/api.ts';
+import { iconlessText, messageText } from './safe-text.ts';
+import type { Services } from './services.ts';
+import type { TrackerHost } from './tracker-host.ts';
+
+export class ConnectionCommands {
+  readonly #services: Services;
+  readonly #tracker: TrackerHost;
+
+  constructor(services: Services, tracker: TrackerHost) {
+    this.#services = services;
+    this.#tracker = tracker;
+  }
+
+  async addPeer(): Promise<void> {
+    const { t } = this.#services;
+    const address = await vscode.window.showInputBox({
+      title: t('Add Peer by Address'),
+      prompt: t('“Diagnose Connection” on the other machine shows its address and port.'),
+      placeHolder: '192.168.1.20:51413',
+      ignoreFocusOut: true,
+      validateInput: (text) =>
+        isAddress(text.trim()) ? undefined : t('An address looks like 192.168.1.20:51413 or host.example:51413.'),
+    });
+    if (address === undefined) return;
+    const api = await this.#services.api();
+    await api.addPeerAddress(address.trim());
+    vscode.window.setStatusBarMessage(t('$(check) Dialing {0}', address.trim()), 5_000);
+  }
+
+  /** Every check with its result; picking one that needs attention copies what to do. */
+  async diagnose(): Promise<void> {
+    const { t } = this.#services;
+    const api = await this.#services.api();
+    const lines = await vscode.window.withProgress(
+      { location: vscode.ProgressLocation.Notification, title: t('Checking the connection') },
+      () => api.diagnose(),
+    );
+    const wrong = lines.filter((line) => !line.ok).length;
+    const picked = await vscode.window.showQuickPick(
+      lines.map((line) => ({
+        label: `${line.ok ? '$(pass)' : '$(error)'} ${iconlessText(line.check)}`,
+        description: iconlessText(line.detail),
+        ...(line.fix === undefined ? {} : { detail: t('To do: {0}', iconlessText(line.fix)) }),
+        line,
+      })),
+      {
+        title: t('Diagnose Connection'),
+        placeHolder:
+          wrong === 0
+            ? t('All is well. Pick a line to copy it.')
+            : t('{0} of {1} checks need attention. Pick one to copy what to do.', wrong, lines.length),
+        matchOnDescription: true,
+        matchOnDetail: true,
+        ignoreFocusOut: true,
+      },
+    );
+    if (picked === undefined) return;
+    const { check, detail, fix } = picked.line;
+    await vscode.env.clipboard.writeText(fix ?? `${check}: ${detail}`);
+    vscode.window.setStatusBarMessage(t('$(check) Copied'), 5_000);
+  }
+
+  /** Starts the tracker, shows where it is, and offers to use it in the networks that have another one. */
+  async hostTracker(): Promise<void> {
+    const { t } = this.#services;
+    const url = await this.#tracker.start();
+    const api = await this.#services.api();
+    const others = (await api.networks()).filter((network) => !network.trackers.includes(url));
+    const use = others.slice(0, 3).map((network) => ({ title: t('Use in “{0}”', messageText(network.name)), network }));
+    const copy = { title: t('Copy URL') };
+    const buttons: { title: string; network?: NetworkInfo }[] = [...use, copy];
+    const chosen = await vscode.window.showInformationMessage(t('A tracker runs at {0}', url), ...buttons);
+    if (chosen === copy) await vscode.env.clipboard.writeText(url);
+    if (chosen?.network === undefined) return;
+    const { network, trackers } = chosen.network;
+    await api.setTrackers({ network, trackers: [...trackers, url] });
+  }
+
+  async stopTracker(): Promise<void> {
+    const { t } = this.#services;
+    if (this.#tracker.url === undefined) throw new PeerwireError('not-found', t('This window hosts no tracker.'));
+    await this.#tracker.stop();
+    vscode.window.setStatusBarMessage(
+      t('$(check) The tracker is stopped; peers that know each other stay connected'),
+      5_000,
+    );
+  }
+}
+
+/** `host:port` or `[IPv6]:port`. */
+export function isAddress(text: string): boolean {
+  const match = /^(?:\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[1]);
+  return match !== null && port >= 1 && port <= 65_535;
+}

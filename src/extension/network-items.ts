@@ -1,0 +1,212 @@
+/** Rows of the Network view. All text from others goes through `safeText`; tooltips are plain strings, never Markdown. */
+import * as vscode from 'vscode';
+import { formatDeviceId } from '../common/ids.ts';
+import type { NetworkInfo, ShareInfo, TransferInfo } from '../peer/api.ts';
+import type { FileTreeFile, FileTreeFolder } from './file-tree.ts';
+import { countFiles, countPeers, countShares, countSources, formatAge, formatBytes } from './format.ts';
+import { fileLabel, folderLabel, networkLabel, networkState, personLabel, personName, shareLabel } from './labels.ts';
+import type { Person } from './network-model.ts';
+import { safeText } from './safe-text.ts';
+import { dots, isDownloading } from './transfer-model.ts';
+import type { Translate } from './translate.ts';
+import type { Hint } from './tree-nodes.ts';
+
+export function networkItem(t: Translate, network: NetworkInfo): vscode.TreeItem {
+  const item = new vscode.TreeItem(safeText(network.name), vscode.TreeItemCollapsibleState.Expanded);
+  item.id = `network:${network.network}`;
+  item.description = dots(capitalize(networkState(t, network)), network.peers > 0 && countPeers(t, network.peers));
+  item.tooltip = lines(
+    safeText(network.name),
+    capitalize(networkState(t, network)),
+    network.problem !== undefined && safeText(network.problem),
+    network.trackers.length === 0
+      ? t('No tracker: peers are added by address')
+      : t('Trackers: {0}', network.trackers.map(safeText).join(', ')),
+    network.creator && t('You created this network: you can revoke members.'),
+  );
+  item.iconPath = new vscode.ThemeIcon('organization');
+  item.contextValue = network.creator ? 'network:creator' : 'network';
+  item.accessibilityInformation = { label: networkLabel(t, network) };
+  return item;
+}
+
+export function hintItem(t: Translate, hint: Hint, network: NetworkInfo): vscode.TreeItem {
+  const item = new vscode.TreeItem(hintText(t, hint), vscode.TreeItemCollapsibleState.None);
+  item.id = `hint:${network.network}:${hint}`;
+  item.contextValue = 'hint';
+  item.accessibilityInformation = { label: hintText(t, hint) };
+  switch (hint) {
+    case 'looking': {
+      const reason =
+        network.problem !== undefined
+          ? safeText(network.problem)
+          : network.state === 'offline'
+            ? t('this machine is offline')
+            : t('nobody else is here yet');
+      item.description = reason;
+      item.tooltip = lines(hintText(t, hint), reason, t('Works on a local network without internet, too.'));
+      item.iconPath = new vscode.ThemeIcon('search');
+      item.accessibilityInformation = { label: `${hintText(t, hint)}, ${reason}` };
+      return item;
+    }
+    case 'invite':
+      item.tooltip = t('Copies an invite. Send it to a colleague: it is a link and a code in one.');
+      item.iconPath = new vscode.ThemeIcon('link');
+      item.command = command('peerwire.copyInvite', hintText(t, hint), network);
+      return item;
+    case 'diagnose':
+      item.tooltip = t('Checks why nobody can be reached, and says what to do.');
+      item.iconPath = new vscode.ThemeIcon('pulse');
+      item.command = command('peerwire.diagnose', hintText(t, hint), network);
+      return item;
+  }
+}
+
+function hintText(t: Translate, hint: Hint): string {
+  switch (hint) {
+    case 'looking':
+      return t('Looking for peers');
+    case 'invite':
+      return t('Copy an Invite');
+    case 'diagnose':
+      return t('Diagnose Connection');
+  }
+}
+
+function command(id: string, title: string, network: NetworkInfo): vscode.Command {
+  return { command: id, title, arguments: [{ kind: 'hint', hint: 'invite', network }] };
+}
+
+export function personItem(t: Translate, person: Person): vscode.TreeItem {
+  const { Expanded, None } = vscode.TreeItemCollapsibleState;
+  const online = person.windows.length > 0;
+  const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? Expanded : None);
+  item.id = `person:${person.network}:${person.device}`;
+  item.description = dots(
+    online ? t('Online') : t('Offline'),
+    person.shares.length === 0 && t('shares nothing yet'),
+    person.ambiguous && person.words.join(' '),
+  );
+  item.tooltip = lines(
+    safeText(person.name),
+    online ? t('Online') : t('Offline'),
+    countShares(t, person.shares.length),
+    person.words.length > 0 && t('Words to compare aloud: {0}', person.words.join(' ')),
+    t('Device: {0}', formatDeviceId(person.device)),
+    online && t('Address: {0}', person.windows.map((window) => safeText(window.address)).join(', ')),
+  );
+  item.iconPath = online
+    ? new vscode.ThemeIcon('account')
+    : new vscode.ThemeIcon('account', new vscode.ThemeColor('disabledForeground'));
+  item.contextValue = person.self ? 'person:self' : 'person';
+  item.accessibilityInformation = { label: personLabel(t, person) };
+  return item;
+}
+
+export function shareItem(
+  t: Translate,
+  share: ShareInfo,
+  transfers: Iterable<TransferInfo>,
+  now: number,
+): vscode.TreeItem {
+  const { Collapsed, None } = vscode.TreeItemCollapsibleState;
+  const item = new vscode.TreeItem(safeText(share.name), share.kind === 'folder' ? Collapsed : None);
+  const message = share.message === undefined ? undefined : safeText(share.message);
+  item.id = `share:${share.share}`;
+  item.description = dots(
+    message !== undefined && `“${message}”`,
+    formatBytes(share.size),
+    share.kind === 'folder' && countFiles(t, share.files),
+    formatAge(t, share.time, now),
+    share.sources === 0 ? t('only offline sources') : countSources(t, share.sources),
+    takenState(t, share, transfers),
+  );
+  item.tooltip = lines(
+    safeText(share.name),
+    message,
+    dots(countFiles(t, share.files), formatBytes(share.size), t('version {0}', share.version)),
+    t('Shared by {0}', safeText(share.ownerName)),
+    share.path !== undefined && t('From {0}', safeText(share.path)),
+    share.to !== undefined && t('Limited to chosen members'),
+  );
+  item.iconPath = shareIcon(share);
+  item.resourceUri = iconUri(share.name);
+  item.contextValue = `share:${share.kind}`;
+  item.accessibilityInformation = { label: shareLabel(t, share) };
+  return item;
+}
+
+/** Is this version, or an earlier one, on this machine already? */
+function takenState(t: Translate, share: ShareInfo, transfers: Iterable<TransferInfo>): string | undefined {
+  let state: string | undefined;
+  for (const transfer of transfers) {
+    if (transfer.share !== share.share || transfer.direction !== 'download') continue;
+    if (transfer.infohash === share.infohash) {
+      if (isDownloading(transfer)) return t('downloading');
+      if (transfer.state === 'done') state = t('downloaded');
+    } else if (transfer.state === 'done') {
+      state ??= t('updated');
+    }
+  }
+  return state;
+}
+
+export function folderItem(t: Translate, share: ShareInfo, folder: FileTreeFolder): vscode.TreeItem {
+  const item = new vscode.TreeItem(safeText(folder.name), vscode.TreeItemCollapsibleState.Collapsed);
+  item.id = `folder:${share.share}:${folder.path}`;
+  item.description = dots(countFiles(t, folder.files), formatBytes(folder.size));
+  item.tooltip = lines(safeText(folder.path), dots(countFiles(t, folder.files), formatBytes(folder.size)));
+  item.iconPath = vscode.ThemeIcon.Folder;
+  item.resourceUri = iconUri(folder.name);
+  item.contextValue = 'folder';
+  item.accessibilityInformation = { label: folderLabel(t, share, folder.path, folder.files) };
+  return item;
+}
+
+export function fileItem(t: Translate, share: ShareInfo, file: FileTreeFile): vscode.TreeItem {
+  const item = new vscode.TreeItem(safeText(file.name), vscode.TreeItemCollapsibleState.None);
+  item.id = `file:${share.share}:${file.path}`;
+  item.description = formatBytes(file.size);
+  item.tooltip = lines(safeText(file.path), formatBytes(file.size));
+  item.iconPath = vscode.ThemeIcon.File;
+  item.resourceUri = iconUri(file.name);
+  item.contextValue = 'file';
+  item.accessibilityInformation = { label: fileLabel(t, share, file) };
+  return item;
+}
+
+export function problemItem(t: Translate, share: ShareInfo, message: string): vscode.TreeItem {
+  const item = new vscode.TreeItem(t('The file list cannot be read now'), vscode.TreeItemCollapsibleState.None);
+  item.id = `problem:${share.share}`;
+  item.description = safeText(message);
+  item.tooltip = safeText(message);
+  item.iconPath = new vscode.ThemeIcon('warning');
+  item.accessibilityInformation = { label: `${t('The file list cannot be read now')}, ${safeText(message)}` };
+  return item;
+}
+
+export function shareIcon(share: Pick<ShareInfo, 'kind'>): vscode.ThemeIcon {
+  switch (share.kind) {
+    case 'file':
+      return vscode.ThemeIcon.File;
+    case 'folder':
+      return vscode.ThemeIcon.Folder;
+    case 'patch':
+      return new vscode.ThemeIcon('git-pull-request');
+    case 'snippet':
+      return new vscode.ThemeIcon('code');
+  }
+}
+
+/** Lets the icon theme choose by name. A scheme of our own, so that no Git colour or problem mark is put on the row. */
+export function iconUri(name: string): vscode.Uri {
+  return vscode.Uri.from({ scheme: 'peerwire-icon', path: `/${name}` });
+}
+
+export function lines(...parts: (string | false | undefined)[]): string {
+  return parts.filter(Boolean).join('\n');
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,218 @@
+/**
+ * The peer of this window, in a worker thread: started on first use, started again when it dies, ended so that its state
+ * is on disk. `src/peer/peer-worker.ts` describes the messages. Knows nothing of the editor.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import type { Logger } from '../common/log.ts';
+import { portChannel } from '../common/port-channel.ts';
+import { connect, serve, subchannel } from '../common/rpc.ts';
+import type { PeerApi, RateLimits } from '../peer/api.ts';
+import {
+  PEER_API_METHODS,
+  PEER_LIFECYCLE_METHODS,
+  type PeerLifecycle,
+  SECRET_STORE_METHODS,
+} from '../peer/api-methods.ts';
+
+export type PeerClientState = 'stopped' | 'starting' | 'running' | 'failed';
+
+/** What the worker is started with; it adds the secrets and the log, which stay on this side. */
+export interface PeerWorkerData {
+  readonly home: string;
+  readonly instanceDir: string;
+  readonly deviceName?: string;
+  readonly listen: { readonly host: string; readonly port: number } | 'none';
+  readonly lan: boolean;
+  readonly limits: RateLimits;
+  readonly hashWorker: string;
+}
+
+export interface PeerSecrets {
+  get(key: string): Promise<string | undefined>;
+  set(key: string, value: string): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+export interface PeerLauncher {
+  /** Path of the worker's entry. */
+  readonly entry: string;
+  readonly secrets: PeerSecrets;
+  readonly logger: Logger;
+  /** Before each start. `release` gives back what the peer holds alone, once it has ended. */
+  prepare(): Promise<{ readonly data: PeerWorkerData; readonly release: Disposable }>;
+}
+
+export interface PeerDeath {
+  readonly error: PeerwireError;
+  /** False when it died too often: then somebody has to ask for it. */
+  readonly restarting: boolean;
+}
+
+/** Milliseconds for the peer to store everything; the editor gives an extension 5 s to end. */
+const STOP_TIME = 4_000;
+/** A peer that dies this often within the period is not started again by itself. */
+const MOST_DEATHS = 3;
+const DEATH_PERIOD = 5 * 60_000;
+
+interface Session {
+  readonly worker: Worker;
+  readonly api: PeerApi;
+  readonly lifecycle: PeerLifecycle;
+  readonly exited: Promise<void>;
+  /** Its end is our doing, or known already. */
+  ending: boolean;
+}
+
+export class PeerClient implements Disposable {
+  readonly onState: Event<PeerClientState>;
+  /** The peer that answers from now on; undefined when there is none. */
+  readonly onApi: Event<PeerApi | undefined>;
+  readonly onDeath: Event<PeerDeath>;
+  readonly #states = new Emitter<PeerClientState>();
+  readonly #apis = new Emitter<PeerApi | undefined>();
+  readonly #deathEvents = new Emitter<PeerDeath>();
+  readonly #launcher: PeerLauncher;
+  #state: PeerClientState = 'stopped';
+  #session: Promise<Session> | undefined;
+  #stopping: Promise<void> | undefined;
+  #deaths: number[] = [];
+  #disposed = false;
+
+  constructor(launcher: PeerLauncher) {
+    this.#launcher = launcher;
+    this.onState = this.#states.event;
+    this.onApi = this.#apis.event;
+    this.onDeath = this.#deathEvents.event;
+  }
+
+  get state(): PeerClientState {
+    return this.#state;
+  }
+
+  /** The running peer; starts it when there is none. */
+  async api(): Promise<PeerApi> {
+    await this.#stopping;
+    if (this.#disposed) throw new PeerwireError('closed', 'Peerwire is closing.');
+    this.#session ??= this.#start();
+    return (await this.#session).api;
+  }
+
+  async restart(): Promise<void> {
+    this.#deaths = [];
+    await this.stop();
+    await this.api();
+  }
+
+  /** Ends the peer in good order, by force after `STOP_TIME`. Idempotent; `api` starts another one. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop().finally(() => {
+      this.#stopping = undefined;
+    });
+    return this.#stopping;
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    void this.stop();
+    this.#states.dispose();
+    this.#apis.dispose();
+    this.#deathEvents.dispose();
+  }
+
+  async #start(): Promise<Session> {
+    this.#enter('starting');
+    try {
+      const session = await this.#launch();
+      this.#enter('running');
+      this.#apis.fire(session.api);
+      return session;
+    } catch (error) {
+      this.#session = undefined;
+      this.#enter('failed');
+      throw error;
+    }
+  }
+
+  async #launch(): Promise<Session> {
+    const { entry, secrets, logger } = this.#launcher;
+    const { data, release } = await this.#launcher.prepare();
+    const worker = new Worker(entry, { workerData: data });
+    const owned = new DisposableList();
+    owned.add(release);
+    const channel = portChannel(worker);
+    owned.add(serve(secrets, SECRET_STORE_METHODS, subchannel(channel, 'secrets')));
+    owned.add(subchannel(channel, 'log').onMessage((message) => relay(message, logger)));
+    const lifecycle = owned.add(connect<PeerLifecycle>(subchannel(channel, 'lifecycle'), PEER_LIFECYCLE_METHODS));
+    const api = owned.add(connect<PeerApi>(subchannel(channel, 'peer'), PEER_API_METHODS));
+
+    let failure: unknown;
+    worker.on('error', (error) => {
+      failure ??= error;
+    });
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    const session: Session = { worker, api, lifecycle, ending: false, exited };
+    void exited.then(() => {
+      owned.dispose();
+      this.#onExit(session, failure);
+    });
+    try {
+      await lifecycle.open();
+      return session;
+    } catch (error) {
+      session.ending = true;
+      await worker.terminate();
+      await exited;
+      throw failure ?? error;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    // One that is just starting is ended when it is up; one that cannot start has ended itself.
+    const session = await this.#session?.catch(() => undefined);
+    if (session === undefined) return;
+    session.ending = true;
+    this.#session = undefined;
+    this.#apis.fire(undefined);
+    const closed = session.lifecycle.close().catch((error: unknown) => {
+      this.#launcher.logger.warn(`[peer] did not close in good order: ${errorMessage(error)}`);
+    });
+    await Promise.race([closed, session.exited, delay(STOP_TIME, undefined, { ref: false })]);
+    await session.worker.terminate();
+    await session.exited;
+    this.#enter('stopped');
+  }
+
+  #onExit(session: Session, failure: unknown): void {
+    if (session.ending) return;
+    session.ending = true;
+    const reason = failure === undefined ? 'its thread ended' : errorMessage(failure);
+    this.#launcher.logger.error(`[peer] died: ${reason}`);
+    const error = new PeerwireError('closed', `Peerwire stopped unexpectedly (${reason}).`, { cause: failure });
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((time) => now - time < DEATH_PERIOD), now];
+    const restarting = this.#deaths.length < MOST_DEATHS;
+    this.#session = undefined;
+    this.#apis.fire(undefined);
+    this.#enter('failed');
+    this.#deathEvents.fire({ error, restarting });
+    // A start that fails is told by its own death or by whoever asks next.
+    if (restarting) this.api().catch((again: unknown) => this.#launcher.logger.error(`[peer] ${errorMessage(again)}`));
+  }
+
+  #enter(state: PeerClientState): void {
+    this.#state = state;
+    this.#states.fire(state);
+  }
+}
+
+/** Messages of the worker's `log` channel. */
+function relay(message: unknown, logger: Logger): void {
+  if (typeof message !== 'object' || message === null || !('level' in message) || !('message' in message)) return;
+  const { level } = message;
+  if (level === 'debug' || level === 'info' || level === 'warn' || level === 'error')
+    logger[level](String(message.message));
+}

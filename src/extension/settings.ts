@@ -1,0 +1,48 @@
+import * as vscode from 'vscode';
+import type { RateLimits } from '../peer/api.ts';
+
+/** Rates are set in kilobytes per second; everything else of ours counts bytes. */
+const KILOBYTE = 1000;
+
+export interface PeerSettings {
+  readonly deviceName: string | undefined;
+  readonly listen: { readonly host: string; readonly port: number } | 'none';
+  readonly limits: RateLimits;
+}
+
+export function readPeerSettings(): PeerSettings {
+  const settings = vscode.workspace.getConfiguration('peerwire');
+  const name = settings.get<string>('device.name', '').trim();
+  return {
+    deviceName: name === '' ? undefined : name,
+    listen: settings.get<boolean>('network.listen.enabled', true)
+      ? { host: '0.0.0.0', port: wholeNumber(settings.get('network.listen.port'), 65_535) }
+      : 'none',
+    limits: readLimits(),
+  };
+}
+
+export function readLimits(): RateLimits {
+  const settings = vscode.workspace.getConfiguration('peerwire');
+  return {
+    upload: wholeNumber(settings.get('transfer.uploadLimit')) * KILOBYTE,
+    download: wholeNumber(settings.get('transfer.downloadLimit')) * KILOBYTE,
+  };
+}
+
+/** `rate`: bytes per second; 0 lifts the limit. */
+export async function writeLimit(direction: 'upload' | 'download', rate: number): Promise<void> {
+  await vscode.workspace
+    .getConfiguration('peerwire')
+    .update(`transfer.${direction}Limit`, Math.ceil(rate / KILOBYTE), vscode.ConfigurationTarget.Global);
+}
+
+export function readTrackers(): string[] {
+  const trackers: unknown = vscode.workspace.getConfiguration('peerwire').get('network.trackers');
+  return Array.isArray(trackers) ? trackers.filter((url) => typeof url === 'string' && url.trim() !== '') : [];
+}
+
+/** Settings are typed by hand: anything but a whole number in range counts as 0. */
+function wholeNumber(value: unknown, most = Number.MAX_SAFE_INTEGER / KILOBYTE): number {
+  return typeof value === 'number' && value >= 0 && value <= most ? Math.floor(value) : 0;
+}

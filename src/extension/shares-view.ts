@@ -1,0 +1,87 @@
+import * as vscode from 'vscode';
+import { type Disposable, DisposableList } from '../common/disposable.ts';
+import type { ShareInfo } from '../peer/api.ts';
+import { countFiles, countPeers, formatBytes } from './format.ts';
+import { ownShareLabel, ownShareState } from './labels.ts';
+import { iconUri, lines, shareIcon } from './network-items.ts';
+import type { PeerState } from './peer-state.ts';
+import { safeText } from './safe-text.ts';
+import { dots } from './transfer-model.ts';
+import type { Translate } from './translate.ts';
+import type { NodeOf, TreeNode } from './tree-nodes.ts';
+
+type ShareNode = NodeOf<'share'>;
+
+/** What this user shares. Files and folders dropped here are shared. */
+export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposable {
+  readonly onDidChangeTreeData: vscode.Event<undefined>;
+  readonly #owned = new DisposableList();
+  readonly #changed = this.#owned.add(new vscode.EventEmitter<undefined>());
+  readonly #state: PeerState;
+  readonly #t: Translate;
+
+  constructor(state: PeerState, drops: vscode.TreeDragAndDropController<TreeNode>, t: Translate) {
+    this.#state = state;
+    this.#t = t;
+    this.onDidChangeTreeData = this.#changed.event;
+    this.#owned.add(
+      vscode.window.createTreeView('peerwire.shares', {
+        treeDataProvider: this,
+        dragAndDropController: drops,
+        canSelectMany: true,
+      }),
+    );
+    this.#owned.add(
+      state.onDidChange((part) => {
+        if (part === 'shares' || part === 'networks') this.#changed.fire(undefined);
+      }),
+    );
+  }
+
+  dispose(): void {
+    this.#owned.dispose();
+  }
+
+  getTreeItem(node: ShareNode): vscode.TreeItem {
+    const { share } = node;
+    const t = this.#t;
+    const item = new vscode.TreeItem(safeText(share.name), vscode.TreeItemCollapsibleState.None);
+    item.id = `own:${share.network}:${share.share}`;
+    item.description = dots(
+      ownShareState(t, share),
+      formatBytes(share.size),
+      share.kind === 'folder' && countFiles(t, share.files),
+      this.#state.networks.length > 1 && this.#networkName(share),
+      share.sources > 0 && t('{0} have it', countPeers(t, share.sources)),
+    );
+    item.tooltip = lines(
+      safeText(share.name),
+      share.message !== undefined && safeText(share.message),
+      share.source !== undefined && safeText(share.source),
+      t('Shared in {0}', this.#networkName(share)),
+      share.to === undefined ? t('Every member can fetch it.') : t('Limited to {0} chosen members.', share.to.length),
+      share.state === 'missing' && t('The source was moved or deleted: nobody can fetch it until it is back.'),
+    );
+    item.iconPath = share.state === 'missing' ? new vscode.ThemeIcon('warning') : shareIcon(share);
+    item.resourceUri = iconUri(share.name);
+    item.contextValue = `ownShare:${share.kind}`;
+    item.accessibilityInformation = { label: ownShareLabel(t, share) };
+    if (share.kind === 'file' && share.source !== undefined && share.state !== 'missing') {
+      item.command = { command: 'vscode.open', title: t('Open'), arguments: [vscode.Uri.file(share.source)] };
+    }
+    return item;
+  }
+
+  getChildren(node?: ShareNode): ShareNode[] {
+    if (node !== undefined) return [];
+    return this.#state.shares
+      .filter((share) => share.own)
+      .sort((a, b) => a.name.localeCompare(b.name))
+      .map((share) => ({ kind: 'share', share }));
+  }
+
+  #networkName(share: ShareInfo): string {
+    const network = this.#state.networks.find((candidate) => candidate.network === share.network);
+    return safeText(network?.name ?? share.network);
+  }
+}

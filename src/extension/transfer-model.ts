@@ -1,0 +1,152 @@
+/** Which group a transfer stands in, what can be done with it, and its row in words. */
+import type { TransferInfo } from '../peer/api.ts';
+import { countPeers, countSources, formatBytes, formatDuration, formatRate, percent, progressBar } from './format.ts';
+import { safeText } from './safe-text.ts';
+import type { Translate } from './translate.ts';
+
+export type TransferGroup = 'active' | 'waiting' | 'failed' | 'done';
+/** In the order of the view: what moves, what needs a hand, what is over. */
+export const TRANSFER_GROUPS: readonly TransferGroup[] = ['active', 'waiting', 'failed', 'done'];
+
+export type TransferAbility =
+  | 'pausable'
+  | 'resumable'
+  | 'retryable'
+  | 'cancellable'
+  | 'removable'
+  | 'seeding'
+  | 'placed';
+
+export function groupOf(transfer: TransferInfo): TransferGroup {
+  switch (transfer.state) {
+    case 'metadata':
+    case 'downloading':
+    case 'placing':
+    case 'uploading':
+      return 'active';
+    case 'waiting':
+    case 'paused':
+      return 'waiting';
+    case 'failed':
+      return 'failed';
+    case 'done':
+      return 'done';
+  }
+}
+
+export function abilitiesOf(transfer: TransferInfo): TransferAbility[] {
+  switch (transfer.state) {
+    case 'waiting':
+    case 'metadata':
+    case 'downloading':
+      return ['pausable', 'cancellable'];
+    case 'placing':
+      return ['cancellable'];
+    case 'paused':
+      return ['resumable', 'cancellable'];
+    case 'failed':
+      return ['retryable', 'cancellable'];
+    case 'done': {
+      const placed: TransferAbility[] = transfer.path === undefined ? [] : ['placed'];
+      return [...placed, transfer.seeding ? 'seeding' : 'removable'];
+    }
+    case 'uploading':
+      return [];
+  }
+}
+
+export function groupName(t: Translate, group: TransferGroup): string {
+  switch (group) {
+    case 'active':
+      return t('Active');
+    case 'waiting':
+      return t('Waiting');
+    case 'failed':
+      return t('Failed');
+    case 'done':
+      return t('Done');
+  }
+}
+
+/** The state in a word or two: stable, so that it can be part of the row's accessible name. */
+export function stateName(t: Translate, transfer: TransferInfo): string {
+  switch (transfer.state) {
+    case 'waiting':
+      return t('waiting');
+    case 'metadata':
+      return t('asking peers for the file list');
+    case 'downloading':
+      return t('downloading');
+    case 'placing':
+      return t('moving into place');
+    case 'paused':
+      return t('paused');
+    case 'done':
+      return transfer.seeding ? t('done, seeding') : t('done');
+    case 'failed':
+      return t('failed');
+    case 'uploading':
+      return t('uploading');
+  }
+}
+
+/** What stands beside the name in the row. */
+export function describeTransfer(t: Translate, transfer: TransferInfo): string {
+  const connected = transfer.sources.filter((source) => source.connected).length;
+  const share = percent(transfer.done, transfer.size);
+  const bar = progressBar(transfer.size > 0 ? transfer.done / transfer.size : 0);
+  switch (transfer.state) {
+    case 'waiting':
+      return dots(transfer.done > 0 && `${bar} ${share}%`, t('waiting for a source'));
+    case 'metadata':
+      return t('asking peers for the file list');
+    case 'downloading':
+      return dots(
+        `${bar} ${share}%`,
+        formatRate(transfer.rate),
+        transfer.eta !== undefined && t('{0} left', formatDuration(t, transfer.eta)),
+        connected === 0 ? t('looking for sources') : countSources(t, connected),
+      );
+    case 'placing':
+      return dots(`${bar} ${share}%`, t('moving into place'));
+    case 'paused':
+      return dots(`${bar} ${share}%`, reasonOf(transfer) ?? t('paused'));
+    case 'failed':
+      return reasonOf(transfer) ?? t('failed');
+    case 'done':
+      return dots(
+        formatBytes(transfer.size),
+        transfer.fetched === 0 && transfer.size > 0
+          ? t('already had it')
+          : transfer.elapsed !== undefined && t('in {0}', formatDuration(t, transfer.elapsed)),
+        transfer.seeding && t('seeding'),
+      );
+    case 'uploading':
+      return dots(`↑ ${formatRate(transfer.rate)}`, t('to {0}', countPeers(t, connected)));
+  }
+}
+
+function reasonOf(transfer: TransferInfo): string | undefined {
+  return transfer.error === undefined ? undefined : safeText(transfer.error.message);
+}
+
+/** Downloads and uploads together, bytes per second. */
+export function totalRates(transfers: Iterable<TransferInfo>): { readonly down: number; readonly up: number } {
+  let down = 0;
+  let up = 0;
+  for (const transfer of transfers) {
+    if (groupOf(transfer) !== 'active') continue;
+    if (transfer.direction === 'upload') up += transfer.rate;
+    else down += transfer.rate;
+  }
+  return { down, up };
+}
+
+export function isDownloading(transfer: TransferInfo): boolean {
+  return transfer.direction === 'download' && groupOf(transfer) === 'active';
+}
+
+/** Joins what is there with middle dots. */
+export function dots(...parts: (string | false | undefined)[]): string {
+  return parts.filter(Boolean).join(' · ');
+}
