@@ -7,6 +7,9 @@ export interface PeerAddress {
   readonly port: number;
 }
 
+/** Bytes of an address with its port, by family. */
+export const COMPACT_SIZE = { 4: 6, 6: 18 } as const;
+
 const PORT_SIZE = 2;
 
 /** 6 bytes for IPv4, 18 for IPv6; undefined when the host is not an IP address or the port not 1–65535. */
@@ -18,8 +21,8 @@ export function encodeCompact({ host, port }: PeerAddress): Buffer | undefined {
 
 /** A list of addresses of one family; port 0 is kept for the caller to judge. Throws 'bad-encoding'. */
 export function decodeCompact(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
-  const hostSize = family === 4 ? 4 : 16;
-  const size = hostSize + PORT_SIZE;
+  const size = COMPACT_SIZE[family];
+  const hostSize = size - PORT_SIZE;
   if (bytes.length % size !== 0) {
     throw new PeerwireError('bad-encoding', `Compact IPv${family} addresses take ${size} bytes each.`);
   }

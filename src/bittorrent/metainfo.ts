@@ -85,9 +85,18 @@ function readInfo(info: BDict, bytes: Buffer): Info {
   checkTree(tree.map((file) => file.path));
 
   const files: FileEntry[] = [];
+  const lengths = new Map<string, number>();
   let size = 0;
   let pieceCount = 0;
   for (const file of tree) {
+    if (file.root) {
+      const root = file.root.toString('latin1');
+      // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
+      if ((lengths.get(root) ?? file.length) !== file.length) {
+        throw new PeerwireError('bad-metainfo', 'Two files of different lengths have the same merkle root.');
+      }
+      lengths.set(root, file.length);
+    }
     const pieces = Math.ceil(file.length / pieceLength);
     files.push({ ...file, firstPiece: pieceCount, pieceCount: pieces });
     size += file.length;
@@ -166,7 +175,7 @@ export function pieceAt(info: Info, index: number): PieceLocation {
     else high = middle;
   }
   const file = info.files[low];
-  if (!file || !(index >= file.firstPiece && index < file.firstPiece + file.pieceCount)) {
+  if (!file || !Number.isInteger(index) || index < file.firstPiece || index >= file.firstPiece + file.pieceCount) {
     throw new RangeError(`No piece ${index} in a torrent of ${info.pieceCount}`);
   }
   const offset = (index - file.firstPiece) * info.pieceLength;
@@ -178,23 +187,24 @@ export type PieceLayers = ReadonlyMap<string, Buffer>;
 
 /** Throws 'bad-metainfo' unless the layers are exactly those that the files need, and right. */
 export function verifyPieceLayers(info: Info, layers: PieceLayers): void {
-  const sizes = new Map<string, number>();
+  const verified = new Set<string>();
   for (const { length, root, pieceCount } of info.files) {
     if (!root || length <= info.pieceLength) continue;
     const key = root.toString('hex');
+    // Equal files share a layer, which need not be hashed again.
+    if (verified.has(key)) continue;
     const layer = layers.get(key);
     if (!layer) throw new PeerwireError('bad-metainfo', 'The piece layer of a file is missing.');
     if (layer.length !== pieceCount * HASH_SIZE) {
       throw new PeerwireError('bad-metainfo', 'A piece layer does not fit the length of its file.');
     }
-    // Equal files share a layer, which need not be hashed again.
-    if (sizes.get(key) === layer.length) continue;
     if (!pieceLayerRoot(layer, info.pieceLength).equals(root)) {
       throw new PeerwireError('bad-metainfo', 'A piece layer does not match the merkle root of its file.');
     }
-    sizes.set(key, layer.length);
+    verified.add(key);
   }
-  if (sizes.size !== layers.size) throw new PeerwireError('bad-metainfo', 'There is a piece layer that no file needs.');
+  if (verified.size !== layers.size)
+    throw new PeerwireError('bad-metainfo', 'There is a piece layer that no file needs.');
 }
 
 /** The hash of a piece; undefined while its layer is not known. */

@@ -1,7 +1,7 @@
 /** Messages of peer exchange (BEP 11): payloads of the extension `ut_pex`. */
 import { PeerwireError } from '../../common/errors.ts';
 import { type BDict, type BValue, bytesOf, decode, dictOf, encode, field } from '../bencode.ts';
-import { decodeCompact, encodeCompact, type PeerAddress } from '../compact-address.ts';
+import { COMPACT_SIZE, decodeCompact, encodeCompact, type PeerAddress } from '../compact-address.ts';
 
 /** Addresses in each of `added` and `dropped`, both families together: more are neither sent nor read. */
 export const MAX_PEX_PEERS = 50;
@@ -56,14 +56,14 @@ function byFamily<T extends PeerAddress>(all: readonly T[]): { v4: Family<T>; v6
     const entries = encoded.filter((entry) => entry.bytes.length === size);
     return { peers: entries.map((entry) => entry.peer), bytes: Buffer.concat(entries.map((entry) => entry.bytes)) };
   };
-  return { v4: family(6), v6: family(18) };
+  return { v4: family(COMPACT_SIZE[4]), v6: family(COMPACT_SIZE[6]) };
 }
 
 /** Throws 'bad-encoding'. Addresses with port 0 are left out. */
 export function decodePex(payload: Uint8Array): PexMessage {
   const fields = dictOf(decode(payload, LIMITS));
   const added = [...readAdded(fields, 'added', 4), ...readAdded(fields, 'added6', 6)];
-  const dropped = [...readAddresses(fields, 'dropped', 4), ...readAddresses(fields, 'dropped6', 6)];
+  const dropped = [...readAddresses(fields, 'dropped', 4).addresses, ...readAddresses(fields, 'dropped6', 6).addresses];
   const usable = ({ port }: PeerAddress): boolean => port !== 0;
   return {
     added: added.filter(usable).slice(0, MAX_PEX_PEERS),
@@ -72,14 +72,20 @@ export function decodePex(payload: Uint8Array): PexMessage {
 }
 
 function readAdded(fields: BDict, key: string, family: 4 | 6): PexPeer[] {
-  const peers = readAddresses(fields, key, family);
+  const { count, addresses } = readAddresses(fields, key, family);
   const flags = field(fields, `${key}.f`, (value: BValue) => bytesOf(value));
-  if (flags && flags.length !== peers.length) {
+  if (flags && flags.length !== count) {
     throw new PeerwireError('bad-encoding', `${key}.f does not have a flag for each address.`);
   }
-  return peers.map((peer, index) => ({ ...peer, flags: flags?.[index] ?? 0 }));
+  return addresses.map((address, index) => ({ ...address, flags: flags?.[index] ?? 0 }));
 }
 
-function readAddresses(fields: BDict, key: string, family: 4 | 6): PeerAddress[] {
-  return field(fields, key, (value: BValue) => decodeCompact(bytesOf(value), family)) ?? [];
+/** How many addresses there are, and those of them that are read. */
+function readAddresses(fields: BDict, key: string, family: 4 | 6): { count: number; addresses: PeerAddress[] } {
+  const bytes = field(fields, key, (value: BValue) => bytesOf(value)) ?? Buffer.alloc(0);
+  const size = COMPACT_SIZE[family];
+  const excess = Math.max(0, bytes.length - MAX_PEX_PEERS * size);
+  const addresses = decodeCompact(bytes.subarray(0, bytes.length - excess), family);
+  if (excess % size !== 0) throw new PeerwireError('bad-encoding', `${key} does not hold whole addresses.`);
+  return { count: bytes.length / size, addresses };
 }
