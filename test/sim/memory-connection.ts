@@ -61,9 +61,12 @@ export class MemoryConnection implements Connection {
       onSent?.();
       if (this.#queued === 0 && !this.closed) this.#sink?.onDrain();
     }, this.#busyUntil - now);
-    this.#clock.setTimeout(() => {
-      if (!this.stalled) this.other?.receive(bytes);
-    }, this.#busyUntil - now + this.#link.latency);
+    this.#clock.setTimeout(
+      () => {
+        if (!this.stalled) this.other?.receive(bytes);
+      },
+      this.#busyUntil - now + this.#link.latency,
+    );
   }
 
   pause(): void {

@@ -8,7 +8,7 @@ import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import type { Storage } from '../../src/bittorrent/storage.ts';
 import { Swarm, type SwarmContent } from '../../src/bittorrent/swarm.ts';
-import { PeerwireError } from '../../src/common/errors.ts';
+import type { PeerwireError } from '../../src/common/errors.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import { type Link, type MemoryConnection, memoryPair } from './memory-connection.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -121,7 +121,10 @@ export class Simulation {
     const storage = new MemoryStorage(info, pieces === 'all' ? files : undefined);
     const content: SwarmContent = { info, layers, have, storage: () => storage };
     const peer = this.#peer(name, storage, have, upload, content);
-    if (pieces === 'none') peer.swarm.download(info.files.flatMap((file) => Array.from({ length: file.pieceCount }, (_, i) => file.firstPiece + i)));
+    if (pieces === 'none')
+      peer.swarm.download(
+        info.files.flatMap((file) => Array.from({ length: file.pieceCount }, (_, i) => file.firstPiece + i)),
+      );
     return peer;
   }
 
@@ -131,7 +134,11 @@ export class Simulation {
     return this.#peer(name, new MemoryStorage(info), new Bitfield(info.pieceCount), 0, undefined);
   }
 
-  connect(from: SimPeer, to: SimPeer, link: Link = { latency: 5, rate: 10_000_000 }): [MemoryConnection, MemoryConnection] {
+  connect(
+    from: SimPeer,
+    to: SimPeer,
+    link: Link = { latency: 5, rate: 10_000_000 },
+  ): [MemoryConnection, MemoryConnection] {
     const pair = memoryPair(this.clock, link, this.random);
     this.connections.push(...pair);
     from.swarm.initiate(pair[0], to.name);
@@ -143,7 +150,9 @@ export class Simulation {
 
   /** Every wanted byte is there and right. */
   isComplete(peer: SimPeer): boolean {
-    return peer.have.complete && this.version.files.every((content, index) => content.equals(peer.storage.files[index]!));
+    return (
+      peer.have.complete && this.version.files.every((content, index) => content.equals(peer.storage.files[index]!))
+    );
   }
 
   /** A piece that the peer says it has, but whose bytes are wrong. */
@@ -160,7 +169,13 @@ export class Simulation {
     for (const { swarm } of this.peers) swarm.dispose();
   }
 
-  #peer(name: string, storage: MemoryStorage, have: Bitfield, upload: number, content: SwarmContent | undefined): SimPeer {
+  #peer(
+    name: string,
+    storage: MemoryStorage,
+    have: Bitfield,
+    upload: number,
+    content: SwarmContent | undefined,
+  ): SimPeer {
     const buffers = new PieceBuffers(8 * 1024 * 1024);
     const swarm = new Swarm(
       {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { PeerwireError } from '../../src/common/errors.ts';
-import { seededRandom, Simulation } from './simulation.ts';
+import { Simulation, seededRandom } from './simulation.ts';
 
 const MiB = 1024 * 1024;
 /** Sizes around every boundary: empty, one byte, a block less and more one, several pieces. */
 const SIZES = [0, 1, 16_383, 16_384, 16_385, 65_536, 65_537, 3 * MiB + 12_345];
-const seed = Number(process.env['SIM_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 describe(`swarm simulation (SIM_SEED=${seed})`, () => {
   let sim: Simulation;
@@ -32,7 +32,7 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
     assert.ok(await sim.clock.run(() => newcomer.swarm.info !== undefined, 10_000), 'no metadata');
     const abort = new AbortController();
     let layers: Map<string, Buffer> | undefined;
-    newcomer.swarm.fetchLayers(abort.signal).then((fetched) => {
+    void newcomer.swarm.fetchLayers(abort.signal).then((fetched) => {
       layers = fetched;
     });
     assert.ok(await sim.clock.run(() => layers !== undefined, 10_000), 'no layers');
@@ -51,8 +51,12 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
     for (const source of sources) sim.connect(receiver, source, { latency: 5, rate: 4_000_000 });
     assert.ok(await sim.clock.run(() => receiver.completed, 60_000), 'it did not complete');
     const accounts = receiver.swarm.accounts();
-    assert.equal(accounts.reduce((sum, account) => sum + account.downloaded, 0), sim.version.info.size);
-    for (const account of accounts) assert.ok(account.downloaded > 2 * MiB, `${account.source} gave only ${account.downloaded}`);
+    assert.equal(
+      accounts.reduce((sum, account) => sum + account.downloaded, 0),
+      sim.version.info.size,
+    );
+    for (const account of accounts)
+      assert.ok(account.downloaded > 2 * MiB, `${account.source} gave only ${account.downloaded}`);
   });
 
   it('a receiver serves what it has while it downloads', async () => {

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
+import { PeerwireError } from '../../../src/common/errors.ts';
+
+describe('FileStorage', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'peerwire-storage-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  const stale = (error: unknown): boolean => error instanceof PeerwireError && error.code === 'stale';
+
+  it('writes and reads back over more files than it keeps open', async () => {
+    const storage = new FileStorage((index) => ({ kind: 'staged', path: join(dir, `f${index}`) }));
+    await Promise.all(
+      Array.from({ length: 200 }, (_, index) => storage.write(index, 3, Buffer.from(`content ${index}`))),
+    );
+    for (const index of [0, 57, 199]) {
+      const view = Buffer.alloc(`content ${index}`.length);
+      await storage.read(index, 3, [view.subarray(0, 4), view.subarray(4)]);
+      assert.equal(view.toString(), `content ${index}`);
+    }
+    await storage.close();
+    await assert.rejects(
+      storage.read(0, 0, [Buffer.alloc(1)]),
+      (error) => error instanceof PeerwireError && error.code === 'closed',
+    );
+  });
+
+  it('refuses to read a published file that was edited, replaced or deleted', async () => {
+    const path = join(dir, 'file');
+    for (const change of [
+      () => writeFile(path, 'other content'),
+      async () => {
+        await writeFile(join(dir, 'new'), 'content');
+        await rename(join(dir, 'new'), path);
+      },
+      () => rm(path),
+    ]) {
+      await writeFile(path, 'content');
+      await utimes(path, 1_000_000_000, 1_000_000_000);
+      const { size, mtimeMs } = await stat(path);
+      const storage = new FileStorage((): FileLocation => ({ kind: 'published', path, stamp: { size, mtimeMs } }));
+      const view = Buffer.alloc(7);
+      await storage.read(0, 0, [view]);
+      assert.equal(view.toString(), 'content');
+      await change();
+      await assert.rejects(storage.read(0, 0, [view]), stale);
+      await storage.close();
+    }
+  });
+
+  it('never follows a link', async () => {
+    await writeFile(join(dir, 'secret'), 'secret');
+    await symlink(join(dir, 'secret'), join(dir, 'link'));
+    const storage = new FileStorage(() => ({ kind: 'staged', path: join(dir, 'link') }));
+    await assert.rejects(storage.write(0, 0, Buffer.from('x')));
+    await storage.close();
+  });
+});
