@@ -19,6 +19,7 @@ import {
   prepareDesktop,
 } from '../test/editor/host/desktop.ts';
 import { EditorServer } from '../test/editor/host/editor-server.ts';
+import { installedExtension } from '../test/editor/host/in-host.ts';
 import { packagedExtension } from '../test/editor/host/packaged-extension.ts';
 import { PeerwireWindow } from '../test/editor/host/peerwire-window.ts';
 import { temporaryFolder } from '../test/editor/host/temporary-folder.ts';
@@ -95,7 +96,7 @@ async function main(): Promise<void> {
     await Promise.all(windows.map((child) => once(child, 'exit')));
   } else {
     say(`Using VS Code's server build (${desktop.reason}). Open these in two browser windows, A first:`);
-    for (const one of [a, b]) say(`  ${one.role}  ${(await startServer(one)).url(one.workspace)}`);
+    for (const one of [a, b]) say(`  ${one.role}  ${await urlOf(await startServer(one), one)}`);
     say('Both join the network “Demo”. Share a file in A, download it in B. Ctrl-C ends it all.');
     await stopped;
   }
@@ -107,9 +108,18 @@ async function startServer(editor: DemoEditor): Promise<EditorServer> {
   return server;
 }
 
+/** Under development, so that the demo extension may reach the peer. */
+async function urlOf(server: EditorServer, editor: DemoEditor): Promise<string> {
+  const { host } = new URL(server.origin);
+  const extension = await installedExtension(path.join(server.home, 'extensions'));
+  return server.url(editor.workspace, [['extensionDevelopmentPath', `vscode-remote://${host}${extension}`]]);
+}
+
 async function startDesktop(executable: string, editor: DemoEditor): Promise<ChildProcess> {
   const folders = await prepareDesktop(executable, editor.home, editor.extensions, editor.settings);
-  const child = spawnGroup(executable, [editor.workspace, ...folders, ...desktopArguments(), '--new-window'], {
+  const extension = await installedExtension(path.join(editor.home, 'extensions'));
+  const args = [...folders, ...desktopArguments(), `--extensionDevelopmentPath=${extension}`, '--new-window'];
+  const child = spawnGroup(executable, [editor.workspace, ...args], {
     env: { ...process.env, ...editor.env },
     stdio: 'ignore',
   });
@@ -121,8 +131,8 @@ async function check(serverA: EditorServer, a: DemoEditor, serverB: EditorServer
   const browser = await launchBrowser();
   closers.push(() => browser.close());
   const file = 'dataset.bin';
-  const windowA = await PeerwireWindow.open(browser, serverA.url(a.workspace));
-  const windowB = await PeerwireWindow.open(browser, serverB.url(b.workspace));
+  const windowA = await PeerwireWindow.open(browser, await urlOf(serverA, a));
+  const windowB = await PeerwireWindow.open(browser, await urlOf(serverB, b));
   try {
     await windowA.personRow('B', 'online').waitFor();
     await windowA.share(file);

@@ -1,19 +1,20 @@
-// Runs beside Peerwire in the editors of `npm start`: A creates a network, B joins it with A's invite. Through the API that
-// Peerwire returns to other extensions, because a person should find both windows ready.
+// Runs beside Peerwire in the editors of `npm start`: A creates a network, B joins it with A's invite. A person should
+// find both windows ready, so no questions are asked: Peerwire allows that only when it runs under development.
 const { existsSync, readFileSync, renameSync, writeFileSync } = require('node:fs');
 const vscode = require('vscode');
 
 exports.activate = async () => {
   const { PEERWIRE_DEMO_ROLE: role, PEERWIRE_DEMO_INVITE: file, PEERWIRE_DEMO_TRACKER: tracker } = process.env;
   if (!role || !file || !tracker) return;
-  const peerwire = await vscode.extensions.getExtension('peerwire.peerwire').activate();
-  if ((await peerwire.networks()).length > 0) return;
+  const { peer: startPeer } = await vscode.extensions.getExtension('peerwire.peerwire').activate();
+  const peer = await startPeer();
+  if ((await peer.networks()).length > 0) return;
   if (role === 'A') {
-    const { invite } = await peerwire.createNetwork({ name: 'Demo', trackers: [tracker] });
+    const { invite } = await peer.createNetwork({ name: 'Demo', trackers: [tracker] });
     writeFileSync(`${file}.part`, invite, { mode: 0o600 });
     renameSync(`${file}.part`, file);
   } else {
     while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 200));
-    await peerwire.joinNetwork(readFileSync(file, 'utf8'));
+    await peer.joinNetwork(readFileSync(file, 'utf8'));
   }
 };
