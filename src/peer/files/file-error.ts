@@ -24,6 +24,9 @@ function sentence(error: unknown, action: string, file: string): string {
     case 'EBUSY':
     case 'ETXTBSY':
       return `Another program is using ${file}; close it there and try again.`;
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return `A file is in the way of ${file}; move it or choose another folder.`;
     case 'ENOENT':
       return `${file} does not exist.`;
     case 'EMFILE':

@@ -1,7 +1,28 @@
+import type { Stats } from 'node:fs';
+import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Info } from '../../bittorrent/metainfo.ts';
-import { PeerwireError } from '../../common/errors.ts';
+import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
+import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { ConflictPolicy } from '../api.ts';
 import type { HashPool } from '../hash-pool.ts';
+import { fileError } from './file-error.ts';
+import { placedFileMode } from './file-mode.ts';
+import { freeNames } from './free-names.ts';
+import { markFromNetwork } from './mark-from-network.ts';
+import { moveExclusive, moveOver } from './move-file.ts';
+import { isRisky } from './risky.ts';
+import { SafeFolder } from './safe-folder.ts';
+import { isStagingName, newStagingName } from './staging-name.ts';
+import { type Found, type SurveyOptions, survey, surveyFolder } from './survey.ts';
+import { fileAt, type TargetFile, targetPath, targetTree, visitTargets } from './target-tree.ts';
+import { forEachLimit } from './work-limit.ts';
+
+const FILES_AT_ONCE = 16;
+/** Looks at a place this often when somebody else keeps changing it. */
+const ATTEMPTS = 5;
+/** Files named in one message. */
+const SHOWN = 3;
 
 export interface PlaceOptions {
   readonly info: Info;
@@ -21,37 +42,228 @@ export interface PlaceOptions {
 
 export interface PlacedFile {
   readonly fileIndex: number;
-  /** Absolute path of the result; for `skipped` the file that was left as it is. */
+  /** Absolute path of the result; for `skipped` what was left as it is. */
   readonly path: string;
   readonly outcome: 'placed' | 'same' | 'skipped' | 'overwritten' | 'kept-both';
 }
 
 /** Makes a new private (0700) directory on the file system of `destination`, which is created if missing. */
 export async function stagingDir(destination: string): Promise<string> {
-  throw new PeerwireError('internal', `stagingDir is not written yet (${destination})`);
+  try {
+    await mkdir(destination, { recursive: true });
+    const path = join(await realpath(destination), newStagingName());
+    await mkdir(path, { mode: 0o700 });
+    // It may lie in somebody's repository for as long as the download takes.
+    await writeFile(join(path, '.gitignore'), '*\n', { flag: 'wx' });
+    return path;
+  } catch (error) {
+    throw fileError(error, 'write', destination);
+  }
 }
 
-/** True while `path` is a staging directory that only this user can reach: what a resumed transfer asks. */
+/** True while `path` is a staging directory of this user and no link: what a resumed transfer asks first. */
 export async function isStagingDir(path: string): Promise<boolean> {
-  throw new PeerwireError('internal', `isStagingDir is not written yet (${path})`);
+  try {
+    if (!isStagingName(basename(path))) return false;
+    const stats = await lstat(path);
+    if (!stats.isDirectory() || stats.uid !== (process.getuid?.() ?? stats.uid)) return false;
+    // Some file systems know no modes: there it cannot be made more private than the disk is.
+    if ((stats.mode & 0o077) !== 0) await chmod(path, 0o700);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) return false;
+    throw fileError(error, 'read', path);
+  }
 }
 
-/** Deletes a staging directory and all in it; refuses anything else. */
+/** Deletes a staging directory and all in it; none there is fine, and anything else is left alone. */
 export async function removeStaging(path: string): Promise<void> {
-  throw new PeerwireError('internal', `removeStaging is not written yet (${path})`);
-}
-
-/** Path components of a file below the destination: `[name]` or `[share name, …path]`. */
-export function targetPath(info: Info, fileIndex: number): readonly string[] {
-  const file = info.files[fileIndex];
-  if (!file) throw new PeerwireError('internal', `No file ${fileIndex} in this version.`);
-  return info.single ? file.path : [info.name, ...file.path];
+  try {
+    if (await isStagingDir(path)) await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    throw fileError(error, 'write', path);
+  }
 }
 
 /**
- * Moves verified files into place. A second run after a crash finishes the first. Rejects with 'exists' (policy `fail`,
- * nothing was placed), 'unsafe-path' (a link is in the way), 'usage' (risky), 'disk-full', 'permission', 'cancelled', 'io'.
+ * Moves verified files into place: never over another file unless the policy is `overwrite`, never through a link, never
+ * out of the destination. What is there with the same content counts as placed, so a second run after a crash finishes the
+ * first. Rejects with 'exists' (policy `fail`: nothing was placed), 'unsafe-path' (a link is in the way: nothing was placed),
+ * 'usage' (risky), 'corrupt' or 'not-found' (the staged file), 'disk-full', 'permission', 'cancelled', 'io'.
  */
 export async function place(options: PlaceOptions): Promise<PlacedFile[]> {
-  throw new PeerwireError('internal', `place is not written yet (${options.destination})`);
+  const placement = new Placement(options);
+  placement.checkRisk();
+  try {
+    await mkdir(options.destination, { recursive: true });
+  } catch (error) {
+    throw fileError(error, 'write', options.destination);
+  }
+  const root = await SafeFolder.root(options.destination);
+  try {
+    return await placement.run(root);
+  } finally {
+    await root.close();
+  }
+}
+
+class Placement {
+  readonly #options: PlaceOptions;
+  readonly #survey: SurveyOptions;
+  readonly #indexes: readonly number[];
+  readonly #placed = new Map<number, PlacedFile>();
+  readonly #mode = placedFileMode();
+  /** Folded target paths of the whole version: names that `keep-both` must not take. */
+  #reserved: ReadonlySet<string> | undefined;
+
+  constructor(options: PlaceOptions) {
+    const { info, pool, signal } = options;
+    this.#options = options;
+    this.#survey = { info, pool, ...(signal && { signal }) };
+    this.#indexes = [...new Set(options.files)];
+  }
+
+  checkRisk(): void {
+    const { info, allowRisky } = this.#options;
+    if (allowRisky) return;
+    const risky = this.#indexes.map((index) => targetPath(info, index)).filter(isRisky);
+    if (risky.length === 0) return;
+    throw new PeerwireError('usage', `${list(risky)} can run or steer programs; confirm that you want to have it.`);
+  }
+
+  async run(root: SafeFolder): Promise<PlacedFile[]> {
+    const tree = targetTree(this.#options.info, this.#indexes);
+    const found = await survey(tree, root, this.#survey);
+    this.#checkObstacles(found);
+    await visitTargets(tree, root, {
+      create: true,
+      visit: async (folder, files) => {
+        await forEachLimit(files, FILES_AT_ONCE, async (file) => {
+          this.#checkCancelled();
+          const state = found.get(file.fileIndex) ?? { state: 'missing' };
+          try {
+            this.#placed.set(file.fileIndex, await this.#placeFile(folder, file, state));
+          } catch (error) {
+            throw fileError(error, 'place', join(folder.path, file.name));
+          }
+        });
+      },
+      absent: () => undefined,
+    });
+    return this.#indexes.flatMap((index) => this.#placed.get(index) ?? []);
+  }
+
+  /** Whatever will certainly fail, fails before anything is placed. */
+  #checkObstacles(found: ReadonlyMap<number, Found>): void {
+    const { info, policy } = this.#options;
+    const conflicts: (readonly string[])[] = [];
+    for (const [fileIndex, state] of found) {
+      if (state.state === 'obstacle') {
+        const avoidable = policy === 'skip' || policy === 'keep-both';
+        if (!avoidable || state.above || state.problem.code === 'unsafe-path') throw state.problem;
+      } else if (state.state === 'different') conflicts.push(targetPath(info, fileIndex));
+    }
+    if (policy === 'fail' && conflicts.length > 0) throw existsError(conflicts);
+  }
+
+  async #placeFile(folder: SafeFolder, file: TargetFile, found: Found): Promise<PlacedFile> {
+    const { fileIndex, name } = file;
+    const path = join(folder.path, name);
+    const { policy } = this.#options;
+    let now = found;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (now.state === 'same') return { fileIndex, path, outcome: 'same' };
+      if (now.state === 'missing') {
+        if (await moveExclusive(await this.#staged(fileIndex), folder, name))
+          return { fileIndex, path, outcome: 'placed' };
+        // Somebody was faster: what is it?
+        now = await this.#look(folder, file);
+        continue;
+      }
+      if (now.state === 'obstacle' && now.problem.code === 'unsafe-path') throw now.problem;
+      if (policy === 'skip') return { fileIndex, path, outcome: 'skipped' };
+      if (policy === 'keep-both') return await this.#keepBoth(folder, file);
+      if (now.state === 'obstacle') throw now.problem;
+      if (policy === 'fail') throw existsError([targetPath(this.#options.info, fileIndex)]);
+      await moveOver(await this.#staged(fileIndex), folder, name);
+      return { fileIndex, path, outcome: 'overwritten' };
+    }
+    throw new PeerwireError(
+      'busy',
+      `Another program keeps changing ${escapeName(name)}; try again when it is at rest.`,
+    );
+  }
+
+  async #keepBoth(folder: SafeFolder, file: TargetFile): Promise<PlacedFile> {
+    const { fileIndex } = file;
+    const { info } = this.#options;
+    const parents = targetPath(info, fileIndex).slice(0, -1);
+    this.#reserved ??= new Set(info.files.map((_, index) => foldPath(targetPath(info, index))));
+    for (const name of freeNames(file.name)) {
+      this.#checkCancelled();
+      if (this.#reserved.has(foldPath([...parents, name]))) continue;
+      const found = await this.#look(folder, { fileIndex, name });
+      const path = join(folder.path, name);
+      if (found.state === 'same') return { fileIndex, path, outcome: 'kept-both' };
+      if (found.state !== 'missing') continue;
+      if (await moveExclusive(await this.#staged(fileIndex), folder, name))
+        return { fileIndex, path, outcome: 'kept-both' };
+    }
+    throw new PeerwireError('internal', 'There is always another name.');
+  }
+
+  async #look(folder: SafeFolder, file: TargetFile): Promise<Found> {
+    const found = await surveyFolder(folder, [file], this.#survey);
+    return found.get(file.fileIndex) ?? { state: 'missing' };
+  }
+
+  /** The staged file, complete as far as a look can tell, with the mode that it shall have. */
+  async #staged(fileIndex: number): Promise<string> {
+    const path = this.#options.stagedPath(fileIndex);
+    const { length } = fileAt(this.#options.info, fileIndex);
+    const stats = await this.#examineStaged(path, length);
+    if (!stats.isFile() || stats.size !== length) {
+      throw new PeerwireError(
+        'corrupt',
+        `The downloaded copy of ${this.#show(fileIndex)} is damaged; download it again.`,
+      );
+    }
+    if ((stats.mode & 0o7777) !== this.#mode) await chmod(path, this.#mode);
+    await markFromNetwork(path);
+    return path;
+  }
+
+  async #examineStaged(path: string, length: number): Promise<Stats> {
+    try {
+      return await lstat(path);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || length > 0) throw fileError(error, 'read', path);
+      // Nothing had to be downloaded for it.
+      await writeFile(path, '', { flag: 'wx' });
+      return await lstat(path);
+    }
+  }
+
+  #show(fileIndex: number): string {
+    return list([targetPath(this.#options.info, fileIndex)]);
+  }
+
+  #checkCancelled(): void {
+    if (this.#options.signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
+  }
+}
+
+function existsError(paths: readonly (readonly string[])[]): PeerwireError {
+  const verb = paths.length === 1 ? 'is there already with other content' : 'are there already with other content';
+  return new PeerwireError('exists', `${list(paths)} ${verb}; choose to skip, overwrite or keep both.`);
+}
+
+function list(paths: readonly (readonly string[])[]): string {
+  const shown = paths.slice(0, SHOWN).map((path) => `“${path.map(escapeName).join('/')}”`);
+  const more = paths.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
+}
+
+function foldPath(path: readonly string[]): string {
+  return path.map(foldName).join('/');
 }

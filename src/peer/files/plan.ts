@@ -1,16 +1,28 @@
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Info, PieceLayers } from '../../bittorrent/metainfo.ts';
-import { PeerwireError } from '../../common/errors.ts';
+import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
+import { fileError } from './file-error.ts';
+import { findCopies, type WantedFile } from './find-copies.ts';
+import { isRisky } from './risky.ts';
+import { RootCache } from './root-cache.ts';
+import { SafeFolder } from './safe-folder.ts';
+import { type Found, survey } from './survey.ts';
+import { fileAt, targetPath, targetTree } from './target-tree.ts';
+
+export { RootCache } from './root-cache.ts';
 
 export interface PlannedFile {
   readonly fileIndex: number;
   /** `/`-separated, relative to the share. */
   readonly path: string;
   readonly size: number;
+  /** `different` also when a link or a folder has the name: placing will say so. */
   readonly state: 'missing' | 'same' | 'different';
   /** Absolute path where it belongs. */
   readonly target: string;
-  /** For `missing` and `different`: a local file with exactly this content, to be copied instead of fetched. */
+  /** Of what is not `same`: a local file that had exactly this content just now, to be copied instead of fetched. */
   readonly copyFrom?: string;
 }
 
@@ -27,9 +39,6 @@ export interface FilesPlan {
   readonly risky: readonly string[];
 }
 
-/** Roots of local files by path, size, times and inode, so that planning again costs no hashing. Share one between calls. */
-export class RootCache {}
-
 export interface PlanOptions {
   /** Only this `/`-separated path of a folder share. */
   readonly file?: string;
@@ -38,15 +47,84 @@ export interface PlanOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Compares a version with what a destination holds. Changes nothing. Rejects with 'not-found' (no such `file`), 'cancelled', 'io'. */
+/**
+ * Compares a version with what a destination (which need not exist) holds, and looks for its content elsewhere in there.
+ * Changes nothing. Rejects with 'not-found' (no such `file`), 'exists' (the destination is a file), 'cancelled', 'permission', 'io'.
+ */
 export async function planFiles(
   info: Info,
-  layers: PieceLayers,
+  _layers: PieceLayers,
   destination: string,
   options: PlanOptions,
 ): Promise<FilesPlan> {
-  throw new PeerwireError(
-    'internal',
-    `planFiles is not written yet (${info.name}, ${layers.size}, ${destination}, ${String(options)})`,
-  );
+  const { pool, signal, cache = new RootCache() } = options;
+  const indexes = chosenFiles(info, options.file);
+  const real = await existingFolder(destination);
+  const found = real === undefined ? new Map<number, Found>() : await look(real);
+  const wanted = indexes.flatMap((fileIndex) => wantedFile(info, fileIndex, found.get(fileIndex)) ?? []);
+  const copies = real === undefined || wanted.length === 0 ? new Map<number, string>() : await search(real);
+
+  const base = real ?? destination;
+  const files: PlannedFile[] = [];
+  const count = { missing: 0, same: 0, different: 0 };
+  let fetchSize = 0;
+  for (const fileIndex of indexes) {
+    const { length, path } = fileAt(info, fileIndex);
+    const is = found.get(fileIndex)?.state ?? 'missing';
+    const state = is === 'obstacle' ? 'different' : is;
+    const copyFrom = copies.get(fileIndex);
+    count[state]++;
+    if (state !== 'same' && copyFrom === undefined) fetchSize += length;
+    const target = join(base, ...targetPath(info, fileIndex));
+    files.push({
+      fileIndex,
+      path: path.join('/'),
+      size: length,
+      state,
+      target,
+      ...(copyFrom !== undefined && { copyFrom }),
+    });
+  }
+  const risky = files
+    .filter(({ fileIndex, state }) => state !== 'same' && isRisky(targetPath(info, fileIndex)))
+    .map(({ path }) => path);
+  return { target: join(base, info.name), files, ...count, fetchSize, risky };
+
+  async function look(folder: string): Promise<Map<number, Found>> {
+    const root = await SafeFolder.root(folder);
+    try {
+      return await survey(targetTree(info, indexes), root, { info, pool, cache, ...(signal && { signal }) });
+    } finally {
+      await root.close();
+    }
+  }
+
+  async function search(folder: string): Promise<Map<number, string>> {
+    // An earlier version of the share is the likeliest place.
+    const folders = info.single ? [folder] : [join(folder, info.name), folder];
+    return await findCopies(wanted, { folders, pieceLength: info.pieceLength, pool, cache, ...(signal && { signal }) });
+  }
+}
+
+function chosenFiles(info: Info, file: string | undefined): number[] {
+  const indexes = [...info.files.keys()];
+  if (file === undefined) return indexes;
+  const chosen = indexes.filter((index) => fileAt(info, index).path.join('/') === file);
+  if (chosen.length === 0) throw new PeerwireError('not-found', `“${info.name}” has no file “${file}”.`);
+  return chosen;
+}
+
+async function existingFolder(destination: string): Promise<string | undefined> {
+  try {
+    return await realpath(destination);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw fileError(error, 'read', destination);
+  }
+}
+
+function wantedFile(info: Info, fileIndex: number, found: Found | undefined): WantedFile | undefined {
+  const { path, length, root } = fileAt(info, fileIndex);
+  if (found?.state === 'same' || !root) return undefined;
+  return { fileIndex, name: path.at(-1) ?? '', size: length, root };
 }

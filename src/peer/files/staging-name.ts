@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 const PREFIX = '.peerwire-';
 
@@ -10,4 +10,9 @@ export function newStagingName(): string {
 /** True for names that `newStagingName` makes: never shared, never searched. */
 export function isStagingName(name: string): boolean {
   return /^\.peerwire-[0-9a-f]{16}$/.test(name);
+}
+
+/** The name beside `name` for a copy that is about to become it: always the same, so that a second run finds it. */
+export function stagingNameFor(name: string): string {
+  return `${PREFIX}${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 }
