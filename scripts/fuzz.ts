@@ -7,7 +7,7 @@ if (!(minutes > 0)) {
   console.error('npm run fuzz [MINUTES]');
   process.exit(2);
 }
-const mocha = ['node_modules/mocha/bin/mocha.js', '--no-config', '--spec', 'test/fuzz/**/*.test.ts'];
+const mocha = ['node_modules/mocha/bin/mocha.js', '--spec', 'test/fuzz/**/*.test.ts'];
 const deadline = Date.now() + minutes * 60_000;
 for (let round = 1; Date.now() < deadline; round++) {
   const seed = randomInt(1, 2 ** 31);

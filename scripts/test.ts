@@ -74,13 +74,10 @@ async function suite(name: string, limit: number): Promise<Outcome> {
 
   const resultFile = path.resolve(OUTPUT, `${name}.json`);
   const mocha = ['node_modules/mocha/bin/mocha.js', '--spec', `test/${name}/**/*.test.ts`];
-  const end = await runProcess(
-    [...mocha, '--no-config', '--forbid-only', '--reporter', './scripts/suite-reporter.ts'],
-    {
-      limit,
-      resultFile,
-    },
-  );
+  const end = await runProcess([...mocha, '--reporter', './scripts/suite-reporter.ts'], {
+    limit,
+    resultFile,
+  });
   const result = readResult(resultFile);
   if (result === undefined)
     return { ...emptyOutcome(name, started), failed: 1, notes: [`did not finish: ${end.reason}`] };
