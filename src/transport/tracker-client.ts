@@ -54,8 +54,3 @@ export interface AnnounceResult {
 export async function announce(_request: AnnounceRequest, _get?: HttpGet): Promise<AnnounceResult> {
   throw new PeerwireError('internal', 'not written yet');
 }
-
-/** Throws `unsupported` with a sentence for a person when a tracker URL is one that we refuse. */
-export function checkTrackerUrl(_url: string): URL {
-  throw new PeerwireError('internal', 'not written yet');
-}

@@ -1,9 +1,28 @@
-import type { Clock } from '../../common/clock.ts';
+import { type Clock, systemClock } from '../../common/clock.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { DeviceId, NetworkId } from '../../common/ids.ts';
-import type { Identity } from '../../transport/identity.ts';
+import { type Identity, loadIdentity } from '../../transport/identity.ts';
+import { MAX_CREDENTIALS } from '../../transport/member-handshake.ts';
 import type { Admission, NetworkAccess } from '../../transport/network-access.ts';
+import { MAY_INVITE, readInvite, signCountersignature, signInvite } from './certificates.ts';
+import {
+  type Credentials,
+  decodeCredentials,
+  encodeCredentials,
+  type InviteProof,
+  type Link,
+  MAX_LINKS,
+} from './credentials.ts';
+import { certify, checkTrackers, enterNetwork, foundNetwork, signIn } from './enter-network.ts';
+import { encodeInvite, parseInvite } from './invite.ts';
+import { createInviteKey } from './invite-key.ts';
+import { type Grounds, judge, rankOf, type Standing } from './judge.ts';
+import { type Met, MetMembers } from './met-members.ts';
+import { displayName } from './names.ts';
+import { controlInfoHash, rendezvousInfoHashes } from './rendezvous.ts';
+import { Revocations, type RevocationTarget } from './revocations.ts';
+import { parseTrust, serializeTrust, type TrustState } from './trust-state.ts';
 
 /** What an admitted peer showed of itself (`SecureChannel.member`). */
 export interface Member {
@@ -18,13 +37,28 @@ export interface TrustOptions {
   readonly clock?: Clock;
 }
 
+const DEFAULT_VALIDITY = 7 * 24 * 3_600_000;
+/** A year: an invite that is found later must be dead. */
+const MAX_VALIDITY = 366 * 24 * 3_600_000;
+
 /**
  * This device's membership of one network, and its judgment of others'. The owner stores `serialize()` in the secret
  * store at each `onChanged`.
  */
 export class NetworkTrust implements NetworkAccess<Member> {
+  readonly #identity: Identity;
+  readonly #clock: Clock;
+  readonly #rootKey: Buffer;
+  /** The root key itself, on the creator's device. */
+  readonly #root: Identity | undefined;
+  readonly #revocations: Revocations;
+  readonly #met: MetMembers;
   readonly #changed = new Emitter<void>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
+  #trackers: readonly string[];
+  /** Our own chain; its last link is this device. */
+  #links: readonly Link[];
+
   readonly onChanged: Event<void> = this.#changed.event;
   /** Devices newly revoked: disconnect them, forget their catalogues. May name this device itself. */
   readonly onRevoked: Event<readonly DeviceId[]> = this.#revoked.event;
@@ -34,98 +68,302 @@ export class NetworkTrust implements NetworkAccess<Member> {
   /** 20 bytes: SHA-256("peerwire control" || network id). The infohash of control connections. */
   readonly controlInfoHash: Buffer;
 
-  private constructor(network: NetworkId, name: string, secret: Buffer) {
-    this.network = network;
-    this.name = name;
-    this.secret = secret;
-    this.controlInfoHash = Buffer.alloc(20);
+  private constructor(identity: Identity, state: TrustState, options: TrustOptions) {
+    this.#identity = identity;
+    this.#clock = options.clock ?? systemClock;
+    this.network = state.network;
+    this.name = state.name;
+    this.secret = state.secret;
+    this.controlInfoHash = controlInfoHash(state.network);
+    this.#rootKey = state.rootKey;
+    this.#root = state.rootPrivateKey === undefined ? undefined : loadIdentity(state.rootPrivateKey);
+    this.#trackers = state.trackers;
+    this.#revocations = new Revocations(state.network, state.rootKey);
+    this.#revocations.merge(state.revocations);
+    this.#met = new MetMembers(state.met);
+    this.#links = decodeCredentials(state.credentials).links;
+    if (!this.#links.at(-1)?.spki.equals(identity.spki)) {
+      throw new PeerwireError('corrupt', 'The stored membership belongs to another device; join the network again.');
+    }
   }
 
+  /** Throws `usage` (name) or `unsupported` (a tracker URL). */
   static createNetwork(
-    _identity: Identity,
-    _name: string,
-    _trackers: readonly string[],
-    _options?: TrustOptions,
+    identity: Identity,
+    name: string,
+    trackers: readonly string[],
+    options: TrustOptions = {},
   ): NetworkTrust {
-    throw new PeerwireError('internal', 'not written yet');
+    return new NetworkTrust(identity, foundNetwork(identity, name, trackers, timeOf(options)), options);
   }
 
-  /** `invite`: as text or parsed. Throws `invalid-invite` or `expired`. Works offline. */
-  static joinNetwork(_identity: Identity, _invite: string, _options?: TrustOptions): NetworkTrust {
-    throw new PeerwireError('internal', 'not written yet');
+  /** Throws `invalid-invite` or `expired`. Works offline: the invite key signs this device in. */
+  static joinNetwork(identity: Identity, invite: string, options: TrustOptions = {}): NetworkTrust {
+    return new NetworkTrust(identity, enterNetwork(identity, parseInvite(invite), timeOf(options)), options);
   }
 
   /** Reads what `serialize` wrote for this device. Throws `corrupt`. */
-  static load(_identity: Identity, _serialized: string, _options?: TrustOptions): NetworkTrust {
-    throw new PeerwireError('internal', 'not written yet');
+  static load(identity: Identity, serialized: string, options: TrustOptions = {}): NetworkTrust {
+    const state = parseTrust(serialized);
+    try {
+      return new NetworkTrust(identity, state, options);
+    } catch (error) {
+      if (error instanceof PeerwireError && error.code === 'corrupt') throw error;
+      // No cause: it could quote a secret.
+      throw new PeerwireError('corrupt', 'The stored membership of a network is damaged; join it again.');
+    }
   }
 
   /** JSON with secrets in it: for the secret store only. */
   serialize(): string {
-    throw new PeerwireError('internal', 'not written yet');
+    return serializeTrust({
+      network: this.network,
+      name: this.name,
+      rootKey: this.#rootKey,
+      secret: this.secret,
+      rootPrivateKey: this.#root?.keyPem,
+      trackers: this.#trackers,
+      credentials: this.credentials(),
+      revocations: this.#revocations.encode(),
+      met: this.#met.list(),
+    });
   }
 
-  /** Takes over what another peer of this device stored meanwhile (each editor window has its own `NetworkTrust`). */
-  absorb(_serialized: string): void {}
+  /**
+   * Takes over what another peer of this device stored meanwhile (each editor window has its own `NetworkTrust`); all
+   * but the trackers. Throws `corrupt`.
+   */
+  absorb(serialized: string): void {
+    const state = parseTrust(serialized);
+    if (state.network !== this.network) return;
+    this.applyRevocations(state.revocations);
+    for (const met of state.met) this.#remember(met);
+    this.acceptCountersignature(state.credentials);
+  }
+
+  /**
+   * Signs this device in again, for a member whom others refuse because its first invite expired before anyone met it.
+   * Returns false when the membership it has is as good. Throws `invalid-invite`, `expired`, or `usage` for another
+   * network's invite.
+   */
+  renew(text: string): boolean {
+    const invite = parseInvite(text);
+    if (invite.network !== this.network) throw new PeerwireError('usage', 'This invite is for another network.');
+    const links = [signIn(this.#identity, invite, this.#clock.wallTime())];
+    const own = this.#ownStanding();
+    if (own && rankOf(own) < rankOf(judge(links, this.#grounds()))) return false;
+    this.#adopt(links);
+    return true;
+  }
 
   /** True on the device that holds the root key. */
   get creator(): boolean {
-    return false;
+    return this.#root !== undefined;
   }
 
-  /** True when `createInvite` will work: the creator, and members whom the creator has certified. */
+  /** True when `createInvite` will work: for the creator, and for members whom the creator has met. */
   get mayInvite(): boolean {
-    return false;
+    return !this.isRevoked(this.#identity.device) && (this.creator || this.#certificate() !== undefined);
   }
 
   get trackers(): readonly string[] {
-    return [];
+    return this.#trackers;
   }
 
-  setTrackers(_trackers: readonly string[]): void {}
+  /** Throws `usage` (too many) or `unsupported` (a URL that we refuse to ask). */
+  setTrackers(trackers: readonly string[]): void {
+    this.#trackers = checkTrackers(trackers);
+    this.#changed.fire();
+  }
 
-  /** Returns the link. `validFor`: milliseconds, default 7 days. Throws `permission`. */
-  createInvite(_options: { readonly inviterName: string; readonly validFor?: number }): string {
-    throw new PeerwireError('internal', 'not written yet');
+  /** Returns the link. `validFor`: milliseconds, at most a year, default 7 days. Throws `permission` or `usage`. */
+  createInvite(options: { readonly inviterName: string; readonly validFor?: number }): string {
+    const certificate = this.#certificate();
+    const signer = this.#root ?? (certificate && this.#identity);
+    if (!signer || !this.mayInvite) {
+      throw new PeerwireError(
+        'permission',
+        'This device may invite others once it has been connected to the device that created the network.',
+      );
+    }
+    const validFor = options.validFor ?? DEFAULT_VALIDITY;
+    if (!(validFor > 0 && validFor <= MAX_VALIDITY)) {
+      throw new PeerwireError('usage', 'An invite is valid for a year at most.');
+    }
+    const key = createInviteKey();
+    const created = this.#clock.wallTime();
+    const inviter = { inviter: this.#identity.device, inviterName: displayName(options.inviterName) };
+    const dates = { created, expires: created + Math.ceil(validFor) };
+    const signed = signInvite(this.network, { spki: key.spki, ...inviter, ...dates }, signer.sign);
+    const issuer = this.#root ? undefined : certificate;
+    return encodeInvite({
+      networkName: this.name,
+      rootKey: this.#rootKey,
+      secret: this.secret,
+      key,
+      proof: { invite: readInvite(signed), signed, issuer },
+      trackers: this.#trackers,
+    });
   }
 
   credentials(): Buffer {
-    throw new PeerwireError('internal', 'not written yet');
+    return this.#encode(this.#links);
   }
 
-  admit(_device: DeviceId, _spki: Buffer, _credentials: Buffer): Admission<Member> {
-    throw new PeerwireError('internal', 'not written yet');
+  /** Throws `not-admitted`, `revoked` or `expired`. Offers a countersignature when it makes the other's chain better. */
+  admit(device: DeviceId, spki: Buffer, credentials: Buffer): Admission<Member> {
+    const { shown, standing } = judgeOrRefuse(credentials, this.#grounds());
+    // The chain is no secret: only the holder of the key in the TLS session may show it.
+    if (!shown.links.at(-1)?.spki.equals(spki) || standing.device !== device) {
+      throw new PeerwireError('not-admitted', 'The peer shows the membership of another device.');
+    }
+    const { invite, inviter, date, current } = standing;
+    // The creator remembers all, to know which invite to withdraw with a member.
+    if (invite !== undefined && (current || this.creator)) this.#remember({ device, invite, date });
+    const member: Member = { device, inviter, revocationHead: shown.revocationHead.toString('hex') };
+    const better = this.#vouchFor(shown.links, standing);
+    const countersignature = better && this.#encode(better);
+    if (!countersignature || countersignature.length > MAX_CREDENTIALS) return { member };
+    return { member, countersignature };
   }
 
-  acceptCountersignature(_bytes: Buffer): void {}
+  /** Adopts credentials that another member made for this device, if they are valid and better than ours. */
+  acceptCountersignature(bytes: Buffer): void {
+    let links: readonly Link[];
+    let standing: Standing;
+    try {
+      ({ links } = decodeCredentials(bytes));
+      standing = judge(links, this.#grounds());
+    } catch {
+      // From whoever vouched for us: nothing is lost by ignoring what does not hold.
+      return;
+    }
+    if (!links.at(-1)?.spki.equals(this.#identity.spki)) return;
+    const own = this.#ownStanding();
+    if (own && rankOf(standing) >= rankOf(own)) return;
+    this.#adopt(links);
+  }
 
-  /** Creator only (`permission`). Also withdraws the invite by which the device came, so that it cannot come back with it. */
-  revoke(_device: DeviceId): void {}
+  /**
+   * Creator only (`permission`). Also withdraws the invites by which the device came, so that it cannot come back under
+   * another identity; members who came by the same invites and were countersigned before stay.
+   */
+  revoke(device: DeviceId): void {
+    if (device === this.#identity.device) throw new PeerwireError('usage', 'This device cannot remove itself.');
+    const invites = this.#met.invitesOf(device);
+    this.#revoke([{ kind: 'device', device }, ...invites.map((invite) => ({ kind: 'invite' as const, invite }))]);
+  }
 
-  isRevoked(_device: DeviceId): boolean {
-    return false;
+  /** Creator only (`permission`). An invite that may have fallen into wrong hands admits nobody any more. */
+  withdrawInvite(text: string): void {
+    const { network, proof } = parseInvite(text);
+    if (network !== this.network) throw new PeerwireError('usage', 'This invite is for another network.');
+    this.#revoke([{ kind: 'invite', invite: proof.invite.id }]);
+  }
+
+  isRevoked(device: DeviceId): boolean {
+    return this.#revocations.isRevoked(device);
   }
 
   /** Names the set of revocations known here; equal heads mean equal sets. */
   get revocationHead(): string {
-    return '';
+    return this.#revocations.head;
   }
 
   /** All revocations known here, for gossip. */
   revocationsBytes(): Buffer {
-    return Buffer.alloc(0);
+    return this.#revocations.encode();
   }
 
   /** Adds revocations of another peer; returns the devices newly revoked. Throws `bad-encoding` or `not-admitted`. */
-  applyRevocations(_bytes: Uint8Array): DeviceId[] {
-    return [];
+  applyRevocations(bytes: Uint8Array): DeviceId[] {
+    const before = this.revocationHead;
+    const devices = this.#revocations
+      .merge(bytes)
+      .flatMap((target) => (target.kind === 'device' ? [target.device] : []));
+    if (this.revocationHead !== before) this.#changed.fire();
+    if (devices.length > 0) this.#revoked.fire(devices);
+    return devices;
   }
 
-  /**
-   * Infohashes (20 bytes) to announce under at `now` (ms since the epoch): of this week and of the nearest adjacent
-   * week, so that peers whose clocks disagree still meet.
-   */
-  rendezvousInfoHashes(_now: number): Buffer[] {
-    return [];
+  /** See `rendezvous.ts`. `now`: milliseconds since the epoch. */
+  rendezvousInfoHashes(now: number): Buffer[] {
+    return rendezvousInfoHashes(this.network, this.secret, now);
+  }
+
+  /** A better chain for another member than the one it showed, or undefined. */
+  #vouchFor(links: readonly Link[], standing: Standing): readonly Link[] | undefined {
+    const last = links.at(-1);
+    if (last?.kind !== 'joined' || standing.invite === undefined) return undefined;
+    const { device, inviter, invite, date } = standing;
+    if (this.#root) return [certify(this.network, { spki: last.spki, inviter, date }, this.#root.sign)];
+    const own = this.#ownStanding();
+    if (!own || this.#links.length >= MAX_LINKS) return undefined;
+    if (rankOf({ distance: own.distance + 1, vouched: true }) >= rankOf(standing)) return undefined;
+    const countersignature = signCountersignature(this.network, { device, invite, date }, this.#identity.sign);
+    return [...this.#links, { ...last, countersignature }];
+  }
+
+  /** Undefined while others would refuse us. */
+  #ownStanding(): Standing | undefined {
+    try {
+      return judge(this.#links, this.#grounds());
+    } catch {
+      return undefined;
+    }
+  }
+
+  #grounds(): Grounds {
+    return {
+      network: this.network,
+      rootKey: this.#rootKey,
+      revocations: this.#revocations,
+      now: this.#clock.wallTime(),
+      remembered: (device, invite) => this.#met.dateOf(device, invite),
+    };
+  }
+
+  #adopt(links: readonly Link[]): void {
+    this.#links = links;
+    this.#changed.fire();
+  }
+
+  #remember(met: Met): void {
+    if (met.device !== this.#identity.device && this.#met.add(met)) this.#changed.fire();
+  }
+
+  #revoke(targets: readonly RevocationTarget[]): void {
+    const root = this.#root;
+    if (!root) throw new PeerwireError('permission', 'Only the device that created the network can remove members.');
+    const devices = targets.flatMap((target) => (target.kind === 'device' ? [target.device] : []));
+    const revoked = devices.filter((device) => !this.isRevoked(device));
+    for (const target of targets) this.#revocations.revoke(target, this.#clock.wallTime(), root.sign);
+    this.#changed.fire();
+    if (revoked.length > 0) this.#revoked.fire(revoked);
+  }
+
+  /** Our own certificate by the root key, with the right to invite. */
+  #certificate(): InviteProof['issuer'] {
+    const last = this.#links.at(-1);
+    if (last?.kind !== 'certified' || (last.member.rights & MAY_INVITE) === 0) return undefined;
+    return { member: last.member, signed: last.signed };
+  }
+
+  #encode(links: readonly Link[]): Buffer {
+    return encodeCredentials({ links, revocationHead: Buffer.from(this.#revocations.head, 'hex') });
+  }
+}
+
+function timeOf(options: TrustOptions): number {
+  return (options.clock ?? systemClock).wallTime();
+}
+
+function judgeOrRefuse(bytes: Buffer, grounds: Grounds): { shown: Credentials; standing: Standing } {
+  try {
+    const shown = decodeCredentials(bytes);
+    return { shown, standing: judge(shown.links, grounds) };
+  } catch (error) {
+    if (error instanceof PeerwireError && error.code !== 'bad-encoding') throw error;
+    throw new PeerwireError('not-admitted', 'The peer shows a membership that cannot be read.', { cause: error });
   }
 }
