@@ -73,41 +73,40 @@ export interface Golden {
 }
 
 /** The torrents that libtorrent made for fixtures/ and makes again in the interop suite. */
-export const GOLDEN: readonly { name: string; pieceLength: number; files: readonly ContentFile[]; single: boolean }[] =
-  [
-    ...[1, 16383, 16384, 16385, 65536, 65537, 300_000].map((size) => ({
-      fixture: `file-${size}`,
-      name: `file-${size}.bin`,
-      pieceLength: 65536,
-      files: [{ path: [`file-${size}.bin`], size }],
-      single: true,
-    })),
-    {
-      fixture: 'non-ascii',
-      name: 'ünïcode ファイル.txt',
-      pieceLength: 16384,
-      files: [{ path: ['ünïcode ファイル.txt'], size: 100_000 }],
-      single: true,
-    },
-    {
-      fixture: 'folder',
-      name: 'folder',
-      pieceLength: 32768,
-      files: [
-        { path: ['zero'], size: 0 },
-        { path: ['one'], size: 1 },
-        { path: ['a'], size: 16383 },
-        { path: ['a.b'], size: 16384 },
-        { path: ['a-', 'deep', 'er', 'file'], size: 16385 },
-        { path: ['Z'], size: 32768 },
-        { path: ['sub', 'Ελληνικά', '日本語.md'], size: 200_000 },
-        { path: ['sub', '😀'], size: 32769 },
-        { path: ['sub', '\uff5e'], size: 5 },
-        { path: ['sub', 'empty'], size: 0 },
-      ],
-      single: false,
-    },
-  ];
+export const GOLDEN: readonly Golden[] = [
+  ...[1, 16383, 16384, 16385, 65536, 65537, 300_000].map((size) => ({
+    fixture: `file-${size}`,
+    name: `file-${size}.bin`,
+    pieceLength: 65536,
+    files: [{ path: [`file-${size}.bin`], size }],
+    single: true,
+  })),
+  {
+    fixture: 'non-ascii',
+    name: 'ünïcode ファイル.txt',
+    pieceLength: 16384,
+    files: [{ path: ['ünïcode ファイル.txt'], size: 100_000 }],
+    single: true,
+  },
+  {
+    fixture: 'folder',
+    name: 'folder',
+    pieceLength: 32768,
+    files: [
+      { path: ['zero'], size: 0 },
+      { path: ['one'], size: 1 },
+      { path: ['a'], size: 16383 },
+      { path: ['a.b'], size: 16384 },
+      { path: ['a-', 'deep', 'er', 'file'], size: 16385 },
+      { path: ['Z'], size: 32768 },
+      { path: ['sub', 'Ελληνικά', '日本語.md'], size: 200_000 },
+      { path: ['sub', '😀'], size: 32769 },
+      { path: ['sub', '\uff5e'], size: 5 },
+      { path: ['sub', 'empty'], size: 0 },
+    ],
+    single: false,
+  },
+];
 
 export function fixtureFile(fixture: string): string {
   return path.join(import.meta.dirname, 'fixtures', `${fixture}.torrent`);
