@@ -97,6 +97,8 @@ export class AddressBook {
     const known = this.#entries.get(key);
     if (known !== undefined) {
       known.mentioned = now;
+      this.#entries.delete(key);
+      this.#entries.set(key, known);
       if (rank(origin) > rank(known.origin)) known.origin = origin;
       if (origin === 'manual') known.failures = 0;
       if (!known.dialing) known.nextTry = Math.min(known.nextTry, this.#hintedTry(known, now));
@@ -294,11 +296,13 @@ export class AddressBook {
 
   #makeRoom(origin: AddressOrigin): boolean {
     if (this.#entries.size < MAX_ADDRESSES) return true;
+    // The map is in the order of the last mentions.
     let worst: Entry | undefined;
     for (const entry of this.#entries.values()) {
       // An address that still counts against its tries per hour stays, or forgetting it would lift the limit.
       if (entry.dialing || isKept(entry) || entry.tries.length > 0) continue;
-      if (worst === undefined || entry.mentioned < worst.mentioned) worst = entry;
+      worst = entry;
+      break;
     }
     if (worst === undefined && rank(origin) >= rank('lan')) {
       worst = [...this.#entries.values()].find((entry) => !entry.dialing && !isKept(entry));

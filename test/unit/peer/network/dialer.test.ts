@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import type { Connection } from '../../../../src/bittorrent/connection.ts';
+import { PeerwireError } from '../../../../src/common/errors.ts';
+import { silentLogger } from '../../../../src/common/log.ts';
+import { AddressBook } from '../../../../src/peer/network/address-book.ts';
+import type { MemberChannel } from '../../../../src/peer/network/channel.ts';
+import { Dialer, type DialTarget, MAX_ATTEMPTS } from '../../../../src/peer/network/dialer.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+import { advance, NETWORK, testPeer } from './support.ts';
+
+function channelTo(closed: string[]): MemberChannel {
+  const { device, instance } = testPeer();
+  const connection: Connection = {
+    remote: '10.0.0.1:1',
+    writableLength: 0,
+    closed: false,
+    start() {},
+    write() {},
+    pause() {},
+    resume() {},
+    close: () => void closed.push(device),
+  };
+  return {
+    ...connection,
+    device,
+    instance,
+    network: NETWORK,
+    initiator: true,
+    remoteAddress: '10.0.0.1',
+    remotePort: 1,
+  };
+}
+
+describe('Dialer', () => {
+  let clock: VirtualClock;
+  let book: AddressBook;
+  let dialed: (DialTarget & { resolve: (channel: MemberChannel) => void; reject: (error: unknown) => void })[];
+  let channels: string[];
+  let dialer: Dialer;
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    book = new AddressBook(clock, () => 0.5);
+    dialed = [];
+    channels = [];
+    dialer = new Dialer({
+      book,
+      clock,
+      logger: silentLogger,
+      dial: (target) => new Promise((resolve, reject) => dialed.push({ ...target, resolve, reject })),
+      isConnected: () => false,
+      onChannel: (_channel, address) => channels.push(address),
+    });
+  });
+
+  afterEach(() => dialer.dispose());
+
+  it('dials a few at a time', async () => {
+    for (let i = 0; i < 20; i++) book.add({ host: `10.0.0.${i}`, port: 1 }, 'tracker');
+    dialer.poke();
+    assert.equal(dialed.length, MAX_ATTEMPTS);
+    dialed[0]?.reject(new Error('refused'));
+    await advance(clock, 1);
+    assert.equal(dialed.length, MAX_ATTEMPTS + 1);
+  });
+
+  it('hands over what it opened, and does not dial it again by itself', async () => {
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    dialer.poke();
+    dialed[0]?.resolve(channelTo([]));
+    await advance(clock, 60_000);
+    assert.deepEqual(channels, ['10.0.0.1:1']);
+    assert.equal(dialed.length, 1);
+  });
+
+  it('tries again when the book says so', async () => {
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    dialer.poke();
+    dialed[0]?.reject(new PeerwireError('connection', 'refused'));
+    await advance(clock, 499);
+    assert.equal(dialed.length, 1);
+    await advance(clock, 2);
+    assert.equal(dialed.length, 2);
+  });
+
+  it('does not dial itself twice', async () => {
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    dialer.poke();
+    dialed[0]?.reject(new PeerwireError('exists', 'ourselves'));
+    await advance(clock, 60_000);
+    assert.equal(dialed.length, 1);
+    assert.equal(book.size, 0);
+  });
+
+  it('closes what opens after its end, and leaves no timer', async () => {
+    const closed: string[] = [];
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    book.add({ host: '10.0.0.2', port: 1 }, 'manual');
+    dialer.poke();
+    dialer.dispose();
+    assert.ok(dialed.every(({ signal }) => signal.aborted));
+    dialed[0]?.resolve(channelTo(closed));
+    dialed[1]?.reject(new Error('aborted'));
+    await advance(clock, 60_000);
+    assert.equal(closed.length, 1);
+    assert.deepEqual(channels, []);
+    assert.equal(clock.pending, 0);
+  });
+});

@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { PeerwireError } from '../../../../src/common/errors.ts';
+import { TrackerAnnouncer, type TrackerAnnouncerOptions } from '../../../../src/peer/network/tracker-announcer.ts';
+import type { AnnounceRequest, AnnounceResult } from '../../../../src/transport/tracker-client.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+import { advance } from './support.ts';
+
+const WEEKS = [Buffer.alloc(20, 1), Buffer.alloc(20, 2)];
+const URL_A = 'http://tracker-a.example:6969/announce';
+const URL_B = 'http://127.0.0.1:6969/announce';
+const MINUTE = 60_000;
+
+interface Heard extends AnnounceRequest {
+  readonly at: number;
+}
+
+describe('TrackerAnnouncer', () => {
+  let clock: VirtualClock;
+  let heard: Heard[];
+  let answer: (request: AnnounceRequest) => Promise<AnnounceResult>;
+  let lonely: boolean;
+  let trackers: string[];
+  let peers: [string, string][];
+  let hashes: Buffer[];
+  let announcer: TrackerAnnouncer;
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    heard = [];
+    lonely = true;
+    trackers = [URL_A];
+    peers = [];
+    hashes = WEEKS;
+    answer = () => Promise.resolve({ interval: 10 * MINUTE, peers: [] });
+    const options: TrackerAnnouncerOptions = {
+      trackers: () => trackers,
+      infoHashes: () => hashes,
+      peerId: Buffer.alloc(20),
+      port: () => 6881,
+      lonely: () => lonely,
+      announce: (request) => {
+        heard.push({ ...request, at: clock.now() });
+        return answer(request);
+      },
+      onPeers: (found, tracker) => peers.push(...found.map(({ host }): [string, string] => [host, tracker])),
+      clock,
+    };
+    announcer = new TrackerAnnouncer(options);
+  });
+
+  afterEach(() => announcer.dispose());
+
+  const times = (url: string): number[] =>
+    heard.filter((request) => request.url === url && request.infoHash20 === WEEKS[0]).map(({ at }) => at);
+
+  it('announces under both weeks, as started at first', async () => {
+    announcer.start();
+    await advance(clock, 2500);
+    assert.deepEqual(
+      heard.map(({ infoHash20, event }) => [infoHash20[0], event]),
+      [
+        [1, 'started'],
+        [2, 'started'],
+        [1, undefined],
+        [2, undefined],
+      ],
+    );
+    assert.ok(heard.every(({ port, left }) => port === 6881 && left === 1));
+    hashes = [Buffer.alloc(20, 2), Buffer.alloc(20, 3)];
+    await advance(clock, 5000);
+    assert.deepEqual(
+      heard.slice(4).map(({ infoHash20, event }) => [infoHash20[0], event]),
+      [
+        [2, undefined],
+        [3, 'started'],
+      ],
+    );
+  });
+
+  it('asks often while nobody is connected, then as the tracker wishes', async () => {
+    announcer.start();
+    await advance(clock, 60 * MINUTE);
+    const at = times(URL_A).map((time) => time / 1000);
+    assert.deepEqual(at.slice(0, 7), [0, 2, 7, 22, 52, 82, 112]);
+    const last = at.slice(-3);
+    assert.equal((last[2] ?? 0) - (last[1] ?? 0), 600);
+    assert.ok(at.length < 22, `${at.length} announces in an hour`);
+  });
+
+  it('keeps to half a minute and half an hour, whatever the tracker wishes', async () => {
+    lonely = false;
+    answer = () => Promise.resolve({ interval: 1000, peers: [] });
+    announcer.start();
+    await advance(clock, 100_000);
+    assert.deepEqual(times(URL_A), [0, 30_000, 60_000, 90_000]);
+    answer = () => Promise.resolve({ interval: 24 * 60 * MINUTE, peers: [] });
+    await advance(clock, 60 * MINUTE);
+    const last = times(URL_A).slice(-2);
+    assert.equal((last[1] ?? 0) - (last[0] ?? 0), 30 * MINUTE);
+  });
+
+  it('asks at once when told to, though not in a burst', async () => {
+    lonely = false;
+    announcer.start();
+    await advance(clock, 5000);
+    for (let i = 0; i < 10; i++) announcer.retryNow();
+    await advance(clock, 100);
+    assert.deepEqual(times(URL_A), [0, 5000]);
+  });
+
+  it('gives what each tracker answers, and says which one did', async () => {
+    trackers = [URL_A, URL_B];
+    answer = ({ url }) =>
+      Promise.resolve({ interval: MINUTE, peers: [{ host: url === URL_A ? '10.0.0.1' : '127.0.0.1', port: 1 }] });
+    announcer.start();
+    await advance(clock, 100);
+    assert.deepEqual(
+      new Set(peers.map((pair) => pair.join(' '))),
+      new Set(['10.0.0.1 tracker-a.example', '127.0.0.1 127.0.0.1']),
+    );
+  });
+
+  it('backs off from a tracker that fails, and tells why until one answers', async () => {
+    let states = 0;
+    announcer.onStateChanged(() => states++);
+    answer = () => Promise.reject(new PeerwireError('connection', 'refused'));
+    announcer.start();
+    await advance(clock, 60 * MINUTE);
+    const gaps = times(URL_A).map((time, i, all) => time - (all[i - 1] ?? 0));
+    assert.deepEqual(gaps.slice(1, 6), [2000, 4000, 8000, 16_000, 32_000]);
+    assert.equal(gaps.at(-1), 5 * MINUTE);
+    assert.equal(announcer.problem, 'tracker-a.example: refused');
+    assert.equal(announcer.failing, true);
+    assert.deepEqual(announcer.status(), [{ url: URL_A, ok: false, problem: 'tracker-a.example: refused' }]);
+    const before = states;
+    answer = () => Promise.resolve({ interval: MINUTE, peers: [] });
+    await advance(clock, 6 * MINUTE);
+    assert.equal(announcer.problem, undefined);
+    assert.equal(announcer.failing, false);
+    assert.equal(states, before + 1);
+  });
+
+  it('has no problem while one of several trackers works', async () => {
+    trackers = [URL_A, URL_B];
+    answer = ({ url }) =>
+      url === URL_A ? Promise.reject(new Error('down')) : Promise.resolve({ interval: MINUTE, peers: [] });
+    announcer.start();
+    await advance(clock, 1000);
+    assert.equal(announcer.problem, undefined);
+    assert.equal(announcer.failing, false);
+  });
+
+  it('takes over a changed list of trackers', async () => {
+    lonely = false;
+    announcer.start();
+    await advance(clock, 3000);
+    trackers = [URL_B];
+    announcer.retryNow();
+    await advance(clock, 2 * MINUTE);
+    assert.deepEqual(times(URL_A), [0]);
+    assert.equal(times(URL_B)[0], 3000);
+  });
+
+  it('says good-bye to trackers that know it, and waits a second at most', async () => {
+    trackers = [URL_A, URL_B];
+    answer = ({ url }) =>
+      url === URL_A ? Promise.resolve({ interval: MINUTE, peers: [] }) : Promise.reject(new Error('down'));
+    announcer.start();
+    await advance(clock, 1000);
+    heard = [];
+    answer = ({ signal }) =>
+      new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('aborted'))));
+    let stopped = false;
+    const stop = announcer.stop().then(() => {
+      stopped = true;
+    });
+    await advance(clock, 900);
+    assert.equal(stopped, false);
+    await advance(clock, 200);
+    await stop;
+    assert.deepEqual(
+      heard.map(({ url, event }) => [url, event]),
+      [
+        [URL_A, 'stopped'],
+        [URL_A, 'stopped'],
+      ],
+    );
+    assert.equal(clock.pending, 0);
+  });
+
+  it('leaves no timer behind', async () => {
+    announcer.start();
+    await advance(clock, 1000);
+    announcer.dispose();
+    assert.equal(clock.pending, 0);
+    announcer.retryNow();
+    assert.equal(clock.pending, 0);
+  });
+});
