@@ -1,9 +1,13 @@
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import { BlockList } from 'node:net';
+import { formatIp, parseIp } from '../bittorrent/compact-address.ts';
 
-/** IPv4 as itself, also where a dual-stack socket reports it mapped into IPv6; without a zone index. */
+/**
+ * The one way to write an IP address: IPv4 as itself, also where a dual-stack socket or a URL has it mapped into IPv6;
+ * without a zone index. Other text stays as it is.
+ */
 export function plainAddress(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  return mapped ?? address.replace(/%.*$/, '');
+  const bytes = parseIp(address.replace(/%.*$/, ''));
+  return bytes ? formatIp(bytes) : address;
 }
 
 /**
@@ -12,13 +16,8 @@ export function plainAddress(address: string): string {
  */
 export function addressGroup(address: string): string {
   const plain = plainAddress(address);
-  if (isIP(plain) !== 6) return plain;
-  const [head = '', tail] = plain.split('::');
-  const front = head === '' ? [] : head.split(':');
-  const back = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0');
-  const groups = [...front, ...zeros, ...back].slice(0, 4);
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+  const bytes = parseIp(plain);
+  return bytes?.length === 16 ? `${bytes.toString('hex', 0, 8)}/64` : plain;
 }
 
 const loopback = new BlockList();
@@ -35,11 +34,11 @@ unreachable.addSubnet('224.0.0.0', 3);
 unreachable.addAddress('::', 'ipv6');
 unreachable.addSubnet('ff00::', 8, 'ipv6');
 
-const inside = (list: BlockList, address: string): boolean => {
+function inside(list: BlockList, address: string): boolean {
   const plain = plainAddress(address);
-  const family = isIP(plain);
-  return family !== 0 && list.check(plain, isIPv4(plain) ? 'ipv4' : 'ipv6');
-};
+  const bytes = parseIp(plain);
+  return bytes !== undefined && list.check(plain, bytes.length === 4 ? 'ipv4' : 'ipv6');
+}
 
 export const isLoopback = (address: string): boolean => inside(loopback, address);
 /** IPv4 169.254/16 (cloud metadata services live there too) and IPv6 fe80::/10. */

@@ -1,0 +1,91 @@
+import { lookup } from 'node:dns';
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { checkLocalPath, isLocalService } from './tracker-url.ts';
+
+/**
+ * One GET, without following redirects: where a redirect leads nobody has confirmed. Rejects when the answer is larger
+ * than `maxBytes` or later than `timeout` ms. Passed in where a proxy or the system's certificates apply (the
+ * extension); its own default is `nodeHttpGet`.
+ */
+export type HttpGet = (
+  url: string,
+  options: { readonly maxBytes: number; readonly timeout: number; readonly signal?: AbortSignal },
+) => Promise<HttpAnswer>;
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+/** `HttpGet` on Node's own client. */
+export const nodeHttpGet: HttpGet = (url, { maxBytes, timeout, signal }) =>
+  new Promise((resolve, reject) => {
+    const target = new URL(url);
+    const options: RequestOptions = {
+      method: 'GET',
+      // A new connection each time: announces are minutes apart.
+      agent: false,
+      headers: { 'user-agent': 'Peerwire', accept: '*/*', 'accept-encoding': 'identity', connection: 'close' },
+      lookup: checkedLookup(target),
+    };
+    let request: ClientRequest;
+    const finish = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', cancel);
+      settle();
+      request.destroy();
+    };
+    const fail = (error: PeerwireError): void => finish(() => reject(error));
+    // Absolute: a tracker that sends a byte now and then does not move it.
+    const timer = setTimeout(
+      () => fail(new PeerwireError('timeout', `${target.host} did not answer in time.`)),
+      timeout,
+    );
+    const cancel = (): void => fail(new PeerwireError('cancelled', 'The request was cancelled.'));
+    const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+    request = send(target, options, (response) => {
+      collect(response, maxBytes).then(
+        (body) => finish(() => resolve({ status: response.statusCode ?? 0, body })),
+        (error: unknown) => fail(toPeerwireError(error)),
+      );
+    });
+    request.on('error', (error) => fail(toPeerwireError(error, `${target.host} cannot be reached`)));
+    request.end();
+    signal?.addEventListener('abort', cancel);
+    if (signal?.aborted) cancel();
+  });
+
+async function collect(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const encoding = response.headers['content-encoding'] ?? 'identity';
+  // We asked for none, and never inflate what a stranger sends.
+  if (encoding !== 'identity')
+    throw new PeerwireError('tracker', 'The tracker answered in an encoding nobody asked for.');
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response) {
+    if (!Buffer.isBuffer(chunk)) throw new PeerwireError('internal', 'Text in place of bytes.');
+    size += chunk.length;
+    if (size > maxBytes) throw new PeerwireError('tracker', 'The answer of the tracker is too long.');
+    chunks.push(chunk);
+  }
+  if (!response.complete) throw new PeerwireError('connection', 'The answer of the tracker is incomplete.');
+  return Buffer.concat(chunks, size);
+}
+
+/** A harmless name may lead to a service of this machine: what holds for its address holds for the name. */
+function checkedLookup(url: URL): NonNullable<RequestOptions['lookup']> {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      try {
+        if (!error && addresses.some(({ address }) => isLocalService(address))) checkLocalPath(url);
+      } catch (refused) {
+        callback(toPeerwireError(refused), []);
+        return;
+      }
+      if (options.all) callback(error, addresses);
+      else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
+    });
+  };
+}
