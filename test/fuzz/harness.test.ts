@@ -8,7 +8,12 @@ describe('the fuzzing harness', function () {
     const current = new CurrentInput();
     const worker = startWorker(new URL('./broken-targets.ts', import.meta.url), current);
     try {
-      const result = await runJob(worker, current, { target, corpus: '/nonexistent', seed: 1, runs: 200 }, target === 'hangs' ? 500 : 10_000);
+      const result = await runJob(
+        worker,
+        current,
+        { target, corpus: '/nonexistent', seed: 1, runs: 200 },
+        target === 'hangs' ? 500 : 10_000,
+      );
       return { result, input: current.bytes };
     } finally {
       await worker.terminate();
