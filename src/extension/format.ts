@@ -42,6 +42,12 @@ export function formatDuration(t: Translate, duration: number): string {
   return t('{0} days', Math.round(hours / 24));
 }
 
+/** As `formatDuration`, coarser: an estimate that counts single seconds of an hour would only flicker. */
+export function formatTimeLeft(t: Translate, duration: number): string {
+  const minute = 60_000;
+  return formatDuration(t, duration < minute ? duration : Math.ceil(duration / minute) * minute);
+}
+
 /** `time` and `now`: milliseconds since the epoch. A clock that runs ahead of ours reads as now. */
 export function formatAge(t: Translate, time: number, now: number): string {
   const minutes = Math.floor((now - time) / 60_000);
@@ -54,7 +60,7 @@ export function formatAge(t: Translate, time: number, now: number): string {
 }
 
 /** A bar of text, for rows that can hold nothing else. `fraction`: 0 to 1; full only when complete. */
-export function progressBar(fraction: number, width = 8): string {
+export function progressBar(fraction: number, width = 6): string {
   const filled = fraction >= 1 ? width : Math.min(width - 1, Math.max(0, Math.floor(fraction * width)));
   return '▰'.repeat(filled) + '▱'.repeat(width - filled);
 }

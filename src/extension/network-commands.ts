@@ -58,20 +58,18 @@ export class NetworkCommands {
           ? {
               id: 'host',
               label: t('$(server) Host a Tracker Here'),
-              detail: t(
-                'This window introduces peers to each other for as long as it is open. Good for a team on one network.',
-              ),
+              detail: t('While it is open, this window introduces peers to each other.'),
             }
           : { id: 'host', label: t('$(server) Use the Tracker of This Window'), detail: hosted },
         {
           id: 'url',
           label: t('$(globe) Use a Tracker URL…'),
-          detail: t('A server of your team, or any public tracker. It learns addresses, never names or content.'),
+          detail: t('Your team’s server or a public one: it learns addresses, nothing else.'),
         },
         {
           id: 'none',
           label: t('$(circle-slash) No Tracker'),
-          detail: t('Peers are added by address; once they have met, they find each other again.'),
+          detail: t('Peers are added by address; once met, they find each other again.'),
         },
       ],
       {

@@ -7,7 +7,7 @@ import { countFiles, countPeers, countShares, countSources, formatAge, formatByt
 import { fileLabel, folderLabel, networkLabel, networkState, personLabel, personName, shareLabel } from './labels.ts';
 import type { Person } from './network-model.ts';
 import { safeText } from './safe-text.ts';
-import { dots, isDownloading } from './transfer-model.ts';
+import { capitalize, dots, isDownloading } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import type { Hint } from './tree-nodes.ts';
 
@@ -36,16 +36,11 @@ export function hintItem(t: Translate, hint: Hint, network: NetworkInfo): vscode
   item.contextValue = 'hint';
   item.accessibilityInformation = { label: hintText(t, hint) };
   switch (hint) {
-    case 'looking': {
-      const reason =
-        network.problem !== undefined
-          ? safeText(network.problem)
-          : network.state === 'offline'
-            ? t('this machine is offline')
-            : t('nobody else is here yet');
+    case 'empty': {
+      const reason = emptyReason(t, network);
       item.description = reason;
       item.tooltip = lines(hintText(t, hint), reason, t('Works on a local network without internet, too.'));
-      item.iconPath = new vscode.ThemeIcon('search');
+      item.iconPath = new vscode.ThemeIcon(network.problem === undefined ? 'search' : 'warning');
       item.accessibilityInformation = { label: `${hintText(t, hint)}, ${reason}` };
       return item;
     }
@@ -62,10 +57,15 @@ export function hintItem(t: Translate, hint: Hint, network: NetworkInfo): vscode
   }
 }
 
+function emptyReason(t: Translate, network: NetworkInfo): string {
+  if (network.problem !== undefined) return safeText(network.problem);
+  return network.state === 'offline' ? t('this machine is offline') : t('looking for peers');
+}
+
 function hintText(t: Translate, hint: Hint): string {
   switch (hint) {
-    case 'looking':
-      return t('Looking for peers');
+    case 'empty':
+      return t('Nobody Here Yet');
     case 'invite':
       return t('Copy an Invite');
     case 'diagnose':
@@ -130,7 +130,7 @@ export function shareItem(
     share.to !== undefined && t('Limited to chosen members'),
   );
   item.iconPath = shareIcon(share);
-  item.resourceUri = iconUri(share.name);
+  if (share.kind === 'file') item.resourceUri = iconUri(share.name);
   item.contextValue = `share:${share.kind}`;
   item.accessibilityInformation = { label: shareLabel(t, share) };
   return item;
@@ -156,8 +156,7 @@ export function folderItem(t: Translate, share: ShareInfo, folder: FileTreeFolde
   item.id = `folder:${share.share}:${folder.path}`;
   item.description = dots(countFiles(t, folder.files), formatBytes(folder.size));
   item.tooltip = lines(safeText(folder.path), dots(countFiles(t, folder.files), formatBytes(folder.size)));
-  item.iconPath = vscode.ThemeIcon.Folder;
-  item.resourceUri = iconUri(folder.name);
+  item.iconPath = FOLDER_ICON;
   item.contextValue = 'folder';
   item.accessibilityInformation = { label: folderLabel(t, share, folder.path, folder.files) };
   return item;
@@ -185,12 +184,15 @@ export function problemItem(t: Translate, share: ShareInfo, message: string): vs
   return item;
 }
 
+/** Not `ThemeIcon.Folder`: themes without folder icons would leave it out and set the rows beside it askew. */
+const FOLDER_ICON = new vscode.ThemeIcon('file-directory');
+
 export function shareIcon(share: Pick<ShareInfo, 'kind'>): vscode.ThemeIcon {
   switch (share.kind) {
     case 'file':
       return vscode.ThemeIcon.File;
     case 'folder':
-      return vscode.ThemeIcon.Folder;
+      return FOLDER_ICON;
     case 'patch':
       return new vscode.ThemeIcon('git-pull-request');
     case 'snippet':
@@ -205,8 +207,4 @@ export function iconUri(name: string): vscode.Uri {
 
 export function lines(...parts: (string | false | undefined)[]): string {
   return parts.filter(Boolean).join('\n');
-}
-
-function capitalize(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -98,7 +98,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
       this.#aloneSince.delete(info.network);
       return people.map((person) => ({ kind: 'person', person }));
     }
-    const hints: Hint[] = this.#impatient(info) ? ['looking', 'invite', 'diagnose'] : ['looking', 'invite'];
+    const hints: Hint[] = this.#impatient(info) ? ['empty', 'invite', 'diagnose'] : ['empty', 'invite'];
     return [
       ...hints.map((hint): TreeNode => ({ kind: 'hint', hint, network: info })),
       ...people.map((person): TreeNode => ({ kind: 'person', person })),

@@ -6,7 +6,7 @@ import { ownShareLabel, ownShareState } from './labels.ts';
 import { iconUri, lines, shareIcon } from './network-items.ts';
 import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
-import { dots } from './transfer-model.ts';
+import { capitalize, dots } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import type { NodeOf, TreeNode } from './tree-nodes.ts';
 
@@ -48,7 +48,7 @@ export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposabl
     const item = new vscode.TreeItem(safeText(share.name), vscode.TreeItemCollapsibleState.None);
     item.id = `own:${share.network}:${share.share}`;
     item.description = dots(
-      ownShareState(t, share),
+      capitalize(ownShareState(t, share) ?? ''),
       formatBytes(share.size),
       share.kind === 'folder' && countFiles(t, share.files),
       this.#state.networks.length > 1 && this.#networkName(share),
@@ -63,7 +63,7 @@ export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposabl
       share.state === 'missing' && t('The source was moved or deleted: nobody can fetch it until it is back.'),
     );
     item.iconPath = share.state === 'missing' ? new vscode.ThemeIcon('warning') : shareIcon(share);
-    item.resourceUri = iconUri(share.name);
+    if (share.kind === 'file' && share.state !== 'missing') item.resourceUri = iconUri(share.name);
     item.contextValue = `ownShare:${share.kind}`;
     item.accessibilityInformation = { label: ownShareLabel(t, share) };
     if (share.kind === 'file' && share.source !== undefined && share.state !== 'missing') {

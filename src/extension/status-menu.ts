@@ -30,7 +30,7 @@ export async function showStatusMenu(services: Services, tracker: TrackerHost): 
     seeding > 0 && {
       command: 'peerwire.stopAllSeeding',
       label: t('$(circle-slash) Stop Seeding'),
-      description: t('{0} finished downloads that others fetch from here', seeding),
+      description: seeding === 1 ? t('1 finished download') : t('{0} finished downloads', seeding),
     },
     {
       command: 'peerwire.setDownloadLimit',

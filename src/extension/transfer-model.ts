@@ -1,6 +1,15 @@
 /** Which group a transfer stands in, what can be done with it, and its row in words. */
 import type { TransferInfo } from '../peer/api.ts';
-import { countPeers, countSources, formatBytes, formatDuration, formatRate, percent, progressBar } from './format.ts';
+import {
+  countPeers,
+  countSources,
+  formatBytes,
+  formatDuration,
+  formatRate,
+  formatTimeLeft,
+  percent,
+  progressBar,
+} from './format.ts';
 import { safeText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
 
@@ -97,22 +106,22 @@ export function describeTransfer(t: Translate, transfer: TransferInfo): string {
   const bar = progressBar(transfer.size > 0 ? transfer.done / transfer.size : 0);
   switch (transfer.state) {
     case 'waiting':
-      return dots(transfer.done > 0 && `${bar} ${share}%`, t('waiting for a source'));
+      return dots(transfer.done > 0 && `${bar} ${share}%`, t('Waiting for a source'));
     case 'metadata':
-      return t('asking peers for the file list');
+      return capitalize(stateName(t, transfer));
     case 'downloading':
       return dots(
         `${bar} ${share}%`,
         formatRate(transfer.rate),
-        transfer.eta !== undefined && t('{0} left', formatDuration(t, transfer.eta)),
+        transfer.eta !== undefined && t('{0} left', formatTimeLeft(t, transfer.eta)),
         connected === 0 ? t('looking for sources') : countSources(t, connected),
       );
     case 'placing':
-      return dots(`${bar} ${share}%`, t('moving into place'));
+      return dots(`${bar} ${share}%`, capitalize(stateName(t, transfer)));
     case 'paused':
-      return dots(`${bar} ${share}%`, reasonOf(transfer) ?? t('paused'));
+      return dots(`${bar} ${share}%`, reasonOf(transfer) ?? capitalize(stateName(t, transfer)));
     case 'failed':
-      return reasonOf(transfer) ?? t('failed');
+      return reasonOf(transfer) ?? capitalize(stateName(t, transfer));
     case 'done':
       return dots(
         formatBytes(transfer.size),
@@ -149,4 +158,8 @@ export function isDownloading(transfer: TransferInfo): boolean {
 /** Joins what is there with middle dots. */
 export function dots(...parts: (string | false | undefined)[]): string {
   return parts.filter(Boolean).join(' · ');
+}
+
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

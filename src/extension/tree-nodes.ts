@@ -5,7 +5,7 @@ import type { NetworkEntry, Person } from './network-model.ts';
 import type { TransferGroup } from './transfer-model.ts';
 
 /** Rows that say why a network is empty, and what to do. */
-export type Hint = 'looking' | 'invite' | 'diagnose';
+export type Hint = 'empty' | 'invite' | 'diagnose';
 
 export type TreeNode =
   | { readonly kind: 'network'; readonly entry: NetworkEntry }
