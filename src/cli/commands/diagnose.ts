@@ -1,0 +1,43 @@
+import { type Command, Option } from 'commander';
+import type { Cli, CommandContext } from '../cli.ts';
+import { withPeer } from '../session.ts';
+import { settle } from '../settle.ts';
+import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
+import { safeText } from '../text.ts';
+import { parseSeconds } from '../values.ts';
+import { FIND_WAIT, QUIET } from './peers.ts';
+
+interface DiagnoseOptions extends SetupOptions {
+  readonly wait?: number;
+}
+
+export function addDiagnoseCommand(program: Command, cli: Cli): void {
+  addSetupOptions(program.command('diagnose'))
+    .description('check why peers do not find each other, and what to do about it')
+    .addOption(new Option('--wait <seconds>', 'give peers so long to appear').argParser(parseSeconds))
+    .action((options: DiagnoseOptions, command: Command) => diagnose(cli.context(command), options));
+}
+
+async function diagnose(context: CommandContext, options: DiagnoseOptions): Promise<void> {
+  await withPeer(context, peerSetup(options), async ({ api, temporary }) => {
+    await settle(
+      api,
+      () => api.peers(),
+      (list) => list.length > 0,
+      {
+        wait: options.wait ?? (temporary ? FIND_WAIT : 0),
+        quiet: temporary ? QUIET.temporary : QUIET.running,
+        signal: context.signal,
+      },
+    );
+    const lines = await api.diagnose();
+    const text = lines.map(({ check, ok, detail, fix }) => {
+      const line = `${ok ? 'ok ' : '!! '} ${safeText(check)}: ${safeText(detail)}`;
+      return fix === undefined ? line : `${line}\n    ${safeText(fix)}`;
+    });
+    context.output.results(
+      lines.map(({ check, ok, detail, fix }) => ({ check, ok, detail, fix: fix ?? null })),
+      text.join('\n'),
+    );
+  });
+}

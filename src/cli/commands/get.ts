@@ -1,0 +1,190 @@
+import path from 'node:path';
+import { type Command, Option } from 'commander';
+import { PeerwireError } from '../../common/errors.ts';
+import type { ConflictPolicy, DownloadPlan, ShareInfo, TransferInfo } from '../../peer/api.ts';
+import type { Cli, CommandContext } from '../cli.ts';
+import { findShare, unknownShare } from '../find-share.ts';
+import { followDownload } from '../follow-transfer.ts';
+import { abortable, untilAborted } from '../interrupt.ts';
+import { transferProgress } from '../progress.ts';
+import { type Session, withPeer } from '../session.ts';
+import { settle } from '../settle.ts';
+import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
+import { formatDuration, formatSize, plural, safeText } from '../text.ts';
+import { parseSeconds } from '../values.ts';
+
+/** Milliseconds to wait for the share and for a source of it, when the user does not say. */
+const DEFAULT_WAIT = 30_000;
+/** Names in one message. */
+const SHOWN = 5;
+
+interface GetOptions extends SetupOptions {
+  readonly file?: string;
+  readonly out: string;
+  readonly onConflict?: Exclude<ConflictPolicy, 'fail'>;
+  readonly wait: number;
+  readonly seed?: boolean;
+  readonly allowRisky?: boolean;
+}
+
+export function addGetCommand(program: Command, cli: Cli): void {
+  addSetupOptions(program.command('get'))
+    .description('download a share, or one file of it; the same command again resumes')
+    .argument('<share>', 'id, or name when it is unambiguous')
+    .option('--file <path>', 'only this file of a folder')
+    .option('--out <dir>', 'folder that receives it', '.')
+    .addOption(
+      new Option(
+        '--on-conflict <policy>',
+        'what to do with files that differ (default: stop before anything moves)',
+      ).choices(['skip', 'overwrite', 'keep-both']),
+    )
+    .addOption(
+      new Option('--wait <seconds>', 'wait so long for the share and a source of it')
+        .argParser(parseSeconds)
+        .default(DEFAULT_WAIT, `${DEFAULT_WAIT / 1000}`),
+    )
+    .option('--seed', 'stay up afterwards, as a source for others')
+    .option('--allow-risky', 'also place files that editors or shells execute (.vscode/, .envrc, hooks…)')
+    .action((share: string, options: GetOptions, command: Command) => get(cli.context(command), share, options));
+}
+
+async function get(context: CommandContext, text: string, options: GetOptions): Promise<void> {
+  const { output, signal } = context;
+  const started = performance.now();
+  await withPeer(context, peerSetup(options), async (session) => {
+    const share = await awaitShare(context, session, text, options.wait);
+    const request = {
+      share: share.share,
+      // A running peer has another working directory.
+      destination: path.resolve(options.out),
+      ...(options.file === undefined ? {} : { file: options.file }),
+    };
+    const left = (): number => Math.max(0, options.wait - (performance.now() - started));
+    const plan = await awaitPlan(context, session, request, left);
+    checkConflicts(plan, options);
+    const allowRisky = await confirmRisky(context, plan, options);
+    await awaitSource(context, session, plan, left());
+
+    const progress = transferProgress(output);
+    let transfer: TransferInfo;
+    try {
+      transfer = await followDownload(
+        session.api,
+        { ...request, onConflict: options.onConflict ?? 'fail', allowRisky },
+        { onUpdate: (update) => progress.update(update), patience: options.wait, signal },
+      );
+    } finally {
+      progress.dispose();
+    }
+    report(context, plan, transfer, performance.now() - started);
+    if (options.seed && session.temporary) {
+      output.message('Seeding. Ctrl-C ends it.');
+      await untilAborted(signal);
+    }
+  });
+}
+
+/** Waits until the share is known here: catalogues come from members, one after another. */
+async function awaitShare(
+  { signal }: CommandContext,
+  { api }: Session,
+  text: string,
+  wait: number,
+): Promise<ShareInfo> {
+  const known = await settle(
+    api,
+    () => api.shares(),
+    (shares) => findShare(shares, text) !== undefined,
+    {
+      wait,
+      quiet: 0,
+      signal,
+    },
+  );
+  const share = findShare(known, text);
+  if (share === undefined) throw unknownShare(known, text);
+  return share;
+}
+
+/** Plans the download, which asks peers what the share consists of. */
+async function awaitPlan(
+  { signal }: CommandContext,
+  { api }: Session,
+  request: { share: string; destination: string; file?: string },
+  left: () => number,
+): Promise<DownloadPlan> {
+  for (;;) {
+    try {
+      return await abortable(signal, api.plan(request));
+    } catch (error) {
+      const again = error instanceof PeerwireError && (error.code === 'no-sources' || error.code === 'timeout');
+      if (!again || left() === 0) throw error;
+    }
+  }
+}
+
+async function awaitSource(
+  { signal }: CommandContext,
+  { api }: Session,
+  plan: DownloadPlan,
+  wait: number,
+): Promise<void> {
+  const { share, own, name, ownerName } = plan.share;
+  if (plan.fetchSize === 0 || own) return;
+  const sources = await settle(
+    api,
+    async () => (await api.shares()).find((candidate) => candidate.share === share)?.sources ?? 0,
+    (count) => count > 0,
+    { wait, quiet: 0, signal },
+  );
+  if (sources === 0) {
+    throw new PeerwireError(
+      'no-sources',
+      `Nobody who has “${name}” is online (it is shared by ${ownerName}): try again later.`,
+    );
+  }
+}
+
+function checkConflicts(plan: DownloadPlan, options: GetOptions): void {
+  if (options.onConflict !== undefined || plan.different === 0) return;
+  const different = plan.files.filter((file) => file.state === 'different').map((file) => file.path);
+  throw new PeerwireError(
+    'exists',
+    `${list(different)} ${different.length === 1 ? 'exists and differs' : 'exist and differ'} in ${plan.target}: ` +
+      'choose --on-conflict skip, overwrite or keep-both.',
+  );
+}
+
+/** Whether files that tools execute may be placed: said on the command line, or by the person at the terminal. */
+async function confirmRisky(context: CommandContext, plan: DownloadPlan, options: GetOptions): Promise<boolean> {
+  if (plan.risky.length === 0 || options.allowRisky) return options.allowRisky === true;
+  const what = `“${plan.share.name}” contains what editors or shells execute: ${list(plan.risky)}`;
+  if (context.confirm === undefined) {
+    throw new PeerwireError('permission', `${what}. Add --allow-risky if you trust ${plan.share.ownerName}.`);
+  }
+  if (await context.confirm(`${what}. Place it?`)) return true;
+  throw new PeerwireError('cancelled', 'Nothing was downloaded.');
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN).join(', ');
+  return names.length > SHOWN ? `${shown} and ${names.length - SHOWN} more` : shown;
+}
+
+function report({ output }: CommandContext, plan: DownloadPlan, transfer: TransferInfo, measured: number): void {
+  const { name, size, fetched } = transfer;
+  const duration = transfer.elapsed ?? measured;
+  const target = transfer.path ?? plan.target;
+  const perSource = transfer.sources
+    .filter((source) => source.bytes > 0)
+    .map(({ device, name: source, bytes }) => ({ device, name: source, bytes }));
+  const origin = perSource.length > 0 ? ` from ${perSource.map((source) => source.name).join(', ')}` : '';
+  output.result(
+    { path: target, bytes: size, seconds: duration / 1000, fetched, sources: perSource.length, perSource },
+    fetched === 0
+      ? safeText(`You already have “${name}”: ${target}`)
+      : safeText(`Got “${name}” (${formatSize(size)}) in ${formatDuration(duration)}${origin}: ${target}`) +
+          (fetched < size ? `\n${plural(size - fetched, 'byte')} were here already.` : ''),
+  );
+}

@@ -1,0 +1,122 @@
+import { type Command, Option } from 'commander';
+import { errorMessage } from '../../common/errors.ts';
+import type { Logger } from '../../common/log.ts';
+import type { PeerEvent, RateLimits, TransferInfo } from '../../peer/api.ts';
+import { ControlSocket } from '../../peer/control-socket.ts';
+import type { OpenPeer } from '../../peer/open-peer.ts';
+import type { Cli, CommandContext } from '../cli.ts';
+import { EventThrottle } from '../event-throttle.ts';
+import { untilAborted } from '../interrupt.ts';
+import { REPORT_PERIOD } from '../progress.ts';
+import { openHomePeer } from '../session.ts';
+import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
+import { parseRate } from '../values.ts';
+import { peerRow } from './peers.ts';
+
+interface RunOptions extends SetupOptions {
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
+}
+
+export function addRunCommand(program: Command, cli: Cli): void {
+  addSetupOptions(program.command('run'))
+    .description('stay up, serve what is shared and fetched, and print events as JSON lines; Ctrl-C ends it')
+    .addOption(new Option('--upload-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
+    .addOption(new Option('--download-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
+    .action((options: RunOptions, command: Command) => run(cli.context(command), options));
+}
+
+async function run(context: CommandContext, options: RunOptions): Promise<void> {
+  const control = await ControlSocket.claim(context.home);
+  try {
+    const peer = await openHomePeer(context, { ...peerSetup(options), ...limitsOf(options), resume: true });
+    try {
+      const { device, name, port } = await peer.status();
+      // Ready means that commands are answered, too.
+      control.serve(peer, { temporary: false });
+      context.output.line({ event: 'ready', device, name, port: port ?? null });
+      const printer = new EventPrinter(peer, (line) => context.output.line(line), context.logger);
+      const subscription = peer.onEvent((event) => printer.print(event));
+      try {
+        await untilAborted(context.signal);
+      } finally {
+        subscription.dispose();
+        printer.dispose();
+      }
+    } finally {
+      await peer.close();
+    }
+  } finally {
+    await control.close();
+  }
+}
+
+function limitsOf({ uploadLimit, downloadLimit }: RunOptions): { limits?: RateLimits } {
+  if (uploadLimit === undefined && downloadLimit === undefined) return {};
+  return { limits: { upload: uploadLimit ?? 0, download: downloadLimit ?? 0 } };
+}
+
+/** States after which a transfer says nothing for a while. */
+const RESTING: ReadonlySet<TransferInfo['state']> = new Set(['done', 'failed', 'paused']);
+
+/** Events as one line each, not more often than somebody can use them. */
+class EventPrinter {
+  readonly #peer: OpenPeer;
+  readonly #print: (line: object) => void;
+  readonly #logger: Logger;
+  readonly #transfers: EventThrottle<object>;
+  readonly #lists: EventThrottle<() => void>;
+  #sharesShown = '';
+  #disposed = false;
+
+  constructor(peer: OpenPeer, print: (line: object) => void, logger: Logger) {
+    this.#peer = peer;
+    this.#logger = logger;
+    this.#print = print;
+    this.#transfers = new EventThrottle(REPORT_PERIOD, print);
+    this.#lists = new EventThrottle(REPORT_PERIOD, (show) => show());
+  }
+
+  print(event: PeerEvent): void {
+    switch (event.event) {
+      case 'transfer':
+        this.#transfers.push(event.transfer.id, event, RESTING.has(event.transfer.state));
+        break;
+      case 'transfer-removed':
+        this.#transfers.push(event.id, event, true);
+        break;
+      case 'peers':
+        this.#print({ event: 'peers', peers: event.peers.map(peerRow) });
+        break;
+      case 'shares':
+        this.#lists.push('shares', () => void this.#printShares(), false);
+        break;
+      case 'notice':
+        this.#print(event);
+        break;
+      case 'networks': // `peers` says the same to those who listen here.
+      case 'progress': // The command that asked for it shows it.
+        break;
+    }
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#transfers.dispose();
+    this.#lists.dispose();
+  }
+
+  async #printShares(): Promise<void> {
+    try {
+      const shares = (await this.#peer.shares()).map(({ share, infohash, name, sources, own }) => ({
+        ...{ share, infohash, name, sources, own },
+      }));
+      const text = JSON.stringify(shares);
+      if (this.#disposed || text === this.#sharesShown) return;
+      this.#sharesShown = text;
+      this.#print({ event: 'shares', shares });
+    } catch (error) {
+      if (!this.#disposed) this.#logger.warn(`The shares could not be listed: ${errorMessage(error)}`);
+    }
+  }
+}

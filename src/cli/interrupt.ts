@@ -1,0 +1,44 @@
+import { type Disposable, toDisposable } from '../common/disposable.ts';
+import { PeerwireError } from '../common/errors.ts';
+
+/** What shells report for a program that was ended by Ctrl-C. */
+const FORCED = 130;
+
+/**
+ * Ctrl-C, and whoever asks the process to end, abort the signal: the command stops and stores where it was. A second
+ * Ctrl-C ends it at once; stored state survives that, too.
+ */
+export function onInterrupt(controller: AbortController): Disposable {
+  const stop = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted && signal === 'SIGINT') process.exit(FORCED);
+    controller.abort(new PeerwireError('cancelled', 'Interrupted.'));
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, stop);
+  return toDisposable(() => {
+    for (const signal of signals) process.off(signal, stop);
+  });
+}
+
+/** The promise, or a rejection as soon as the signal aborts. */
+export async function abortable<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  // Whichever loses the race is ignored, not unhandled.
+  promise.catch(() => undefined);
+  signal.throwIfAborted();
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Resolves when the signal aborts. */
+export async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,112 @@
+import path from 'node:path';
+import { PeerwireError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { PeerApi, RateLimits } from '../peer/api.ts';
+import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
+import { FileSecretStore } from '../peer/file-secret-store.ts';
+import { type OpenPeer, openPeer } from '../peer/open-peer.ts';
+import { HASH_WORKER } from './installation.ts';
+import { abortable } from './interrupt.ts';
+import type { Listen } from './values.ts';
+
+/** What a command needs to know of its surroundings. */
+export interface Surroundings {
+  readonly home: string;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+export interface PeerSetup {
+  readonly listen: Listen;
+  readonly lan: boolean;
+  /** Addresses of peers to dial. */
+  readonly connect: readonly string[];
+}
+
+export const ANY_PORT: Listen = { host: '0.0.0.0', port: 0 };
+/** For commands that only read or change what is stored. */
+export const OFFLINE: PeerSetup = { listen: 'none', lan: false, connect: [] };
+
+export interface Session {
+  readonly api: PeerApi;
+  /** The peer was opened for this command and ends with it. */
+  readonly temporary: boolean;
+}
+
+/** Another command's peer may end between two of our looks at it. */
+const ATTEMPTS = 5;
+
+/**
+ * Runs a command against the peer of the home: the running one, or else one that is opened for it and closed after.
+ * Rejects with `closed` when the running peer ends meanwhile.
+ */
+export async function withPeer<T>(
+  surroundings: Surroundings,
+  setup: PeerSetup,
+  command: (session: Session) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const running = await abortable(surroundings.signal, connectToHome(surroundings.home));
+    if (running !== undefined) {
+      const ended = new Promise<never>((_, reject) => {
+        running.onClose(() => reject(new PeerwireError('closed', 'The peer that runs in this home was ended.')));
+      });
+      try {
+        for (const address of setup.connect) await running.addPeerAddress(address);
+        const done = command({ api: running, temporary: false });
+        return await Promise.race([done, ended]);
+      } finally {
+        ended.catch(() => undefined);
+        running.dispose();
+      }
+    }
+    const control = await claim(surroundings.home, attempt);
+    if (control !== undefined) return await withTemporaryPeer(surroundings, setup, control, command);
+  }
+}
+
+async function claim(home: string, attempt: number): Promise<ControlSocket | undefined> {
+  try {
+    return await ControlSocket.claim(home);
+  } catch (error) {
+    if (error instanceof PeerwireError && error.code === 'busy' && attempt < ATTEMPTS) return undefined;
+    throw error;
+  }
+}
+
+async function withTemporaryPeer<T>(
+  surroundings: Surroundings,
+  setup: PeerSetup,
+  control: ControlSocket,
+  command: (session: Session) => Promise<T>,
+): Promise<T> {
+  try {
+    const peer = await openHomePeer(surroundings, { ...setup, resume: false });
+    try {
+      control.serve(peer, { temporary: true });
+      const result = await command({ api: peer, temporary: true });
+      // Commands that came later use this peer, too: their end is the end.
+      await abortable(surroundings.signal, control.retire()).catch(() => undefined);
+      return result;
+    } finally {
+      await peer.close();
+    }
+  } finally {
+    await control.close();
+  }
+}
+
+/** Opens the peer of a home that this process has claimed. */
+export function openHomePeer(
+  { home, logger }: Surroundings,
+  setup: PeerSetup & { resume: boolean; limits?: RateLimits },
+): Promise<OpenPeer> {
+  return openPeer({
+    ...setup,
+    home,
+    instanceDir: path.join(home, 'peer'),
+    secrets: new FileSecretStore(path.join(home, 'secrets.json')),
+    hashWorker: HASH_WORKER,
+    logger,
+  });
+}
