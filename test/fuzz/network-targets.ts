@@ -1,0 +1,120 @@
+/** The decoders of src/peer/network that read bytes from members: anyone may be one who was invited once. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../../src/common/clock.ts';
+import { PeerwireError } from '../../src/common/errors.ts';
+import { infoHashFromBytes } from '../../src/common/ids.ts';
+import { silentLogger } from '../../src/common/log.ts';
+import { parseHostPort } from '../../src/peer/network/addresses.ts';
+import { decodeSection, signSection } from '../../src/peer/network/catalogue.ts';
+import { CatalogueStore } from '../../src/peer/network/catalogue-store.ts';
+import {
+  type CatalogueMessage,
+  decodeCatalogueMessage,
+  decodeConnectMessage,
+  decodeMembershipMessage,
+  encodeCatalogueMessage,
+  encodeConnectMessage,
+  encodeMembershipMessage,
+  type MembershipMessage,
+} from '../../src/peer/network/control-messages.ts';
+import { hold, memoryState, NETWORK, section, share, TestRegister, testPeer } from '../unit/peer/network/support.ts';
+import type { Target } from './harness.ts';
+
+const peer = testPeer();
+const other = testPeer();
+const to = [other.device];
+const credentials = Buffer.from(peer.device);
+const { device, instance } = peer;
+
+const sections = [
+  section(peer),
+  section(peer, { shares: [share({ message: 'hi', path: 'src/a.ts' }), share({ kind: 'folder', files: 3 })] }),
+  section(peer, { to, shares: [share({ to })], holds: [hold(share({ to }), other.device, false)] }),
+].map((one) => signSection(one, peer.identity, credentials).bytes);
+
+/** What is read is what was written, and the store takes nothing but what was signed. */
+const catalogue: Target = {
+  samples: sections,
+  run(input) {
+    const store = new CatalogueStore({
+      network: NETWORK,
+      self: { device: other.device, instance: other.instance },
+      members: new TestRegister(),
+      state: memoryState(),
+      clock: { ...systemClock, setTimeout: () => ({ dispose() {} }) },
+      logger: silentLogger,
+    });
+    const { kind } = store.offer(input);
+    const signed = sections.some((original) => original.equals(input));
+    assert.equal(kind, signed ? 'new' : 'refused');
+    store.dispose();
+    const decoded = decodeSection(input);
+    assert.ok(decoded.section.shares.length + decoded.section.holds.length <= 50_000);
+  },
+};
+
+const heads = [{ device, instance, audience: '', incarnation: 7, sequence: 8, digest: '0123456789abcdef' }];
+const catalogueMessages: CatalogueMessage[] = [
+  { type: 'heads', heads },
+  {
+    type: 'heads',
+    heads: [
+      ...heads,
+      { ...heads[0], device, instance, audience: 'ab'.repeat(16), incarnation: 1, sequence: 1, digest: '00'.repeat(8) },
+    ],
+  },
+  { type: 'want', names: [{ device, instance, audience: '' }] },
+  { type: 'part', name: { device, instance, audience: 'cd'.repeat(16) }, size: 100, at: 50, data: randomBytes(20) },
+];
+
+const controlCatalogue: Target = {
+  samples: catalogueMessages.map(encodeCatalogueMessage),
+  run(input) {
+    const message = decodeCatalogueMessage(input);
+    if (message === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.deepEqual(decodeCatalogueMessage(encodeCatalogueMessage(message)), message);
+  },
+};
+
+const membershipMessages: MembershipMessage[] = [
+  { type: 'head', head: 'ab'.repeat(32) },
+  { type: 'part', head: 'ab'.repeat(32), size: 100, at: 0, data: randomBytes(100) },
+];
+
+const controlMembership: Target = {
+  samples: membershipMessages.map(encodeMembershipMessage),
+  run(input) {
+    const message = decodeMembershipMessage(input);
+    if (message === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.deepEqual(decodeMembershipMessage(encodeMembershipMessage(message)), message);
+  },
+};
+
+const controlConnect: Target = {
+  samples: [encodeConnectMessage(infoHashFromBytes(randomBytes(32)))],
+  run(input) {
+    const infohash = decodeConnectMessage(input);
+    if (infohash === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.equal(decodeConnectMessage(encodeConnectMessage(infohash)), infohash);
+  },
+};
+
+/** Typed in by the user, or found in a file that someone edited. */
+const hostPort: Target = {
+  samples: ['127.0.0.1:6881', '[2001:db8::1]:1', 'build-box.lan:65535', '[::ffff:10.0.0.1]:80'].map((text) =>
+    Buffer.from(text),
+  ),
+  run(input) {
+    const address = parseHostPort(input.toString('latin1'));
+    assert.ok(address.port >= 1 && address.port <= 65535);
+  },
+};
+
+export const targets: Record<string, Target> = {
+  catalogue,
+  controlCatalogue,
+  controlMembership,
+  controlConnect,
+  hostPort,
+};
