@@ -43,7 +43,7 @@ export interface SwarmContent {
   readonly layers: PieceLayers;
   /** Verified pieces; the swarm adds to it. */
   readonly have: Bitfield;
-  /** May be exchanged between calls, for instance when staged files move into place. */
+  /** May be exchanged between calls. The swarm closes it when it is disposed. */
   readonly storage: () => Storage;
 }
 
@@ -240,6 +240,8 @@ export class Swarm implements Disposable {
     this.#downloader?.stop();
     for (const session of [...this.#sessions]) session.close();
     this.#options.buffers.trim();
+    // Storage that fails to close has nothing left that could be lost: every piece was written before it counted.
+    void this.#content?.storage().close().catch(() => undefined);
   }
 
   #add(

@@ -48,7 +48,8 @@ export class Uploader {
     if (request.piece >= info.pieceCount || request.length === 0 || request.length > BLOCK_SIZE) {
       throw new PeerwireError('protocol', 'The peer requested a block that cannot exist.');
     }
-    if (request.begin + request.length > pieceAt(info, request.piece).length) {
+    // libtorrent treats the space behind a file's end as padding and requests it as part of a full block.
+    if (request.begin + request.length > info.pieceLength) {
       throw new PeerwireError('protocol', 'The peer requested bytes beyond the end of a piece.');
     }
     const queue = this.#queue(session);
@@ -154,16 +155,18 @@ export class Uploader {
     const first = batch[0];
     if (!first) return;
     const { info, storage } = this.#options;
-    const { fileIndex, offset } = pieceAt(info, first.piece);
+    const { fileIndex, offset, length: pieceLength } = pieceAt(info, first.piece);
     const views: Uint8Array[] = [];
     let position = 0;
     for (const { piece, begin, length } of batch) {
       encodeBlockHeader(piece, begin, length).copy(buffer, position);
       position += HEADER;
-      views.push(buffer.subarray(position, position + length));
+      const content = Math.max(0, Math.min(length, pieceLength - begin));
+      if (content > 0) views.push(buffer.subarray(position, position + content));
+      buffer.fill(0, position + content, position + length);
       position += length;
     }
-    await storage().read(fileIndex, offset + first.begin, views);
+    if (views.length > 0) await storage().read(fileIndex, offset + first.begin, views);
   }
 
   #take(bytes: number): Buffer {
