@@ -30,6 +30,8 @@ export interface EditorServerOptions {
   readonly name: string;
   /** Packaged extensions to install. */
   readonly extensions: readonly string[];
+  /** Allows tests inside the extension host. Such an editor shows no toasts. */
+  readonly runsTests?: boolean;
   readonly settings?: Record<string, unknown>;
   readonly env?: NodeJS.ProcessEnv;
   /** Keeps data between runs; absent: a temporary folder, deleted by `dispose`. */
@@ -83,8 +85,9 @@ export class EditorServer {
       if (install.length > 0) await run(process.execPath, [main, ...folders, terms, '--force', ...install], { env });
 
       const listen = ['--host', '127.0.0.1', '--port', '0', '--without-connection-token'];
-      const quiet = ['--enable-smoke-test-driver', '--disable-telemetry', '--disable-workspace-trust'];
-      const child = spawnGroup(process.execPath, [main, ...folders, terms, ...listen, ...quiet], {
+      const mode = ['--disable-telemetry', '--disable-workspace-trust'];
+      if (options.runsTests) mode.push('--enable-smoke-test-driver');
+      const child = spawnGroup(process.execPath, [main, ...folders, terms, ...listen, ...mode], {
         cwd: home,
         env,
         stdio: ['ignore', 'pipe', 'pipe'],

@@ -26,6 +26,7 @@ export async function runInServer(browser: Browser, options: InHostOptions): Pro
   const server = await EditorServer.start({
     name: 'in-host',
     extensions: [options.vsix],
+    runsTests: true,
     env: { ...options.env, [REPORT_FILE]: file },
   });
   try {
