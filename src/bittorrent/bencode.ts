@@ -132,8 +132,6 @@ const DICT = 0x64;
 const END = 0x65;
 const INTEGER = 0x69;
 const LIST = 0x6c;
-/** Digits of the longest safe integer; longer ones are refused before they are computed. */
-const MAX_DIGITS = 16;
 
 type Container =
   | { readonly kind: 'list'; readonly items: BValue[] }
@@ -248,7 +246,7 @@ class Reader {
     return negative ? -size : size;
   }
 
-  /** A canonical unsigned number and the byte that ends it. */
+  /** A canonical unsigned number and the byte that ends it. Inexact beyond the safe range, which callers refuse. */
   #digits(terminator: number): number {
     const start = this.at;
     let number = 0;
@@ -256,7 +254,6 @@ class Reader {
       const byte = this.#peek();
       if (byte === terminator && this.at > start) break;
       if (byte < ZERO || byte > NINE) throw bad('expected a number, string, list or dictionary', this.at);
-      if (this.at - start >= MAX_DIGITS) throw bad('an integer out of range', start);
       number = number * 10 + (byte - ZERO);
       this.at++;
     }
