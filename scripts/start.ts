@@ -136,7 +136,7 @@ async function check(serverA: EditorServer, a: DemoEditor, serverB: EditorServer
   try {
     await windowA.personRow('B', 'online').waitFor();
     await windowA.share(file);
-    await windowB.download(file);
+    await windowB.download('A', file);
     await windowB.transferRow(file, 'done').waitFor();
   } finally {
     await windowA.workbench.screenshot('check-a');

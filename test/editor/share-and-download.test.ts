@@ -75,7 +75,7 @@ describe('two editors', function () {
   it('move 200 MB and show the progress', async () => {
     const { window } = editors.b;
     await editors.a.window.share('big.bin');
-    await window.download('big.bin');
+    await window.download(editors.a.name, 'big.bin');
     await window.transferRow('big.bin', 'downloading').filter({ hasText: '%' }).waitFor();
     await editors.screenshots('progress');
     await window.transferRow('big.bin', 'done').waitFor();
@@ -89,7 +89,7 @@ describe('two editors', function () {
 
   async function shareAndDownload(name: string, kind: 'file' | 'folder'): Promise<void> {
     await editors.a.window.share(name, kind);
-    await editors.b.window.download(name);
+    await editors.b.window.download(editors.a.name, name);
     await editors.b.window.transferRow(name, 'done').waitFor();
   }
 });

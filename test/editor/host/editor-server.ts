@@ -75,11 +75,13 @@ export class EditorServer {
       ...options.env,
     };
     try {
-      await mkdir(path.join(data, 'data/User'), { recursive: true });
-      await writeFile(
-        path.join(data, 'data/User/settings.json'),
-        JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }, null, 2),
-      );
+      // Settings of the user; and those of the machine, which only the machine's own file may set.
+      for (const scope of ['User', 'Machine']) {
+        const folder = path.join(data, 'data', scope);
+        await mkdir(folder, { recursive: true });
+        const settings = JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }, null, 2);
+        await writeFile(path.join(folder, 'settings.json'), settings);
+      }
       const terms = '--accept-server-license-terms';
       const install = options.extensions.flatMap((vsix) => ['--install-extension', vsix]);
       if (install.length > 0) await run(process.execPath, [main, ...folders, terms, '--force', ...install], { env });

@@ -54,9 +54,10 @@ export class PeerwireWindow {
     await this.ownShareRow(name).waitFor();
   }
 
-  /** Downloads somebody's share into the workspace. */
-  async download(name: string): Promise<void> {
+  /** Downloads a share of somebody into the workspace. */
+  async download(owner: string, name: string): Promise<void> {
     await this.show();
+    await this.workbench.expand(this.personRow(owner, 'online'));
     await this.shareRow(name).waitFor();
     await this.workbench.inlineAction(this.shareRow(name), /^Download(?! to)/);
   }
