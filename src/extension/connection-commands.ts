@@ -4,6 +4,7 @@ import type { NetworkInfo } from '../peer/api.ts';
 import { iconlessText, messageText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import type { TrackerHost } from './tracker-host.ts';
+import { isAddress } from './typed-input.ts';
 
 export class ConnectionCommands {
   readonly #services: Services;
@@ -88,11 +89,4 @@ export class ConnectionCommands {
       5_000,
     );
   }
-}
-
-/** `host:port` or `[IPv6]:port`. */
-export function isAddress(text: string): boolean {
-  const match = /^(?:\[[0-9a-fA-F:.%]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[1]);
-  return match !== null && port >= 1 && port <= 65_535;
 }

@@ -42,9 +42,3 @@ export function riskyLandings(plan: DownloadPlan, root: string): string[] {
 function isHidden(name: string): boolean {
   return name.startsWith('.') && name !== '..';
 }
-
-/** Is `path` the folder `root` or below it? Both absolute. */
-export function isWithin(root: string, path: string): boolean {
-  const relative = nodePath.relative(root, path);
-  return relative !== '..' && !relative.startsWith(`..${nodePath.sep}`) && !nodePath.isAbsolute(relative);
-}

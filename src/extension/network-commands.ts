@@ -9,6 +9,7 @@ import type { Services } from './services.ts';
 import { readTrackers } from './settings.ts';
 import type { TrackerHost } from './tracker-host.ts';
 import { type NodeOf, rowsOf } from './tree-nodes.ts';
+import { isTrackerUrl } from './typed-input.ts';
 
 /** Milliseconds for which a message stays in the status bar. */
 const STATUS_TIME = 5_000;
@@ -42,7 +43,7 @@ export class NetworkCommands {
     const { network, invite } = await api.createNetwork({ name: name.trim(), trackers });
     await this.#copy(invite);
     void vscode.window.showInformationMessage(
-      t('“{0}” is ready. An invite is on the clipboard: send it to your colleagues.', messageText(network.name)),
+      t('“{0}” is ready: its invite is on the clipboard.', messageText(network.name)),
     );
     return network;
   }
@@ -281,9 +282,7 @@ export async function askTrackerUrl({ t }: Pick<Services, 't'>): Promise<string 
     placeHolder: 'https://tracker.example.org/announce',
     ignoreFocusOut: true,
     validateInput: (text) =>
-      /^(https?|udp):\/\/[^\s/]+/i.test(text.trim())
-        ? undefined
-        : t('A tracker’s address starts with http://, https:// or udp://.'),
+      isTrackerUrl(text.trim()) ? undefined : t('A tracker’s address starts with http://, https:// or udp://.'),
   });
   return url?.trim();
 }

@@ -81,7 +81,8 @@ export function personItem(t: Translate, person: Person): vscode.TreeItem {
   const { Expanded, None } = vscode.TreeItemCollapsibleState;
   const online = person.windows.length > 0;
   const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? Expanded : None);
-  item.id = `person:${person.network}:${person.device}`;
+  // The editor keeps a row that gets its first child collapsed; under another id it is a new row, and opens.
+  item.id = `person:${person.network}:${person.device}${person.shares.length === 0 ? ':empty' : ''}`;
   item.description = dots(
     online ? t('Online') : t('Offline'),
     person.shares.length === 0 && t('shares nothing yet'),

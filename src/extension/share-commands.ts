@@ -6,14 +6,14 @@ import { PeerwireError } from '../common/errors.ts';
 import type { NetworkInfo, PeerApi, ScanSummary, ShareInfo, ShareRequest } from '../peer/api.ts';
 import { countFiles, countPeers, formatBytes } from './format.ts';
 import { kindName } from './labels.ts';
-import { isWithin } from './landing.ts';
 import type { NetworkCommands } from './network-commands.ts';
+import { isWithin, topmost } from './paths.ts';
 import { iconlessText, messageText, safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { chooseShareOptions, type ShareOptions } from './share-options.ts';
 import { describeScan, listPaths } from './summary.ts';
 import { rowsOf } from './tree-nodes.ts';
-import { topmost, uriArguments } from './uri-arguments.ts';
+import { uriArguments } from './uri-arguments.ts';
 
 /** Milliseconds for which a message stays in the status bar. */
 const STATUS_TIME = 5_000;

@@ -8,6 +8,7 @@ import type { Services } from './services.ts';
 import { readLimits, writeLimit } from './settings.ts';
 import { abilitiesOf, type TransferAbility } from './transfer-model.ts';
 import { rowsOf } from './tree-nodes.ts';
+import { parseLimit } from './typed-input.ts';
 
 export class TransferCommands {
   readonly #services: Services;
@@ -118,10 +119,4 @@ export class TransferCommands {
     );
     await Promise.all(able.map((transfer) => act(api, transfer)));
   }
-}
-
-/** Megabytes per second as typed, in bytes per second; undefined when it is no number. */
-export function parseLimit(text: string): number | undefined {
-  const value = text.trim() === '' ? 0 : Number(text.trim().replace(',', '.'));
-  return Number.isFinite(value) && value >= 0 && value <= 1e6 ? Math.round(value * 1e6) : undefined;
 }

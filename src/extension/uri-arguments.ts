@@ -1,5 +1,4 @@
 import * as vscode from 'vscode';
-import { isWithin } from './landing.ts';
 
 /** The selection of the explorer, `(clicked, all selected)`; a tab's file; else that of the active editor. */
 export function uriArguments(args: readonly unknown[]): vscode.Uri[] {
@@ -16,10 +15,4 @@ export function uriArguments(args: readonly unknown[]): vscode.Uri[] {
     return [input.uri];
   }
   return [];
-}
-
-/** Without what lies in a folder that is in the list itself, and without repetitions. */
-export function topmost(paths: readonly string[]): string[] {
-  const unique = [...new Set(paths)];
-  return unique.filter((path) => !unique.some((other) => other !== path && isWithin(other, path)));
 }
