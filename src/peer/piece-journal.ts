@@ -22,6 +22,7 @@ export class PieceJournal {
   /** Bytes of whole records in the file. */
   #end: number;
   #pending: number[] = [];
+  #busy = false;
   #writing: Promise<void> | undefined;
   #error: PeerwireError | undefined;
 
@@ -74,8 +75,10 @@ export class PieceJournal {
 
   /** Resolves when all added pieces are written. Rejects with 'disk-full', 'permission', 'io', 'closed'; they stay pending then. */
   async flush(): Promise<void> {
-    if (this.#pending.length > 0) this.#write();
-    await this.#writing;
+    do {
+      this.#write();
+      await this.#writing;
+    } while (this.#pending.length > 0 && this.#handle && !this.#error);
     if (this.#pending.length === 0) return;
     throw this.#error ?? new PeerwireError('closed', 'The journal of the download is closed.');
   }
@@ -105,9 +108,9 @@ export class PieceJournal {
 
   /** One write at a time; what is added meanwhile goes with the next. */
   #write(): void {
-    this.#writing ??= this.#writePending().finally(() => {
-      this.#writing = undefined;
-    });
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#writing = this.#writePending();
   }
 
   async #writePending(): Promise<void> {
@@ -131,6 +134,8 @@ export class PieceJournal {
       }
     } catch (error) {
       this.#error = toPeerwireError(error, 'Writing the journal of a download');
+    } finally {
+      this.#busy = false;
     }
   }
 }

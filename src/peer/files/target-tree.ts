@@ -71,8 +71,10 @@ export async function visitTargets(tree: TargetFolder, root: SafeFolder, visitor
       if (failed) break;
       const visit = enter(name, inner, folder);
       running.push(visit);
+      // Heard below, perhaps only after others have ended.
+      const ended = visit.catch(() => undefined);
       // Past the limit a folder does its inner folders one by one, which cannot deadlock as waiting for a slot could.
-      if (active >= FOLDERS_AT_ONCE) await visit.catch(() => undefined);
+      if (active >= FOLDERS_AT_ONCE) await ended;
     }
     const ended = await Promise.allSettled(running);
     for (const result of ended) if (result.status === 'rejected') throw result.reason;

@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { appendFileSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import fc from 'fast-check';
+import type { Clock } from '../../../../src/common/clock.ts';
+import { PeerwireError } from '../../../../src/common/errors.ts';
+import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
+import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { HASH_WORKER } from './hash-worker-path.ts';
+import { useTempDir } from './temp-dir.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const sha = (...parts: readonly Uint8Array[]): Buffer => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+/** BEP 52 written down once more, slowly: root of a tree over `nodes`, filled up with `pad` to `width`. */
+function slowRoot(nodes: readonly Buffer[], width: number, pad: Buffer): Buffer {
+  let level = [...nodes, ...Array.from({ length: width - nodes.length }, () => pad)];
+  while (level.length > 1) {
+    const above: Buffer[] = [];
+    for (let index = 0; index < level.length; index += 2) above.push(sha(level[index]!, level[index + 1]!));
+    level = above;
+  }
+  return level[0]!;
+}
+
+const powerOfTwo = (count: number): number => 2 ** Math.ceil(Math.log2(count));
+
+function slowHash(data: Buffer, pieceLength: number): { root: Buffer | undefined; pieceLayer: Buffer } {
+  const leaves: Buffer[] = [];
+  for (let at = 0; at < data.length; at += 16 * KIB) leaves.push(sha(data.subarray(at, at + 16 * KIB)));
+  const zero = Buffer.alloc(32);
+  if (leaves.length === 0) return { root: undefined, pieceLayer: Buffer.alloc(0) };
+  if (data.length <= pieceLength) {
+    return { root: slowRoot(leaves, powerOfTwo(leaves.length), zero), pieceLayer: Buffer.alloc(0) };
+  }
+  const perPiece = pieceLength / (16 * KIB);
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < leaves.length; at += perPiece)
+    pieces.push(slowRoot(leaves.slice(at, at + perPiece), perPiece, zero));
+  const pad = slowRoot([], perPiece, zero);
+  return { root: slowRoot(pieces, powerOfTwo(pieces.length), pad), pieceLayer: Buffer.concat(pieces) };
+}
+
+/** Bytes in which no two blocks are alike. */
+function bytes(length: number): Buffer {
+  const data = Buffer.alloc(length);
+  for (let at = 0; at + 4 <= length; at += 1024) data.writeUInt32LE(at + 1, at);
+  return data;
+}
+
+/** A clock on which timers run when told. */
+class ManualClock implements Clock {
+  #timers = new Map<number, { at: number; callback: () => void }>();
+  #now = 0;
+  #last = 0;
+
+  now = (): number => this.#now;
+  wallTime = (): number => this.#now;
+
+  setTimeout = (callback: () => void, delay: number) => {
+    const id = ++this.#last;
+    this.#timers.set(id, { at: this.#now + delay, callback });
+    return { dispose: () => void this.#timers.delete(id) };
+  };
+
+  setInterval = (): never => {
+    throw new Error('unused');
+  };
+
+  advance(time: number): void {
+    this.#now += time;
+    for (const [id, { at, callback }] of [...this.#timers]) {
+      if (at > this.#now) continue;
+      this.#timers.delete(id);
+      callback();
+    }
+  }
+}
+
+describe('block hashes', () => {
+  it('hashes each block, the last one short', () => {
+    const data = bytes(40 * KIB + 5);
+    const expected = [sha(data.subarray(0, 16384)), sha(data.subarray(16384, 32768)), sha(data.subarray(32768))];
+    assert.deepEqual(leafHashes(data), Buffer.concat(expected));
+    assert.equal(leafHashes(Buffer.alloc(0)).length, 0);
+  });
+
+  it('makes piece hashes for any size and piece length', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20 * 16 * KIB }), fc.integer({ min: 0, max: 4 }), (size, exponent) => {
+        const pieceLength = 16 * KIB * 2 ** exponent;
+        const data = bytes(size);
+        const hasher = new PieceHasher(pieceLength);
+        for (let at = 0; at < size; at += 16 * KIB) hasher.addBlock(data.subarray(at, at + 16 * KIB));
+        const { root, pieceLayer } = slowHash(data, pieceLength);
+        assert.deepEqual(hasher.finish(size), size <= pieceLength ? root : pieceLayer);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('HashPool', () => {
+  const temp = useTempDir();
+  const pool = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
+  after(() => pool.dispose());
+
+  for (const size of [0, 1, 16 * KIB, 16 * KIB + 1, 64 * KIB, 64 * KIB + 1, 3 * 64 * KIB, MIB, MIB + 1, 5 * MIB + 77]) {
+    it(`hashes a file of ${size} bytes`, async () => {
+      const data = bytes(size);
+      const path = temp.file('f', data);
+      const { stamp, mtimeMs, ...hash } = await pool.hashFile({ path, size }, { pieceLength: 64 * KIB });
+      assert.deepEqual(hash, { ...slowHash(data, 64 * KIB), size });
+      assert.equal(stamp.mtimeMs, mtimeMs);
+    });
+  }
+
+  it('splits a big file over its workers, with the same result and the progress of every byte', async () => {
+    const data = bytes(50 * MIB + 3);
+    const path = temp.file('big', data);
+    let done = 0;
+    const options = { pieceLength: MIB, onProgress: (count: number) => (done += count) };
+    const { root, pieceLayer } = await pool.hashFile({ path, size: data.length }, options);
+    assert.deepEqual({ root, pieceLayer }, slowHash(data, MIB));
+    assert.equal(done, data.length);
+    assert.equal(pool.workers, 2);
+  }).timeout(20_000);
+
+  it('answers many files in order, with an error for each that fails', async () => {
+    const files: { path: string; size: number }[] = [];
+    for (let index = 0; index < 300; index++)
+      files.push({ path: temp.file(`many/${index}`, `${index}`), size: `${index}`.length });
+    files[7] = { path: join(temp.path, 'gone'), size: 5 };
+    files[150] = { path: temp.path, size: 0 };
+    symlinkSync(join(temp.path, 'many/1'), join(temp.path, 'link'));
+    files[200] = { path: join(temp.path, 'link'), size: 1 };
+    files[250] = { path: temp.file('shrunk', 'xy'), size: 3 };
+    const results = await pool.hashFiles(files, { pieceLength: 64 * KIB });
+    assert.equal(results.length, 300);
+    const codes = { 7: 'not-found', 150: 'unsupported', 200: 'unsupported', 250: 'stale' };
+    for (const [index, result] of results.entries()) {
+      if (index in codes) {
+        assert.ok(result instanceof PeerwireError);
+        assert.equal(result.code, codes[index as keyof typeof codes]);
+        assert.match(result.message, /^[^\n]+\.$/);
+      } else assert.deepEqual(!(result instanceof PeerwireError) && result.root, sha(Buffer.from(`${index}`)));
+    }
+  });
+
+  it('tells a file that grows, shrinks or is touched while it is read from one at rest', async () => {
+    // More ranges than are under way when the first is done.
+    const size = 128 * MIB;
+    const changes: ((path: string) => void)[] = [
+      (path) => appendFileSync(path, 'x'),
+      (path) => truncateSync(path, size - 1),
+      (path) => utimesSync(path, 1, 1),
+    ];
+    for (const [index, change] of changes.entries()) {
+      const path = temp.file(`changing-${index}`, '');
+      truncateSync(path, size);
+      let changed = false;
+      const onProgress = (): void => {
+        if (!changed) change(path);
+        changed = true;
+      };
+      await assert.rejects(pool.hashFile({ path, size }, { pieceLength: MIB, onProgress }), { code: 'stale' });
+    }
+  }).timeout(20_000);
+
+  it('hashes pieces in shared memory, in parallel, from any offset', async () => {
+    const shared = new SharedArrayBuffer(3 * MIB);
+    const data = Buffer.from(shared);
+    bytes(3 * MIB).copy(data);
+    const ranges = [
+      [0, MIB],
+      [MIB, 2 * MIB],
+      [5, 40_000],
+      [0, 1],
+      [MIB, 64 * KIB],
+    ] as const;
+    const leaves = await Promise.all(ranges.map(([offset, length]) => pool.hashBlocks(shared, offset, length)));
+    for (const [index, [offset, length]] of ranges.entries()) {
+      const part = Buffer.from(data.subarray(offset, offset + length));
+      assert.deepEqual(leaves[index], leafHashes(part));
+      assert.deepEqual(pool.hashBlocksSync(new Uint8Array(shared, offset, length)), leafHashes(part));
+    }
+  });
+
+  it('lets pieces pass the files that wait', async () => {
+    const path = temp.file('big', '');
+    truncateSync(path, 512 * MIB);
+    const order: string[] = [];
+    const file = pool.hashFile({ path, size: 512 * MIB }, { pieceLength: MIB }).then(() => order.push('file'));
+    await pool.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB);
+    order.push('piece');
+    await file;
+    assert.deepEqual(order, ['piece', 'file']);
+  }).timeout(20_000);
+
+  it('stops when it is cancelled, before, while and between', async () => {
+    const path = temp.file('big', '');
+    truncateSync(path, 1024 * MIB);
+    const abort = new AbortController();
+    const hashing = pool.hashFile(
+      { path, size: 1024 * MIB },
+      { pieceLength: MIB, signal: abort.signal, onProgress: () => abort.abort() },
+    );
+    await assert.rejects(hashing, { code: 'cancelled' });
+    await assert.rejects(pool.hashFile({ path, size: 1 }, { pieceLength: MIB, signal: abort.signal }), {
+      code: 'cancelled',
+    });
+    // The workers are free for others.
+    assert.ok((await pool.hashFile({ path: temp.file('x', 'x'), size: 1 }, { pieceLength: MIB })).root);
+  }).timeout(20_000);
+
+  it('starts no worker before there is work, and ends them after 30 s without', async () => {
+    const clock = new ManualClock();
+    const lazy = new HashPool({ workerUrl: HASH_WORKER, size: 2, clock });
+    assert.equal(lazy.workers, 0);
+    const path = temp.file('x', 'x');
+    await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB });
+    assert.equal(lazy.workers, 1);
+    clock.advance(29_000);
+    await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB });
+    clock.advance(29_000);
+    assert.equal(lazy.workers, 1);
+    clock.advance(1000);
+    assert.equal(lazy.workers, 0);
+    assert.ok((await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB })).root);
+    lazy.dispose();
+  });
+
+  it('rejects what is under way, and all later work, once disposed', async () => {
+    const path = temp.file('big', '');
+    truncateSync(path, 256 * MIB);
+    const ended = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
+    const file = ended.hashFile({ path, size: 256 * MIB }, { pieceLength: MIB });
+    const blocks = ended.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB);
+    const settled = Promise.allSettled([file, blocks]);
+    ended.dispose();
+    ended.dispose();
+    for (const result of await settled) assert.equal(result.status === 'rejected' && result.reason.code, 'closed');
+    await assert.rejects(ended.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB), { code: 'closed' });
+    assert.equal(ended.workers, 0);
+  });
+
+  it('survives the death of a worker: its work fails, later work goes on', async () => {
+    const killer = pathToFileURL(
+      temp.file(
+        'worker.mjs',
+        `import { parentPort } from 'node:worker_threads';
+      parentPort.on('message', () => { throw new Error('dies'); });`,
+      ),
+    );
+    const dying = new HashPool({ workerUrl: killer, size: 1 });
+    const files = Array.from({ length: 5 }, () => ({ path: temp.file('x'), size: 20 * MIB }));
+    await assert.rejects(dying.hashFiles(files, { pieceLength: MIB }), { code: 'internal' });
+    await assert.rejects(dying.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB), { code: 'internal' });
+    dying.dispose();
+  });
+});
