@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { DEVELOPMENT } from '../src/extension/development-api.ts';
 import { launchBrowser } from '../test/editor/host/browser.ts';
 import { endGroup, run, spawnGroup } from '../test/editor/host/child.ts';
 import {
@@ -19,7 +20,6 @@ import {
   prepareDesktop,
 } from '../test/editor/host/desktop.ts';
 import { EditorServer } from '../test/editor/host/editor-server.ts';
-import { installedExtension } from '../test/editor/host/in-host.ts';
 import { packagedExtension } from '../test/editor/host/packaged-extension.ts';
 import { PeerwireWindow } from '../test/editor/host/peerwire-window.ts';
 import { temporaryFolder } from '../test/editor/host/temporary-folder.ts';
@@ -74,6 +74,7 @@ async function main(): Promise<void> {
     home: path.join(folder.path, `home-${role}`),
     extensions,
     env: {
+      [DEVELOPMENT]: '1',
       PEERWIRE_DEMO_ROLE: role,
       PEERWIRE_DEMO_INVITE: path.join(folder.path, 'invite'),
       PEERWIRE_DEMO_TRACKER: tracker.url,
@@ -96,7 +97,7 @@ async function main(): Promise<void> {
     await Promise.all(windows.map((child) => once(child, 'exit')));
   } else {
     say(`Using VS Code's server build (${desktop.reason}). Open these in two browser windows, A first:`);
-    for (const one of [a, b]) say(`  ${one.role}  ${await urlOf(await startServer(one), one)}`);
+    for (const one of [a, b]) say(`  ${one.role}  ${(await startServer(one)).url(one.workspace)}`);
     say('Both join the network “Demo”. Share a file in A, download it in B. Ctrl-C ends it all.');
     await stopped;
   }
@@ -108,18 +109,9 @@ async function startServer(editor: DemoEditor): Promise<EditorServer> {
   return server;
 }
 
-/** Under development, so that the demo extension may reach the peer. */
-async function urlOf(server: EditorServer, editor: DemoEditor): Promise<string> {
-  const { host } = new URL(server.origin);
-  const extension = await installedExtension(path.join(server.home, 'extensions'));
-  return server.url(editor.workspace, [['extensionDevelopmentPath', `vscode-remote://${host}${extension}`]]);
-}
-
 async function startDesktop(executable: string, editor: DemoEditor): Promise<ChildProcess> {
   const folders = await prepareDesktop(executable, editor.home, editor.extensions, editor.settings);
-  const extension = await installedExtension(path.join(editor.home, 'extensions'));
-  const args = [...folders, ...desktopArguments(), `--extensionDevelopmentPath=${extension}`, '--new-window'];
-  const child = spawnGroup(executable, [editor.workspace, ...args], {
+  const child = spawnGroup(executable, [editor.workspace, ...folders, ...desktopArguments(), '--new-window'], {
     env: { ...process.env, ...editor.env },
     stdio: 'ignore',
   });
@@ -131,8 +123,8 @@ async function check(serverA: EditorServer, a: DemoEditor, serverB: EditorServer
   const browser = await launchBrowser();
   closers.push(() => browser.close());
   const file = 'dataset.bin';
-  const windowA = await PeerwireWindow.open(browser, await urlOf(serverA, a));
-  const windowB = await PeerwireWindow.open(browser, await urlOf(serverB, b));
+  const windowA = await PeerwireWindow.open(browser, serverA.url(a.workspace));
+  const windowB = await PeerwireWindow.open(browser, serverB.url(b.workspace));
   try {
     await windowA.personRow('B', 'online').waitFor();
     await windowA.share(file);

@@ -1,5 +1,5 @@
 // Runs beside Peerwire in the editors of `npm start`: A creates a network, B joins it with A's invite. A person should
-// find both windows ready, so no questions are asked: Peerwire allows that only when it runs under development.
+// find both windows ready, so no questions are asked: with PEERWIRE_DEVELOPMENT set, Peerwire hands out its peer.
 const { existsSync, readFileSync, renameSync, writeFileSync } = require('node:fs');
 const vscode = require('vscode');
 

@@ -6,7 +6,7 @@ import { errorMessage } from '../common/errors.ts';
 import { prefixed } from '../common/log.ts';
 import type { PeerApi, ShareInfo } from '../peer/api.ts';
 import { ConnectionCommands } from './connection-commands.ts';
-import { inDevelopment, withPeer } from './development-api.ts';
+import { withPeerInDevelopment } from './development-api.ts';
 import { DownloadCommands } from './download-commands.ts';
 import { InviteOffers } from './invite-offers.ts';
 import { JoinUriHandler } from './join-uri-handler.ts';
@@ -124,7 +124,7 @@ export function compose(
     void tracker.resume();
   }
   const offered = publicApi(state, (uris) => shares.shareUris(uris), owned);
-  return { api: inDevelopment(context) ? withPeer(offered, services.api) : offered, client };
+  return { api: withPeerInDevelopment(offered, services.api), client };
 
   function offerInvite(): void {
     offers.offer(joinWith).catch((error: unknown) => report.error(error));

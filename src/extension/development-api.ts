@@ -1,20 +1,22 @@
-import * as vscode from 'vscode';
 import type { PeerApi } from '../peer/api.ts';
 import type { PeerwireExtensionApi } from './peerwire-extension-api.ts';
 
 /**
- * What `activate()` returns when the extension is under development or test: the peer too, without the questions that
- * commands ask. Only who starts the editor can choose that, never a workspace or another extension.
+ * What `activate()` returns in tests and in the demo of `npm start`: the peer too, without the questions that commands ask.
+ * Asked for by an environment variable, so it takes whoever starts the editor; and it gives other extensions nothing that
+ * they could not do by themselves, for they run as the same user in the same process.
  */
 export interface DevelopmentApi extends PeerwireExtensionApi {
   /** Starts the peer on first use. */
   readonly peer: () => Promise<PeerApi>;
 }
 
-export function inDevelopment(context: vscode.ExtensionContext): boolean {
-  return context.extensionMode !== vscode.ExtensionMode.Production;
-}
+/** Set to anything but the empty string. */
+export const DEVELOPMENT = 'PEERWIRE_DEVELOPMENT';
 
-export function withPeer(api: PeerwireExtensionApi, peer: () => Promise<PeerApi>): DevelopmentApi {
-  return { ...api, peer };
+export function withPeerInDevelopment(
+  api: PeerwireExtensionApi,
+  peer: () => Promise<PeerApi>,
+): PeerwireExtensionApi | DevelopmentApi {
+  return process.env[DEVELOPMENT] ? { ...api, peer } : api;
 }

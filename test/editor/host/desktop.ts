@@ -4,10 +4,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { downloadAndUnzipVSCode, resolveCliArgsFromVSCodeExecutablePath, runTests } from '@vscode/test-electron';
+import { DEVELOPMENT } from '../../../src/extension/development-api.ts';
 import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
 import { endGroup, run, spawnGroup } from './child.ts';
 import { QUIET_SETTINGS } from './editor-server.ts';
-import { bundleTests, type InHostOptions, installedExtension } from './in-host.ts';
+import { bundleTests, type InHostOptions, writeTestDriver } from './in-host.ts';
 import { CACHE, OUTPUT } from './paths.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -69,9 +70,9 @@ export async function runOnDesktop(executable: string, options: InHostOptions): 
     const folders = await prepareDesktop(executable, home.path, [options.vsix]);
     const failed = await runTests({
       vscodeExecutablePath: executable,
-      extensionDevelopmentPath: await installedExtension(path.join(home.path, 'extensions')),
+      extensionDevelopmentPath: await writeTestDriver(),
       extensionTestsPath: entry,
-      extensionTestsEnv: { ...options.env, ...screen?.env, [REPORT_FILE]: file },
+      extensionTestsEnv: { ...options.env, ...screen?.env, [DEVELOPMENT]: '1', [REPORT_FILE]: file },
       launchArgs: [options.workspace, ...folders, ...desktopArguments()],
     }).then(
       () => undefined,

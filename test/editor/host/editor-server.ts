@@ -112,7 +112,7 @@ export class EditorServer {
 
   /** The last output of the server and its extension hosts, for failures. */
   get log(): string {
-    return this.#log();
+    return readable(this.#log());
   }
 
   async dispose(): Promise<void> {
@@ -121,12 +121,20 @@ export class EditorServer {
   }
 }
 
+/** Without the long complaint about the native logger that this build does without. */
+function readable(log: string): string {
+  return log.replaceAll(/Error: Could not locate the bindings file[\s\S]*?\n\}\n/g, '');
+}
+
 function listening(child: ChildProcess, timeout: number): Promise<{ port: number; log: () => string }> {
   return new Promise((resolve, reject) => {
     let log = '';
     const fail = (reason: string): void => {
       clearTimeout(timer);
-      endGroup(child).then(() => reject(new Error(`The editor server ${reason}:\n${log.slice(-4000)}`)), reject);
+      endGroup(child).then(
+        () => reject(new Error(`The editor server ${reason}:\n${readable(log).slice(-4000)}`)),
+        reject,
+      );
     };
     const timer = setTimeout(() => fail('did not get ready'), timeout);
     const read = (chunk: Buffer): void => {

@@ -1,9 +1,10 @@
 /** Runs the tests of test/editor/in-host in an extension host and returns their report. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
+import { DEVELOPMENT } from '../../../src/extension/development-api.ts';
 import { type HostReport, REPORT_FILE } from '../in-host/report.ts';
 import { openWindow } from './browser.ts';
 import { EditorServer } from './editor-server.ts';
@@ -27,14 +28,14 @@ export async function runInServer(browser: Browser, options: InHostOptions): Pro
     name: 'in-host',
     extensions: [options.vsix],
     runsTests: true,
-    env: { ...options.env, [REPORT_FILE]: file },
+    env: { ...options.env, [DEVELOPMENT]: '1', [REPORT_FILE]: file },
   });
   try {
     const remote = `vscode-remote://${new URL(server.origin).host}`;
     const { context } = await openWindow(
       browser,
       server.url(options.workspace, [
-        ['extensionDevelopmentPath', `${remote}${await installedExtension(path.join(server.home, 'extensions'))}`],
+        ['extensionDevelopmentPath', `${remote}${await writeTestDriver()}`],
         ['extensionTestsPath', `${remote}${entry}`],
       ]),
     );
@@ -72,14 +73,13 @@ export async function bundleTests(): Promise<string> {
   return entry;
 }
 
-/**
- * The unpacked package. Editors run tests only beside an extension under development: that is the installed one, so the
- * bits under test are those that users get.
- */
-export async function installedExtension(extensions: string): Promise<string> {
-  const [folder] = (await readdir(extensions)).filter((name) => name.startsWith('peerwire.peerwire-'));
-  if (folder === undefined) throw new Error(`Peerwire is not installed in ${extensions}.`);
-  return path.join(extensions, folder);
+/** An empty extension: editors run tests only beside an extension under development, and ours is to run as users get it. */
+export async function writeTestDriver(): Promise<string> {
+  const folder = path.join(OUTPUT, 'in-host', 'driver');
+  await mkdir(folder, { recursive: true });
+  const manifest = { name: 'test-driver', publisher: 'peerwire', version: '0.0.1', engines: { vscode: '*' } };
+  await writeFile(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  return folder;
 }
 
 async function readReport(file: string, timeout: number, log: () => string): Promise<HostReport> {

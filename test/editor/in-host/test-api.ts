@@ -8,7 +8,7 @@ export function peerwireExtension(): vscode.Extension<DevelopmentApi> {
   return extension;
 }
 
-/** The interface for other extensions, and the peer itself: tests run the extension in development mode. */
+/** The interface for other extensions, and the peer itself: the editor of tests runs with PEERWIRE_DEVELOPMENT set. */
 export async function testApi(): Promise<DevelopmentApi> {
   return peerwireExtension().activate();
 }
