@@ -15,6 +15,7 @@ import {
 import { type Logger, prefixed, silentLogger } from '../../src/common/log.ts';
 import type { ShareEntry } from '../../src/peer/network/catalogue.ts';
 import type { MemberChannel } from '../../src/peer/network/channel.ts';
+import type { DialTarget } from '../../src/peer/network/dialer.ts';
 import { NetworkNode } from '../../src/peer/network/network-node.ts';
 import { StateStore } from '../../src/peer/state-store.ts';
 import type { Member, NetworkTrust } from '../../src/peer/trust/membership.ts';
@@ -101,19 +102,7 @@ export class NetworkPeer {
       logger,
       listenPort: () => this.port,
       version: '0.0.0',
-      dial: async ({ host, port: target, expectDevice, signal }) => {
-        const channel = await dial({
-          host,
-          port: target,
-          signal,
-          identity,
-          instance,
-          access: trust,
-          ...(expectDevice === undefined ? {} : { expectDevice }),
-        });
-        this.channels.push(channel);
-        return channel;
-      },
+      dial: (target) => this.#dial(target),
       announce,
     });
     await this.#node.start();
@@ -165,6 +154,20 @@ export class NetworkPeer {
         onClose() {},
       },
     );
+  }
+
+  /** Dials another peer, for nothing but the transport's answer. */
+  async knock(other: NetworkPeer): Promise<void> {
+    const { signal } = new AbortController();
+    const channel = await this.#dial({ host: '127.0.0.1', port: other.port ?? 0, signal });
+    channel.close();
+  }
+
+  async #dial(target: DialTarget): Promise<MemberChannel> {
+    const { identity, instance, trust } = this;
+    const channel = await dial({ ...target, identity, instance, access: trust });
+    this.channels.push(channel);
+    return channel;
   }
 
   #route(channel: MemberChannel): void {

@@ -12,10 +12,13 @@ export const MAX_ADDRESSES = 2000;
 export const MAX_REMEMBERED = 200;
 /** A remembered address is forgotten this long (ms) after we last met someone there. */
 export const REMEMBERED_FOR = 30 * DAY;
-/** A tracker's or peer's word that never led to a member: tries per hour (security: SSRF), and ms until it is forgotten. */
-export const UNPROVEN_TRIES_PER_HOUR = 3;
+/** Tries per hour of an address that never led to a member (security: SSRF): members' word counts more than a tracker's. */
+export const UNPROVEN_TRIES_PER_HOUR = { tracker: 3, pex: 12 } as const;
+/** Milliseconds until the second try of such an address; the others are spread over the hour. */
+const UNPROVEN_RETRY = 30_000;
 /** Such addresses kept for one host: enough for a team behind one router, too few to scan ports with. */
 export const UNPROVEN_PER_HOST = 32;
+/** Such an address is forgotten when nobody has mentioned it for so long (ms). */
 const UNPROVEN_FOR = 2 * HOUR;
 
 /** Milliseconds between tries: quick at first, since most losses are restarts and changes of network. */
@@ -88,8 +91,13 @@ export class AddressBook {
     return this.#entries.size;
   }
 
-  /** Learns an address, or that it is still current. `informant`: host of the tracker or peer that told us. */
-  add(address: PeerAddress, origin: AddressOrigin, informant?: string): 'added' | 'known' | 'refused' {
+  /**
+   * Learns an address, or that it is still current.
+   *
+   * @param informant host of the tracker or peer that told us
+   * @param news false when the informant only repeats itself: a reason to keep the address, not to hurry
+   */
+  add(address: PeerAddress, origin: AddressOrigin, informant?: string, news = true): 'added' | 'known' | 'refused' {
     const host = normalizeHost(address.host);
     const key = formatHostPort({ host, port: address.port });
     if (this.#isOwn(key) || !mayDial({ host, port: address.port }, origin, informant)) return 'refused';
@@ -101,7 +109,9 @@ export class AddressBook {
       this.#entries.set(key, known);
       if (rank(origin) > rank(known.origin)) known.origin = origin;
       if (origin === 'manual') known.failures = 0;
-      if (!known.dialing) known.nextTry = Math.min(known.nextTry, this.#hintedTry(known, now));
+      if (!known.dialing && (news || !isUnproven(known))) {
+        known.nextTry = Math.min(known.nextTry, this.#hintedTry(known, now));
+      }
       return 'known';
     }
     if (isHearsay(origin) && this.#unprovenAt(host) >= UNPROVEN_PER_HOST) return 'refused';
@@ -169,7 +179,8 @@ export class AddressBook {
     entry.dialing = false;
     entry.failures++;
     const now = this.#clock.now();
-    entry.nextTry = Math.max(now + this.#delay(entry.failures), this.#allowedFrom(entry));
+    const delay = isUnproven(entry) ? this.#unprovenDelay(entry) : this.#delay(entry.failures);
+    entry.nextTry = Math.max(now + delay, this.#allowedFrom(entry));
   }
 
   /** The address is ourselves. */
@@ -276,6 +287,11 @@ export class AddressBook {
     return delay * (1 - JITTER + 2 * JITTER * this.#random());
   }
 
+  #unprovenDelay(entry: Entry): number {
+    const delay = entry.failures < 2 ? UNPROVEN_RETRY : HOUR / triesPerHour(entry);
+    return delay * (1 + JITTER * this.#random());
+  }
+
   #hintedTry(entry: Entry, now: number): number {
     const last = entry.tries.at(-1) ?? Number.NEGATIVE_INFINITY;
     return Math.max(now, last + HINT_PAUSE, this.#allowedFrom(entry));
@@ -283,8 +299,8 @@ export class AddressBook {
 
   /** The monotone time from which the limit on unproven addresses allows a try. */
   #allowedFrom(entry: Entry): number {
-    if (entry.lastSuccess !== undefined || !isHearsay(entry.origin)) return 0;
-    const oldest = entry.tries.at(-UNPROVEN_TRIES_PER_HOUR);
+    if (!isUnproven(entry)) return 0;
+    const oldest = entry.tries.at(-triesPerHour(entry));
     return oldest === undefined ? 0 : oldest + HOUR;
   }
 
@@ -318,6 +334,14 @@ function isKept(entry: Entry): boolean {
 
 function isHearsay(origin: AddressOrigin): boolean {
   return origin === 'tracker' || origin === 'pex';
+}
+
+function isUnproven(entry: Entry): boolean {
+  return entry.lastSuccess === undefined && isHearsay(entry.origin);
+}
+
+function triesPerHour(entry: Entry): number {
+  return entry.origin === 'pex' ? UNPROVEN_TRIES_PER_HOUR.pex : UNPROVEN_TRIES_PER_HOUR.tracker;
 }
 
 function rank(origin: AddressOrigin): number {

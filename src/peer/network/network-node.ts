@@ -47,6 +47,8 @@ export interface NetworkNodeOptions {
   readonly listenPort: () => number | undefined;
   /** Version text of this program. */
   readonly version: string;
+  /** In [0, 1), for jitter; by default Math.random. */
+  readonly random?: () => number;
   /** Opens an authenticated channel in this network. Rejects with `exists` when it reached this very peer. */
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
   readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
@@ -146,7 +148,7 @@ export class NetworkNode implements Disposable {
     const self = { device: identity.device, instance };
     this.#self = self;
     this.#links = new Links(self);
-    this.#book = new AddressBook(clock);
+    this.#book = new AddressBook(clock, options.random);
     this.#store = this.#owned.add(
       new CatalogueStore({ network: trust.network, self, members: trust, state: store, clock, logger }),
     );
@@ -182,8 +184,8 @@ export class NetworkNode implements Disposable {
         port: listenPort,
         lonely: () => this.#links.devices(self.device) === 0,
         announce: options.announce,
-        onPeers: (peers, tracker) => {
-          for (const peer of peers) this.#book.add(peer, 'tracker', tracker);
+        onPeers: (peers, tracker, isNew) => {
+          for (const peer of peers) this.#book.add(peer, 'tracker', tracker, isNew(peer));
           this.#dialer.poke();
         },
         clock,

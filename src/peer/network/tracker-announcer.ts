@@ -4,6 +4,7 @@ import type { Disposable } from '../../common/disposable.ts';
 import { errorMessage } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { AnnounceEvent, AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
+import { formatHostPort } from './addresses.ts';
 
 /** Milliseconds between announces, whatever the tracker wishes. */
 export const MIN_INTERVAL = 30_000;
@@ -32,8 +33,8 @@ export interface TrackerAnnouncerOptions {
   /** Nobody is connected: ask more often. */
   readonly lonely: () => boolean;
   readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
-  /** `tracker`: host name of the tracker that said so. */
-  readonly onPeers: (peers: readonly PeerAddress[], tracker: string) => void;
+  /** `tracker`: host name of the tracker that said so. `isNew`: it did not list the address in its last answer. */
+  readonly onPeers: (peers: readonly PeerAddress[], tracker: string, isNew: (peer: PeerAddress) => boolean) => void;
   readonly clock: Clock;
 }
 
@@ -56,8 +57,8 @@ interface TrackerState {
   last: number;
   timer: Disposable | undefined;
   running: AbortController | undefined;
-  /** Hex of infohashes under which it knows us. */
-  readonly known: Set<string>;
+  /** By hex of the infohashes under which it knows us: the addresses in its last answer. */
+  readonly known: Map<string, ReadonlySet<string>>;
 }
 
 /**
@@ -114,7 +115,7 @@ export class TrackerAnnouncer implements Disposable {
   async stop(): Promise<void> {
     if (!this.#started) return;
     const { announce, peerId, port, clock } = this.#options;
-    const known = this.#trackers.flatMap((state) => [...state.known].map((hex) => ({ url: state.url, hex })));
+    const known = this.#trackers.flatMap((state) => [...state.known.keys()].map((hex) => ({ url: state.url, hex })));
     this.dispose();
     const abort = new AbortController();
     const timer = clock.setTimeout(() => abort.abort(), STOP_TIMEOUT);
@@ -205,8 +206,9 @@ export class TrackerAnnouncer implements Disposable {
       ...event,
     });
     if (signal.aborted) return result;
-    state.known.add(hex);
-    onPeers(result.peers, hostOf(state.url));
+    const before = state.known.get(hex);
+    state.known.set(hex, new Set(result.peers.map(formatHostPort)));
+    onPeers(result.peers, hostOf(state.url), (peer) => before?.has(formatHostPort(peer)) !== true);
     return result;
   }
 
@@ -239,7 +241,7 @@ function newState(url: string): TrackerState {
     last: Number.NEGATIVE_INFINITY,
     timer: undefined,
     running: undefined,
-    known: new Set(),
+    known: new Map(),
   };
 }
 

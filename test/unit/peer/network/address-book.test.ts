@@ -79,11 +79,30 @@ describe('AddressBook', () => {
     tell.dispose();
     for (const start of times) {
       const inHour = times.filter((time) => time >= start && time < start + HOUR).length;
-      assert.ok(inHour <= UNPROVEN_TRIES_PER_HOUR, `${inHour} tries in an hour`);
+      assert.ok(inHour <= UNPROVEN_TRIES_PER_HOUR.tracker, `${inHour} tries in an hour`);
     }
-    assert.ok(times.length >= 4 * UNPROVEN_TRIES_PER_HOUR, `only ${times.length} tries`);
+    assert.ok(times.length >= 4 * UNPROVEN_TRIES_PER_HOUR.tracker, `only ${times.length} tries`);
     book.hurry();
     assert.deepEqual(book.take(5, nobody), [], 'hurry does not lift the limit');
+  });
+
+  it('saves a try for when a tracker lists an address again', async () => {
+    const told = { host: '203.0.113.1', port: 6881 };
+    book.add(told, 'tracker');
+    const repeat = clock.setInterval(() => book.add(told, 'tracker', 't', false), 2000);
+    assert.deepEqual(await failFor(clock, book, 10 * 60_000), [0, 33_000]);
+    repeat.dispose();
+    book.add(told, 'tracker', 't', true);
+    assert.equal(book.take(1, nobody).length, 1);
+  });
+
+  it('believes members more than trackers', async () => {
+    const told = { host: '10.0.0.1', port: 6881 };
+    book.add(told, 'tracker');
+    await failFor(clock, book, 60_000);
+    book.add(told, 'pex');
+    const { length } = await failFor(clock, book, HOUR - 60_000);
+    assert.ok(length > UNPROVEN_TRIES_PER_HOUR.tracker && length + 2 <= UNPROVEN_TRIES_PER_HOUR.pex, `${length} tries`);
   });
 
   it('does not forget an unproven address while it counts against the limit', async () => {

@@ -21,6 +21,7 @@ describe('TrackerAnnouncer', () => {
   let lonely: boolean;
   let trackers: string[];
   let peers: [string, string][];
+  let news: string[];
   let hashes: Buffer[];
   let announcer: TrackerAnnouncer;
 
@@ -30,6 +31,7 @@ describe('TrackerAnnouncer', () => {
     lonely = true;
     trackers = [URL_A];
     peers = [];
+    news = [];
     hashes = WEEKS;
     answer = () => Promise.resolve({ interval: 10 * MINUTE, peers: [] });
     const options: TrackerAnnouncerOptions = {
@@ -42,7 +44,10 @@ describe('TrackerAnnouncer', () => {
         heard.push({ ...request, at: clock.now() });
         return answer(request);
       },
-      onPeers: (found, tracker) => peers.push(...found.map(({ host }): [string, string] => [host, tracker])),
+      onPeers: (found, tracker, isNew) => {
+        peers.push(...found.map(({ host }): [string, string] => [host, tracker]));
+        news.push(...found.filter(isNew).map(({ host }) => host));
+      },
       clock,
     };
     announcer = new TrackerAnnouncer(options);
@@ -118,6 +123,21 @@ describe('TrackerAnnouncer', () => {
       new Set(peers.map((pair) => pair.join(' '))),
       new Set(['10.0.0.1 tracker-a.example', '127.0.0.1 127.0.0.1']),
     );
+  });
+
+  it('tells which addresses the tracker did not list before', async () => {
+    let at = ['10.0.0.1'];
+    answer = () => Promise.resolve({ interval: MINUTE, peers: at.map((host) => ({ host, port: 1 })) });
+    hashes = WEEKS.slice(0, 1);
+    announcer.start();
+    await advance(clock, 1000);
+    at = ['10.0.0.1', '10.0.0.2'];
+    await advance(clock, 2000);
+    at = ['10.0.0.2'];
+    await advance(clock, 5000);
+    at = ['10.0.0.1', '10.0.0.2'];
+    await advance(clock, 15_000);
+    assert.deepEqual(news, ['10.0.0.1', '10.0.0.2', '10.0.0.1']);
   });
 
   it('backs off from a tracker that fails, and tells why until one answers', async () => {

@@ -1,0 +1,314 @@
+import assert from 'node:assert/strict';
+import { encode } from '../../../../src/bittorrent/bencode.ts';
+import { PeerWire, readHandshake } from '../../../../src/bittorrent/peer-wire.ts';
+import { PeerwireError } from '../../../../src/common/errors.ts';
+import { silentLogger } from '../../../../src/common/log.ts';
+import type { MemberChannel } from '../../../../src/peer/network/channel.ts';
+import { EXTENSIONS, MAX_FRAME } from '../../../../src/peer/network/control-messages.ts';
+import {
+  ControlPeer,
+  type ControlPeerHandler,
+  type ControlPeerOptions,
+  DEAD_AFTER,
+  KEEP_ALIVE,
+} from '../../../../src/peer/network/control-peer.ts';
+import { openSwarmChannel } from '../../../../src/peer/network/swarm-channel.ts';
+import { type MemoryConnection, memoryPair } from '../../../sim/memory-connection.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+import { advance, NETWORK, share, type TestPeer, testPeer } from './support.ts';
+
+const CONTROL = Buffer.alloc(20, 9);
+
+describe('ControlPeer', () => {
+  let clock: VirtualClock;
+  let ada: TestPeer;
+  let bob: TestPeer;
+  let log: string[];
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    ada = testPeer();
+    bob = testPeer();
+    log = [];
+  });
+
+  function asChannel(connection: MemoryConnection, to: TestPeer, initiator: boolean): MemoryConnection & MemberChannel {
+    return Object.assign(connection, {
+      device: to.device,
+      instance: to.instance,
+      network: NETWORK,
+      initiator,
+      remoteAddress: initiator ? '10.0.0.2' : '::ffff:10.0.0.1',
+      remotePort: initiator ? 6881 : 50_000,
+    });
+  }
+
+  function options(deviceName: string, listenPort: number | undefined, dialed?: string): ControlPeerOptions {
+    return {
+      peerId: Buffer.alloc(20, 1),
+      controlInfoHash: CONTROL,
+      version: '1.2.3',
+      deviceName,
+      listenPort,
+      clock,
+      ...(dialed === undefined ? {} : { dialed }),
+    };
+  }
+
+  function handler(name: string): ControlPeerHandler {
+    return {
+      onReady: () => log.push(`${name} ready`),
+      onCatalogue: (_, message) => log.push(`${name} ${message.type}`),
+      onMembership: (_, message) => log.push(`${name} membership ${message.type}`),
+      onPex: () => log.push(`${name} pex`),
+      onConnect: () => log.push(`${name} connect`),
+      onUpdate: () => log.push(`${name} update`),
+      onWritable: () => {},
+      onClose: (_, reason) => log.push(`${name} closed ${reason?.code ?? 'in order'}`),
+    };
+  }
+
+  /** Ada dials Bob; both ends, and their wires. */
+  async function pair(adaPort: number | 'none' = 7001, bobPort = 6881) {
+    const [a, b] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
+    const [atAda, atBob] = [asChannel(a, bob, true), asChannel(b, ada, false)];
+    const one = ControlPeer.initiate(
+      atAda,
+      options('ada', adaPort === 'none' ? undefined : adaPort, '10.0.0.2:6881'),
+      handler('ada'),
+    );
+    const incoming = await Promise.all([readHandshake(atBob, clock), advance(clock, 20)]);
+    const two = ControlPeer.accept(atBob, incoming[0], options('bob\u202E', bobPort), handler('bob'));
+    await advance(clock, 50);
+    return { one, two, a: atAda, b: atBob };
+  }
+
+  /** A member that speaks as the test pleases, connected to Ada’s control peer. */
+  async function puppet() {
+    const [a, b] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
+    const [atAda, atPuppet] = [asChannel(a, bob, true), asChannel(b, ada, false)];
+    const one = ControlPeer.initiate(atAda, options('ada', 7001), handler('ada'));
+    const incoming = await Promise.all([readHandshake(atPuppet, clock), advance(clock, 20)]);
+    const wire = PeerWire.accept(
+      incoming[0],
+      { peerId: Buffer.alloc(20, 2), extensions: EXTENSIONS },
+      {
+        onReady() {},
+        onMessage() {},
+        onExtendedHandshake() {},
+        onExtended() {},
+        onBlockStart: () => undefined,
+        onBlockEnd() {},
+        onDrain() {},
+        onClose() {},
+      },
+    );
+    await advance(clock, 50);
+    log = [];
+    return { one, wire, channel: atAda };
+  }
+
+  it('introduces both sides', async () => {
+    const { one, two } = await pair();
+    assert.deepEqual(log.sort(), ['ada ready', 'bob ready']);
+    assert.equal(one.name, 'bob', 'made printable');
+    assert.equal(one.address, '10.0.0.2:6881', 'where we dialled it');
+    assert.equal(two.address, '10.0.0.1:7001', 'where we see it, at the port that it names');
+    assert.ok(one.initiator && !two.initiator);
+    assert.ok(one.supports('ut_pex') && two.supports('pw_catalogue'));
+  });
+
+  it('knows no address of a peer that does not listen', async () => {
+    const { two } = await pair('none');
+    assert.equal(two.listenPort, undefined);
+    assert.equal(two.address, undefined);
+  });
+
+  it('carries each kind of message', async () => {
+    const { one } = await pair();
+    log = [];
+    one.sendCatalogue({ type: 'heads', heads: [] });
+    one.sendMembership({ type: 'head', head: 'x' });
+    one.sendPex({ added: [{ host: '10.0.0.3', port: 1, flags: 0 }], dropped: [] });
+    assert.ok(one.sendConnect(share().infohash));
+    await advance(clock, 50);
+    assert.deepEqual(log, ['bob heads', 'bob membership head', 'bob pex', 'bob connect']);
+  });
+
+  it('tells a changed name and port', async () => {
+    const { one, two } = await pair();
+    one.update('ada at home', 7777);
+    await advance(clock, 50);
+    assert.ok(log.includes('bob update'));
+    assert.equal(two.name, 'ada at home');
+    assert.equal(two.listenPort, 7777);
+    one.update('ada at home', undefined);
+    await advance(clock, 50);
+    assert.equal(two.listenPort, undefined);
+  });
+
+  it('stays open in silence, by keep-alives', async () => {
+    const { one, two } = await pair();
+    await advance(clock, 20 * DEAD_AFTER);
+    assert.ok(one.ready && two.ready);
+    assert.ok(one.silence <= KEEP_ALIVE && two.silence <= KEEP_ALIVE);
+  });
+
+  it('gives up a connection that broke without a word', async () => {
+    const { a, b } = await pair();
+    a.stalled = b.stalled = true;
+    await advance(clock, DEAD_AFTER - KEEP_ALIVE);
+    assert.ok(!log.some((line) => line.includes('closed')));
+    await advance(clock, KEEP_ALIVE + 30_000);
+    assert.ok(log.includes('ada closed timeout') || log.includes('bob closed timeout'));
+    assert.equal(log.filter((line) => line.includes('closed')).length, 2);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('gives up a peer that never finishes its handshake', async () => {
+    const [a] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
+    ControlPeer.initiate(asChannel(a, bob, true), options('ada', 1), handler('ada'));
+    await advance(clock, 20_000);
+    assert.deepEqual(log, ['ada closed timeout']);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('closes on what is not well-formed', async () => {
+    for (const [extension, payload, code] of [
+      ['pw_catalogue', encode({ t: 'heads', rows: 'x' }), 'bad-encoding'],
+      ['pw_membership', Buffer.from('le'), 'bad-encoding'],
+      ['pw_connect', encode({ t: 'dial' }), 'bad-encoding'],
+      ['ut_pex', Buffer.from('i1e'), 'bad-encoding'],
+      ['pw_catalogue', Buffer.alloc(MAX_FRAME), 'protocol'],
+    ] as const) {
+      const { wire } = await puppet();
+      wire.sendExtended(extension, payload);
+      await advance(clock, 50);
+      assert.deepEqual(log, [`ada closed ${code}`], extension);
+    }
+  });
+
+  it('ignores messages of versions to come', async () => {
+    const { wire, one } = await puppet();
+    for (const extension of ['pw_catalogue', 'pw_membership', 'pw_connect'] as const) {
+      wire.sendExtended(extension, encode({ t: 'later', data: [1, 2, 3] }));
+    }
+    wire.send({ type: 'have', piece: 3 });
+    await advance(clock, 50);
+    assert.deepEqual(log, []);
+    assert.ok(one.ready);
+  });
+
+  it('reads slowly from who sends too much, and loses nothing', async () => {
+    const { wire } = await puppet();
+    const start = clock.now();
+    let sent = 0;
+    const flood = clock.setInterval(() => {
+      for (let i = 0; i < 100; i++) wire.sendExtended('pw_catalogue', encode({ t: 'heads', rows: '' }));
+      sent += 100;
+      if (sent >= 5000) flood.dispose();
+    }, 10);
+    await advance(clock, 10_000);
+    const soon = log.length;
+    assert.ok(soon > 2000 && soon < 2000 + 220 * ((clock.now() - start) / 1000), `${soon} messages`);
+    await advance(clock, 20_000);
+    assert.equal(log.length, 5000);
+  });
+
+  it('heeds few requests to dial', async () => {
+    const { wire } = await puppet();
+    for (let i = 0; i < 1000; i++) {
+      wire.sendExtended('pw_connect', encode({ t: 'dial', infohash: Buffer.alloc(32, i & 255) }));
+    }
+    await advance(clock, 100);
+    assert.ok(log.length >= 50 && log.length < 60, `${log.length} requests`);
+  });
+
+  describe('for swarms', () => {
+    const { infohash } = share();
+    const failing = () => Promise.reject(new PeerwireError('connection', 'unreachable'));
+
+    function settings(dial: (host: string) => Promise<MemberChannel>, listening = true) {
+      const dialed: string[] = [];
+      return {
+        dialed,
+        clock,
+        logger: silentLogger,
+        dial: ({ host, port }: { host: string; port: number }) => {
+          dialed.push(`${host}:${port}`);
+          return dial(host);
+        },
+        listenPort: () => (listening ? 7001 : undefined),
+        undialable: new Map<string, number>(),
+      };
+    }
+
+    const signal = () => new AbortController().signal;
+
+    it('dials where it dialled before, and where it sees the peer', async () => {
+      const { one } = await pair(7001, 6999);
+      const { dialed, ...rest } = settings(failing);
+      assert.equal(await openSwarmChannel([one], infohash, signal(), rest), undefined);
+      assert.deepEqual(dialed, ['10.0.0.2:6881', '10.0.0.2:6999']);
+      await advance(clock, 50);
+      assert.ok(log.includes('bob connect'));
+    });
+
+    it('asks at once to be dialled when dialing just failed', async () => {
+      const { one } = await pair();
+      const { dialed, ...rest } = settings(failing);
+      await openSwarmChannel([one], infohash, signal(), rest);
+      dialed.length = 0;
+      await openSwarmChannel([one], infohash, signal(), rest);
+      assert.deepEqual(dialed, []);
+      await advance(clock, 61_000);
+      await openSwarmChannel([one], infohash, signal(), rest);
+      assert.equal(dialed.length, 1);
+    });
+
+    it('goes the other way round after a few seconds without an answer', async () => {
+      const { one } = await pair();
+      const rest = settings(
+        () => new Promise(() => {}), // A firewall that drops.
+      );
+      const aborted = { ...rest, dial: ({ signal: abort }: { signal: AbortSignal }) => untilAborted(abort) };
+      const [channel] = await Promise.all([openSwarmChannel([one], infohash, signal(), aborted), advance(clock, 5000)]);
+      assert.equal(channel, undefined);
+    });
+
+    it('fails when neither side can be dialled', async () => {
+      const { two } = await pair('none');
+      await assert.rejects(openSwarmChannel([two], infohash, signal(), settings(failing, false)), {
+        code: 'connection',
+        message: /[Nn]either/,
+      });
+      const { one } = await pair();
+      await assert.rejects(openSwarmChannel([one], infohash, signal(), settings(failing, false)), {
+        code: 'connection',
+      });
+    });
+
+    it('refuses another peer that answers at the address', async () => {
+      const { one } = await pair();
+      const stranger = testPeer(bob.identity);
+      const [end] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
+      const channel = asChannel(end, stranger, true);
+      const rest = settings(() => Promise.resolve(channel));
+      assert.equal(await openSwarmChannel([one], infohash, signal(), rest), undefined);
+      assert.ok(channel.closed);
+    });
+
+    it('ends when it is cancelled', async () => {
+      const { one } = await pair();
+      const abort = new AbortController();
+      const rest = { ...settings(failing), dial: (target: { signal: AbortSignal }) => untilAborted(target.signal) };
+      const opening = openSwarmChannel([one], infohash, abort.signal, rest);
+      abort.abort();
+      await assert.rejects(opening, { code: 'cancelled' });
+    });
+  });
+});
+
+function untilAborted(signal: AbortSignal): Promise<MemberChannel> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+}
