@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { place, stagingDir } from '../../../../src/peer/files/placement.ts';
+import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { Child } from './child.ts';
+import { HASH_WORKER } from './hash-worker-path.ts';
+import { manyFiles } from './many-files.ts';
+import { useTempDir } from './temp-dir.ts';
+import { versionOf } from './version.ts';
+
+function filesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+describe('place, when it is interrupted', () => {
+  const temp = useTempDir();
+  const pool = new HashPool({ workerUrl: HASH_WORKER, size: 1 });
+  after(() => pool.dispose());
+
+  it('survives kill -9 at any moment: no file is ever incomplete, and the next run finishes', async () => {
+    const COUNT = 3000;
+    const { info, content } = manyFiles(COUNT);
+    const staging = await stagingDir(temp.path);
+    for (const [index, file] of info.files.entries())
+      writeFileSync(join(staging, `${index}`), content[file.path.join('/')]!);
+    const share = join(temp.path, 'share');
+    let killed = 0;
+    for (const enough of [1, 500, 1200, 2000]) {
+      const child = new Child('./place-child.ts', [staging, temp.path, `${COUNT}`]);
+      // The kernel tells of every staged file that moves; the count is of what is gone.
+      const watcher = watch(staging, () => {
+        if (COUNT + 1 - readdirSync(staging).length < enough) return;
+        child.kill();
+        watcher.close();
+      });
+      await child.lines(() => undefined);
+      watcher.close();
+      if ((await child.exit()) === null) killed++;
+      for (const path of filesIn(share)) assert.equal(readFileSync(join(share, path), 'utf8'), content[path]);
+    }
+    assert.ok(killed > 0, 'no run was interrupted');
+    const last = new Child('./place-child.ts', [staging, temp.path, `${COUNT}`]);
+    const lines: string[] = [];
+    await last.lines((line) => lines.push(line));
+    assert.equal(await last.exit(), 0);
+    assert.deepEqual(lines, ['begin', `placed ${COUNT}`]);
+    assert.deepEqual(filesIn(share).sort(), Object.keys(content).sort());
+    for (const [path, text] of Object.entries(content)) assert.equal(readFileSync(join(share, path), 'utf8'), text);
+    assert.deepEqual(readdirSync(temp.path).sort(), [staging.slice(temp.path.length + 1), 'share'].sort());
+  }).timeout(60_000);
+
+  describe('by the disk', () => {
+    let mounted = '';
+    const mount = (options: string): void => {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', mounted], { stdio: 'ignore' });
+    };
+
+    beforeEach(function () {
+      mounted = '';
+      // A small file system in the destination needs root on Linux.
+      if (process.platform !== 'linux' || process.getuid?.() !== 0) this.skip();
+      mounted = join(temp.path, 'share/small');
+      mkdirSync(mounted, { recursive: true });
+      try {
+        mount('size=256k');
+      } catch {
+        mounted = '';
+        this.skip();
+      }
+    });
+    afterEach(() => {
+      if (mounted !== '') execFileSync('umount', [mounted]);
+    });
+
+    const stage = async () => {
+      const big = 'x'.repeat(1 << 20);
+      const content = { 'other/file': 'other', 'small/big': big };
+      const info = versionOf('share', content);
+      const staging = await stagingDir(temp.path);
+      for (const [index, file] of info.files.entries()) {
+        writeFileSync(join(staging, `${index}`), content[file.path.join('/') as keyof typeof content]);
+      }
+      const stagedPath = (index: number): string => join(staging, `${index}`);
+      const files = [...info.files.keys()];
+      return { info, files, stagedPath, destination: temp.path, policy: 'fail', allowRisky: false, pool } as const;
+    };
+
+    it('full: says so, leaves no partial file, and finishes when there is space', async () => {
+      const options = await stage();
+      await assert.rejects(place(options), {
+        code: 'disk-full',
+        message: /^The disk is full: .*share\/small\/big.*resume\.$/,
+      });
+      assert.deepEqual(readdirSync(mounted), []);
+      execFileSync('mount', ['-o', 'remount,size=4m', mounted]);
+      await place(options);
+      assert.equal(statSync(join(mounted, 'big')).size, 1 << 20);
+      assert.deepEqual(readdirSync(mounted), ['big']);
+      assert.equal(readFileSync(join(temp.path, 'share/other/file'), 'utf8'), 'other');
+    });
+
+    it('read-only: says that it is not permitted', async () => {
+      const options = await stage();
+      execFileSync('mount', ['-o', 'remount,ro', mounted]);
+      await assert.rejects(place(options), { code: 'permission', message: /read-only/ });
+      execFileSync('mount', ['-o', 'remount,rw,size=4m', mounted]);
+      await place(options);
+      assert.equal(statSync(join(mounted, 'big')).size, 1 << 20);
+    });
+  });
+
+  it('by a permission: says so, and finishes when it is given', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const locked = join(temp.path, 'share');
+    mkdirSync(locked);
+    const content = { file: 'content' };
+    const info = versionOf('share', content);
+    const staging = await stagingDir(temp.path);
+    writeFileSync(join(staging, '0'), content.file);
+    const stagedPath = (): string => join(staging, '0');
+    const options = {
+      info,
+      files: [0],
+      stagedPath,
+      destination: temp.path,
+      policy: 'fail',
+      allowRisky: false,
+      pool,
+    } as const;
+    // Root may write everywhere but into an immutable folder.
+    const root = process.getuid?.() === 0;
+    const lock = (on: boolean): void => {
+      if (root) execFileSync('chattr', [on ? '+i' : '-i', locked], { stdio: 'ignore' });
+      else execFileSync('chmod', [on ? '500' : '700', locked]);
+    };
+    try {
+      lock(true);
+    } catch {
+      this.skip();
+    }
+    try {
+      await assert.rejects(place(options), {
+        code: 'permission',
+        message: /^You are not permitted to place “.*share\/file”; change/,
+      });
+    } finally {
+      lock(false);
+    }
+    assert.deepEqual(readdirSync(locked), []);
+    await place(options);
+    assert.equal(readFileSync(join(locked, 'file'), 'utf8'), 'content');
+    rmSync(locked, { recursive: true });
+  });
+});
