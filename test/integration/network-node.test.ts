@@ -158,6 +158,31 @@ describe('NetworkNode', function () {
     assert.equal(eve.node.audienceOf(ada.identity.device, secret.share), undefined);
   });
 
+  it('takes its shares along when it leaves', async () => {
+    const [ada, bob] = (await network(['ada', 'bob'])) as [NetworkPeer, NetworkPeer];
+    await Promise.all(peers.map((peer) => peer.start()));
+    await until(peers, () => allConnected(peers));
+    ada.node.setOwn(
+      Array.from({ length: 2000 }, (_, i) => shareEntry(`file-${i}`)),
+      [],
+    );
+    await until(peers, () => bob.shareNames(ada).length === 2000);
+    await ada.node.leave();
+    await until([bob], () => !bob.connectedTo(ada));
+    assert.deepEqual(bob.shareNames(ada), []);
+  });
+
+  it('says when this device was removed', async () => {
+    const [ada, bob] = (await network(['ada', 'bob'])) as [NetworkPeer, NetworkPeer];
+    await Promise.all(peers.map((peer) => peer.start()));
+    await until(peers, () => allConnected(peers));
+    await bob.stop();
+    ada.trust.revoke(bob.identity.device);
+    await bob.start();
+    await until([bob], () => /removed|refuse/.test(bob.node.state().problem ?? ''));
+    assert.equal(bob.node.state().peers, 0);
+  });
+
   it('opens channels for swarms, from either side when one cannot be dialled', async () => {
     const [ada, bob] = (await network(['ada', 'bob'])) as [NetworkPeer, NetworkPeer];
     await ada.start();

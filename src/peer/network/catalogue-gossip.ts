@@ -3,7 +3,7 @@ import type { Disposable } from '../../common/disposable.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { audienceKey, compareVersions, mayRead, type SignedSection } from './catalogue.ts';
-import { type CatalogueStore, sectionKey } from './catalogue-store.ts';
+import { type CatalogueStore, MAX_SECTIONS, sectionKey } from './catalogue-store.ts';
 import { type PeerRef, peerKey } from './channel.ts';
 import {
   type CatalogueMessage,
@@ -21,8 +21,10 @@ const ANNOUNCE_DELAY = 10;
 const REQUEST_TIMEOUT = 20_000;
 /** Sections asked of one peer at a time. */
 const MAX_REQUESTS = 32;
-/** Sections of which we note that a peer has them. */
-const MAX_HEADS = 8192;
+/** Sections of which we note that a peer has them; a little more than a store keeps. */
+const MAX_HEADS = MAX_SECTIONS + 500;
+/** Proofs of conflict that we remember to have seen. */
+const MAX_EXAMINED = 1000;
 /** The same version goes to the same peer once in so many ms, however often it asks. */
 const SERVE_PAUSE = 10_000;
 /** A peer that so often did not deliver what it said it has is not asked for that section again. */
@@ -308,6 +310,7 @@ export class CatalogueGossip implements Disposable {
         break;
       case 'conflict':
         logger.warn(`${key} was signed twice with one version; the first stays.`);
+        if (this.#examined.size >= MAX_EXAMINED) this.#examined.clear();
         if (before !== undefined) this.#examined.add(`${key} ${before.digest}`);
         break;
       case 'refused':

@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
-import { errorCode, errorMessage } from '../../common/errors.ts';
+import { type ErrorCode, errorCode, errorMessage, PeerwireError } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import type { AddressBook, AddressRecord } from './address-book.ts';
@@ -8,6 +8,8 @@ import type { MemberChannel, PeerRef } from './channel.ts';
 
 /** Connections being opened at once. */
 export const MAX_ATTEMPTS = 8;
+
+const REFUSALS: readonly ErrorCode[] = ['revoked', 'expired', 'not-admitted'];
 
 export interface DialTarget {
   readonly host: string;
@@ -23,6 +25,10 @@ export interface DialerOptions {
   readonly logger: Logger;
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
   readonly isConnected: (peer: PeerRef) => boolean;
+  /** False while there is no room for further connections. */
+  readonly hasRoom: () => boolean;
+  /** A member answered and would not have us (`revoked`, `expired` or `not-admitted`). */
+  readonly onRefused: (reason: PeerwireError) => void;
   /** Receives each channel, owns it, and tells the book how it went. */
   readonly onChannel: (channel: MemberChannel, dialed: string) => void;
 }
@@ -52,7 +58,10 @@ export class Dialer implements Disposable {
 
   #run(): void {
     if (!this.#started || this.#abort.signal.aborted) return;
-    const { book, clock, isConnected } = this.#options;
+    const { book, clock, isConnected, hasRoom } = this.#options;
+    this.#timer?.dispose();
+    this.#timer = undefined;
+    if (!hasRoom()) return;
     for (const record of book.take(MAX_ATTEMPTS - this.#attempts, isConnected)) {
       this.#attempts++;
       // Reports by itself.
@@ -61,15 +70,13 @@ export class Dialer implements Disposable {
         this.#run();
       });
     }
-    this.#timer?.dispose();
-    this.#timer = undefined;
     // At full capacity, the end of an attempt runs this again.
     const wait = this.#attempts < MAX_ATTEMPTS ? book.nextDue(isConnected) : undefined;
     if (wait !== undefined) this.#timer = clock.setTimeout(() => this.#run(), wait);
   }
 
   async #attempt(record: AddressRecord): Promise<void> {
-    const { book, logger, dial, onChannel } = this.#options;
+    const { book, logger, dial, onChannel, onRefused } = this.#options;
     let channel: MemberChannel;
     try {
       channel = await dial({ host: record.host, port: record.port, signal: this.#abort.signal });
@@ -80,6 +87,7 @@ export class Dialer implements Disposable {
       } else {
         book.failed(record.key);
         logger.debug(`Dialing ${record.key} (${record.origin}) failed: ${errorMessage(error)}`);
+        if (error instanceof PeerwireError && REFUSALS.includes(error.code)) onRefused(error);
       }
       return;
     }

@@ -76,6 +76,13 @@ export class Links {
     for (const links of [...this.#links.values()]) yield* links;
   }
 
+  /** False when `add` would refuse anyone. */
+  get hasRoom(): boolean {
+    let all = 0;
+    for (const links of this.#links.values()) all += links.length;
+    return all < MAX_LINKS;
+  }
+
   /** Connected devices but `own`. */
   devices(own: DeviceId): number {
     return new Set([...this.all()].map((link) => link.peer.device).filter((device) => device !== own)).size;

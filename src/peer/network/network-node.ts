@@ -27,6 +27,9 @@ import { readRemembered } from './remembered.ts';
 import { openSwarmChannel } from './swarm-channel.ts';
 import { TrackerAnnouncer, type TrackerStatus } from './tracker-announcer.ts';
 
+/** Milliseconds for the last words of a peer that leaves, and between looks whether they have left. */
+const LEAVE_TIMEOUT = 1000;
+const LEAVE_POLL = 10;
 const ADDRESSES_FILE = 'addresses';
 /** Milliseconds between an address that proved good and its writing. */
 const SAVE_DELAY = 2000;
@@ -85,7 +88,7 @@ export interface NetworkState {
   readonly state: 'connected' | 'looking' | 'offline';
   /** Connected devices, this one not counted. */
   readonly peers: number;
-  /** What is wrong with the trackers, when none answers. */
+  /** Why nobody is connected, as far as we know: members refuse this device, or no tracker answers. */
   readonly problem?: string;
 }
 
@@ -119,6 +122,8 @@ export class NetworkNode implements Disposable {
   #deviceName: string;
   #trackers = '';
   #lastState = '';
+  /** Why members would not have us, when we last asked one. */
+  #refusal: string | undefined;
   #lastTick = 0;
   #saveTimer: Disposable | undefined;
   #cataloguesDirty = false;
@@ -198,6 +203,11 @@ export class NetworkNode implements Disposable {
         logger,
         dial: options.dial,
         isConnected: (peer) => this.#links.has(peer),
+        hasRoom: () => this.#links.hasRoom,
+        onRefused: (reason) => {
+          this.#refusal = `Members refuse this device: ${reason.message}`;
+          this.#noteState();
+        },
         onChannel: (channel, dialed) => this.#open(channel, dialed),
       }),
     );
@@ -237,9 +247,22 @@ export class NetworkNode implements Disposable {
     this.#lastTick = clock.wallTime();
     this.#owned.add(clock.setInterval(() => this.#tick(), TICK));
     this.#own.start();
-    this.#announcer.start();
-    this.#dialer.poke();
+    if (!trust.isRevoked(this.#self.device)) {
+      this.#announcer.start();
+      this.#dialer.poke();
+    }
     this.#noteState();
+  }
+
+  /** As `close`, but tells connected peers first that nothing is offered here any more: for leaving the network. */
+  async leave(): Promise<void> {
+    const { clock } = this.#options;
+    this.#own.withdraw();
+    const deadline = clock.now() + LEAVE_TIMEOUT;
+    const isSending = (): boolean => [...this.#links.all()].some((link) => link.channel.writableLength > 0);
+    do await new Promise<void>((resolve) => clock.setTimeout(resolve, LEAVE_POLL));
+    while (isSending() && clock.now() < deadline);
+    await this.close();
   }
 
   /** Tells trackers and peers that this peer leaves (a second at most), writes state and closes everything. */
@@ -256,8 +279,11 @@ export class NetworkNode implements Disposable {
 
   state(): NetworkState {
     const peers = this.#links.devices(this.#self.device);
-    const problem = this.#announcer.problem;
-    const state = peers > 0 ? 'connected' : this.#announcer.failing ? 'offline' : 'looking';
+    const excluded = this.#options.trust.isRevoked(this.#self.device);
+    const problem = excluded
+      ? 'This device was removed from the network.'
+      : ((peers === 0 ? this.#refusal : undefined) ?? this.#announcer.problem);
+    const state = peers > 0 ? 'connected' : excluded || this.#announcer.failing ? 'offline' : 'looking';
     return { state, peers, ...(problem === undefined ? {} : { problem }) };
   }
 
@@ -342,7 +368,7 @@ export class NetworkNode implements Disposable {
 
   /** Announces and dials again at once, and tells peers our port: after the network, the listener or the trackers changed. */
   retryNow(): void {
-    if (!this.#started || this.#closed) return;
+    if (!this.#started || this.#closed || this.#options.trust.isRevoked(this.#self.device)) return;
     for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
     this.#undialable.clear();
     this.#announcer.retryNow();
@@ -393,6 +419,7 @@ export class NetworkNode implements Disposable {
     const isNew = !this.#links.has(link.peer);
     if (!this.#links.add(link)) return;
     this.#undialable.delete(peerKey(link.peer));
+    this.#refusal = undefined;
     this.#noteAddress(link);
     this.#exchanges.set(link, new PeerExchange(this.#options.clock));
     this.#membership.join(link);
@@ -474,11 +501,17 @@ export class NetworkNode implements Disposable {
     for (const link of [...this.#opening, ...this.#links.all()]) {
       if (excluded || devices.includes(link.peer.device)) link.close(reason);
     }
+    if (excluded) {
+      this.#dialer.dispose();
+      // Without a word: who is excluded is nobody's to find.
+      this.#announcer.dispose();
+    }
     for (const device of devices) {
       this.#book.forgetDevice(device);
       if (this.#store.dropDevice(device)) this.#noteCatalogues();
     }
     this.#revoked.fire(devices);
+    this.#noteState();
   }
 
   #tick(): void {

@@ -56,6 +56,8 @@ export class OwnCatalogue implements Disposable {
   readonly #options: OwnCatalogueOptions;
   #name: string;
   #drafts = new Map<string, Draft>();
+  /** Contents, since they are compared often: encoding thousands of entries takes a while. */
+  readonly #contents = new WeakMap<Draft | SignedSection, Buffer>();
   #incarnation = 0;
   #sequence = 0;
   #started = false;
@@ -97,7 +99,7 @@ export class OwnCatalogue implements Disposable {
     const drafts = draftsOf(shares, holds, this.#options.self.device);
     for (const draft of drafts.values()) {
       const entries = draft.shares.length + draft.holds.length;
-      if (entries > MAX_SECTION_ENTRIES || sectionContent(this.#section(draft)).length > MAX_SECTION_SIZE - OVERHEAD) {
+      if (entries > MAX_SECTION_ENTRIES || this.#contentOf(draft).length > MAX_SECTION_SIZE - OVERHEAD) {
         throw new PeerwireError('usage', 'Too much is shared at once: share fewer, larger folders.');
       }
     }
@@ -105,8 +107,16 @@ export class OwnCatalogue implements Disposable {
     this.refresh();
   }
 
+  /** Offers nothing any more, at once: for the good-bye of a peer that leaves the network. */
+  withdraw(): void {
+    this.#drafts = draftsOf([], [], this.#options.self.device);
+    if (this.#started) this.#publish();
+  }
+
   setName(name: string): void {
     this.#name = cleanDeviceName(name);
+    // The name is part of each section: new drafts have no content yet.
+    this.#drafts = new Map([...this.#drafts].map(([key, draft]) => [key, { ...draft }]));
     this.refresh();
   }
 
@@ -164,7 +174,7 @@ export class OwnCatalogue implements Disposable {
         own !== undefined &&
         own.section.time > oldest &&
         own.credentials.equals(credentials) &&
-        sectionContent(own.section).equals(sectionContent(section));
+        this.#contentOf(own).equals(this.#contentOf(draft));
       if (!unchanged) published += this.#sign(draft);
     }
     this.#nextPublication = clock.now() + PUBLISH_GAP + published / PUBLISH_GAP_BYTES;
@@ -181,12 +191,21 @@ export class OwnCatalogue implements Disposable {
         time: Math.floor(clock.wallTime()),
       };
       const signed = signSection(section, signer, credentials());
+      this.#contents.set(signed, this.#contentOf(draft));
       store.putOwn(signed);
       return signed.bytes.length;
     } catch (error) {
       logger.error(`The catalogue was not published: ${errorMessage(error)}`);
       return 0;
     }
+  }
+
+  #contentOf(item: Draft | SignedSection): Buffer {
+    const known = this.#contents.get(item);
+    if (known !== undefined) return known;
+    const content = sectionContent('section' in item ? item.section : this.#section(item));
+    this.#contents.set(item, content);
+    return content;
   }
 
   #section(draft: Draft): Section {

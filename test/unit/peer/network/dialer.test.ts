@@ -36,6 +36,8 @@ describe('Dialer', () => {
   let book: AddressBook;
   let dialed: (DialTarget & { resolve: (channel: MemberChannel) => void; reject: (error: unknown) => void })[];
   let channels: string[];
+  let refusals: string[];
+  let room: boolean;
   let dialer: Dialer;
 
   beforeEach(() => {
@@ -43,12 +45,16 @@ describe('Dialer', () => {
     book = new AddressBook(clock, () => 0.5);
     dialed = [];
     channels = [];
+    refusals = [];
+    room = true;
     dialer = new Dialer({
       book,
       clock,
       logger: silentLogger,
       dial: (target) => new Promise((resolve, reject) => dialed.push({ ...target, resolve, reject })),
       isConnected: () => false,
+      hasRoom: () => room,
+      onRefused: ({ code }) => refusals.push(code),
       onChannel: (_channel, address) => channels.push(address),
     });
   });
@@ -90,6 +96,26 @@ describe('Dialer', () => {
     await advance(clock, 60_000);
     assert.equal(dialed.length, 1);
     assert.equal(book.size, 0);
+  });
+
+  it('tells when members refuse us', async () => {
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    book.add({ host: '10.0.0.2', port: 1 }, 'manual');
+    dialer.poke();
+    dialed[0]?.reject(new PeerwireError('revoked', 'removed'));
+    dialed[1]?.reject(new PeerwireError('connection', 'refused'));
+    await advance(clock, 1);
+    assert.deepEqual(refusals, ['revoked']);
+  });
+
+  it('waits while there is no room', async () => {
+    room = false;
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    dialer.poke();
+    assert.equal(dialed.length, 0);
+    room = true;
+    dialer.poke();
+    assert.equal(dialed.length, 1);
   });
 
   it('closes what opens after its end, and leaves no timer', async () => {
