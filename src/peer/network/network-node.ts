@@ -11,28 +11,23 @@ import type { Identity } from '../../transport/identity.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
 import type { NetworkTrust } from '../trust/membership.ts';
-import { AddressBook } from './address-book.ts';
-import { parseHostPort } from './addresses.ts';
 import type { HoldEntry, PeerCatalogue, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
 import { CatalogueStore } from './catalogue-store.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
 import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
-import { Dialer, type DialTarget } from './dialer.ts';
+import type { DialTarget } from './dialer.ts';
 import { Links } from './links.ts';
+import { MemberFinder } from './member-finder.ts';
 import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
 import { PeerExchange } from './peer-exchange.ts';
-import { readRemembered } from './remembered.ts';
 import { openSwarmChannel } from './swarm-channel.ts';
-import { TrackerAnnouncer, type TrackerStatus } from './tracker-announcer.ts';
+import type { TrackerStatus } from './tracker-announcer.ts';
 
 /** Milliseconds for the last words of a peer that leaves, and between looks whether they have left. */
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
-const ADDRESSES_FILE = 'addresses';
-/** Milliseconds between an address that proved good and its writing. */
-const SAVE_DELAY = 2000;
 const TICK = 15_000;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
 const SLEPT = 30_000;
@@ -105,13 +100,11 @@ export class NetworkNode implements Disposable {
   /** Names this run in BitTorrent handshakes and to trackers (BEP 20). */
   readonly #peerId = Buffer.concat([Buffer.from('-PW0100-'), randomBytes(12)]);
   readonly #owned = new DisposableList();
-  readonly #book: AddressBook;
   readonly #store: CatalogueStore;
   readonly #own: OwnCatalogue;
   readonly #gossip: CatalogueGossip;
   readonly #membership: MembershipGossip;
-  readonly #announcer: TrackerAnnouncer;
-  readonly #dialer: Dialer;
+  readonly #finder: MemberFinder;
   readonly #links: Links;
   readonly #exchanges = new Map<ControlPeer, PeerExchange>();
   /** Connections in their handshake. */
@@ -120,12 +113,8 @@ export class NetworkNode implements Disposable {
   readonly #undialable = new Map<string, number>();
   readonly #handler: ControlPeerHandler;
   #deviceName: string;
-  #trackers = '';
   #lastState = '';
-  /** Why members would not have us, when we last asked one. */
-  #refusal: string | undefined;
   #lastTick = 0;
-  #saveTimer: Disposable | undefined;
   #cataloguesDirty = false;
   #started = false;
   #closed = false;
@@ -153,7 +142,6 @@ export class NetworkNode implements Disposable {
     const self = { device: identity.device, instance };
     this.#self = self;
     this.#links = new Links(self);
-    this.#book = new AddressBook(clock, options.random);
     this.#store = this.#owned.add(
       new CatalogueStore({ network: trust.network, self, members: trust, state: store, clock, logger }),
     );
@@ -181,36 +169,21 @@ export class NetworkNode implements Disposable {
       }),
     );
     this.#membership = new MembershipGossip(trust, logger);
-    this.#announcer = this.#owned.add(
-      new TrackerAnnouncer({
-        trackers: () => trust.trackers,
-        infoHashes: (now) => trust.rendezvousInfoHashes(now),
-        peerId: this.#peerId,
-        port: listenPort,
-        lonely: () => this.#links.devices(self.device) === 0,
-        announce: options.announce,
-        onPeers: (peers, tracker, isNew) => {
-          for (const peer of peers) this.#book.add(peer, 'tracker', tracker, isNew(peer));
-          this.#dialer.poke();
-        },
-        clock,
-      }),
-    );
-    this.#dialer = this.#owned.add(
-      new Dialer({
-        book: this.#book,
-        clock,
-        logger,
-        dial: options.dial,
-        isConnected: (peer) => this.#links.has(peer),
-        hasRoom: () => this.#links.hasRoom,
-        onRefused: (reason) => {
-          this.#refusal = `Members refuse this device: ${reason.message}`;
-          this.#noteState();
-        },
-        onChannel: (channel, dialed) => this.#open(channel, dialed),
-      }),
-    );
+    this.#finder = new MemberFinder({
+      trust,
+      peerId: this.#peerId,
+      store,
+      clock,
+      logger,
+      random: options.random,
+      listenPort,
+      dial: options.dial,
+      announce: options.announce,
+      isConnected: (peer) => this.#links.has(peer),
+      hasRoom: () => this.#links.hasRoom,
+      lonely: () => this.#links.devices(self.device) === 0,
+      onChannel: (channel, dialed) => this.#open(channel, dialed),
+    });
     this.#handler = {
       onReady: (link) => this.#onReady(link),
       onCatalogue: (link, message) => this.#gossip.receive(link, message),
@@ -225,16 +198,11 @@ export class NetworkNode implements Disposable {
 
   /** Loads what was remembered, then announces and dials. */
   async start(): Promise<void> {
-    const { trust, clock, store, logger } = this.#options;
+    const { trust, clock } = this.#options;
     await this.#store.load();
-    try {
-      this.#book.load((await store.readJson(ADDRESSES_FILE, readRemembered)) ?? []);
-    } catch (error) {
-      logger.warn(`Remembered addresses cannot be read: ${errorMessage(error)}`);
-    }
+    await this.#finder.load();
     if (this.#closed) return;
     this.#started = true;
-    this.#trackers = trust.trackers.join(' ');
     this.#owned.add(trust.onChanged(() => this.#onTrustChanged()));
     this.#owned.add(trust.onRevoked((devices) => this.#onRevoked(devices)));
     this.#owned.add(
@@ -243,14 +211,11 @@ export class NetworkNode implements Disposable {
         if (signed !== undefined && !this.#store.isOwn(signed.section)) this.#noteCatalogues();
       }),
     );
-    this.#owned.add(this.#announcer.onStateChanged(() => this.#noteState()));
+    this.#owned.add(this.#finder.onChanged(() => this.#noteState()));
     this.#lastTick = clock.wallTime();
     this.#owned.add(clock.setInterval(() => this.#tick(), TICK));
     this.#own.start();
-    if (!trust.isRevoked(this.#self.device)) {
-      this.#announcer.start();
-      this.#dialer.poke();
-    }
+    if (!this.#excluded) this.#finder.start();
     this.#noteState();
   }
 
@@ -279,17 +244,14 @@ export class NetworkNode implements Disposable {
 
   state(): NetworkState {
     const peers = this.#links.devices(this.#self.device);
-    const excluded = this.#options.trust.isRevoked(this.#self.device);
-    const problem = excluded
-      ? 'This device was removed from the network.'
-      : ((peers === 0 ? this.#refusal : undefined) ?? this.#announcer.problem);
-    const state = peers > 0 ? 'connected' : excluded || this.#announcer.failing ? 'offline' : 'looking';
+    const problem = this.#excluded ? 'This device was removed from the network.' : this.#finder.problem;
+    const state = peers > 0 ? 'connected' : this.#excluded || this.#finder.failing ? 'offline' : 'looking';
     return { state, peers, ...(problem === undefined ? {} : { problem }) };
   }
 
   /** How each tracker fared last, in order: for diagnosis. */
   trackerStatus(): readonly TrackerStatus[] {
-    return this.#announcer.status();
+    return this.#finder.trackerStatus();
   }
 
   /** Takes over an inbound channel whose BitTorrent handshake carried the control infohash. */
@@ -360,35 +322,30 @@ export class NetworkNode implements Disposable {
 
   /** Remembers `host:port` (IPv6 in brackets) and dials it now. Throws `usage` for what cannot be an address. */
   addAddress(hostPort: string, origin: 'manual' | 'lan' = 'manual'): void {
-    if (this.#book.add(parseHostPort(hostPort), origin) === 'refused' && origin === 'manual') {
-      throw new PeerwireError('usage', `“${hostPort}” is not an address of another peer.`);
-    }
-    if (this.#started) this.#dialer.poke();
+    this.#finder.add(hostPort, origin);
   }
 
   /** Announces and dials again at once, and tells peers our port: after the network, the listener or the trackers changed. */
   retryNow(): void {
-    if (!this.#started || this.#closed || this.#options.trust.isRevoked(this.#self.device)) return;
+    if (!this.#started || this.#closed || this.#excluded) return;
     for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
     this.#undialable.clear();
-    this.#announcer.retryNow();
-    this.#book.hurry();
-    this.#dialer.poke();
+    this.#finder.retryNow();
   }
 
   async #close(): Promise<void> {
     const { logger } = this.#options;
-    const report = (error: unknown): void => logger.warn(`State of the network was not saved: ${errorMessage(error)}`);
-    const farewell = this.#announcer.stop();
-    this.#saveTimer?.dispose();
-    this.#dialer.dispose();
+    const ends = [this.#finder.close()];
     for (const link of [...this.#opening, ...this.#links.all()]) link.close();
-    const saves = this.#started ? [this.#store.save().catch(report), this.#saveAddresses().catch(report)] : [];
+    if (this.#started) {
+      const report = (error: unknown): void => logger.warn(`Catalogues were not saved: ${errorMessage(error)}`);
+      ends.push(this.#store.save().catch(report));
+    }
     this.#owned.dispose();
     for (const emitter of [this.#peersChanged, this.#cataloguesChanged, this.#connectRequest]) emitter.dispose();
     this.#revoked.dispose();
     this.#stateChanged.dispose();
-    await Promise.all([farewell, ...saves]);
+    await Promise.all(ends);
   }
 
   #linkOptions(dialed?: string): ControlPeerOptions {
@@ -411,7 +368,7 @@ export class NetworkNode implements Disposable {
   #onReady(link: ControlPeer): void {
     this.#opening.delete(link);
     const { device } = link.peer;
-    if (link.dialed !== undefined) this.#book.succeeded(link.dialed, link.peer);
+    if (link.dialed !== undefined) this.#finder.opened(link.dialed, link.peer);
     if (this.#options.trust.isRevoked(device)) {
       link.close(new PeerwireError('revoked', 'The device was removed from the network.'));
       return;
@@ -419,7 +376,6 @@ export class NetworkNode implements Disposable {
     const isNew = !this.#links.has(link.peer);
     if (!this.#links.add(link)) return;
     this.#undialable.delete(peerKey(link.peer));
-    this.#refusal = undefined;
     this.#noteAddress(link);
     this.#exchanges.set(link, new PeerExchange(this.#options.clock));
     this.#membership.join(link);
@@ -437,13 +393,11 @@ export class NetworkNode implements Disposable {
     const key = peerKey(link.peer);
     logger.debug(`The connection to ${key} ended${reason === undefined ? '' : `: ${reason.message}`}`);
     if (this.#closed) return;
-    if (wasOpening && link.dialed !== undefined) this.#book.failed(link.dialed);
+    if (wasOpening && link.dialed !== undefined) this.#finder.failed(link.dialed);
     if (this.#links.remove(link) && !this.#links.has(link.peer)) {
-      this.#book.lost(link.peer, clock.wallTime() - link.since);
+      this.#finder.lost(link.peer, clock.wallTime() - link.since);
       this.#notePeers();
-      if (this.#links.devices(this.#self.device) === 0) this.#announcer.retryNow();
     }
-    this.#dialer.poke();
   }
 
   #onUpdate(link: ControlPeer): void {
@@ -452,19 +406,12 @@ export class NetworkNode implements Disposable {
   }
 
   #noteAddress(link: ControlPeer): void {
-    if (link.dialed === undefined && link.address !== undefined) this.#book.met(parseHostPort(link.address), link.peer);
-    this.#saveTimer ??= this.#options.clock.setTimeout(() => {
-      this.#saveTimer = undefined;
-      this.#saveAddresses().catch((error) =>
-        this.#options.logger.warn(`Addresses were not saved: ${errorMessage(error)}`),
-      );
-    }, SAVE_DELAY);
+    if (link.dialed === undefined && link.address !== undefined) this.#finder.met(link.address, link.peer);
   }
 
   #onPex(link: ControlPeer, message: PexMessage): void {
     if (this.#exchanges.get(link)?.accept() !== true) return;
-    for (const { host, port } of message.added) this.#book.add({ host, port }, 'pex', link.channel.remoteAddress);
-    this.#dialer.poke();
+    this.#finder.learn(message.added, link.channel.remoteAddress);
   }
 
   #onConnect(link: ControlPeer, infohash: InfoHash): void {
@@ -486,28 +433,22 @@ export class NetworkNode implements Disposable {
   }
 
   #onTrustChanged(): void {
-    const trackers = this.#options.trust.trackers.join(' ');
     this.#membership.changed();
     this.#own.refresh();
-    if (trackers !== this.#trackers) this.#announcer.retryNow();
-    this.#trackers = trackers;
+    this.#finder.trackersChanged();
   }
 
   #onRevoked(devices: readonly DeviceId[]): void {
     // Others hear of it before the connections end: the revoked may be the only way to some of them.
     this.#membership.changed();
     const reason = new PeerwireError('revoked', 'The device was removed from the network.');
-    const excluded = devices.includes(this.#self.device);
     for (const link of [...this.#opening, ...this.#links.all()]) {
-      if (excluded || devices.includes(link.peer.device)) link.close(reason);
+      if (this.#excluded || devices.includes(link.peer.device)) link.close(reason);
     }
-    if (excluded) {
-      this.#dialer.dispose();
-      // Without a word: who is excluded is nobody's to find.
-      this.#announcer.dispose();
-    }
+    // Without a word: who is excluded is nobody's to find.
+    if (this.#excluded) this.#finder.dispose();
     for (const device of devices) {
-      this.#book.forgetDevice(device);
+      this.#finder.forgetDevice(device);
       if (this.#store.dropDevice(device)) this.#noteCatalogues();
     }
     this.#revoked.fire(devices);
@@ -519,18 +460,13 @@ export class NetworkNode implements Disposable {
     const wall = clock.wallTime();
     const slept = wall - this.#lastTick > TICK + SLEPT;
     this.#lastTick = wall;
-    this.#book.expire();
+    this.#finder.tidy();
     this.#store.expire();
     for (const link of this.#links.all()) {
       if (slept) link.probe();
       this.#tellAddresses(link);
     }
     if (slept) this.retryNow();
-    this.#dialer.poke();
-  }
-
-  #saveAddresses(): Promise<void> {
-    return this.#options.store.writeJson(ADDRESSES_FILE, this.#book.remembered());
   }
 
   #describe(links: readonly ControlPeer[]): ControlPeerInfo {
@@ -545,6 +481,11 @@ export class NetworkNode implements Disposable {
       address,
       since: oldest.since,
     };
+  }
+
+  /** This device was revoked. */
+  get #excluded(): boolean {
+    return this.#options.trust.isRevoked(this.#self.device);
   }
 
   #notePeers(): void {
