@@ -28,6 +28,8 @@ import type { TrackerStatus } from './tracker-announcer.ts';
 /** Milliseconds for the last words of a peer that leaves, and between looks whether they have left. */
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
+/** Milliseconds for which we do not answer a request to dial by the same request. */
+const ASKED_FOR = 30_000;
 const TICK = 15_000;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
 const SLEPT = 30_000;
@@ -111,6 +113,8 @@ export class NetworkNode implements Disposable {
   readonly #opening = new Set<ControlPeer>();
   /** Monotone time until which dialing a peer for swarms is pointless, by peer key. */
   readonly #undialable = new Map<string, number>();
+  /** Monotone time until which a request to dial counts as just received, by peer key and infohash. */
+  readonly #asked = new Map<string, number>();
   readonly #handler: ControlPeerHandler;
   #deviceName: string;
   #lastState = '';
@@ -311,13 +315,15 @@ export class NetworkNode implements Disposable {
 
   /**
    * A channel to a connected peer for one swarm. Dials it; when it cannot be dialled, asks it to dial us and resolves
-   * undefined: its channel arrives at our listener, to be routed by infohash.
+   * undefined: its channel arrives at our listener, to be routed by infohash. In answer to `onConnectRequest` it dials only.
    * Rejects with `connection` when neither side can be dialled, `cancelled`, or `closed` when it is not connected.
    */
   openSwarmChannel(peer: PeerRef, infohash: InfoHash, signal: AbortSignal): Promise<MemberChannel | undefined> {
     const { clock, dial, listenPort, logger } = this.#options;
     const undialable = this.#undialable;
-    return openSwarmChannel(this.#links.to(peer), infohash, signal, { clock, dial, listenPort, logger, undialable });
+    const mayAsk = (this.#asked.get(`${peerKey(peer)} ${infohash}`) ?? 0) <= clock.now();
+    const links = this.#links.to(peer);
+    return openSwarmChannel(links, infohash, signal, { clock, dial, listenPort, logger, undialable, mayAsk });
   }
 
   /** Remembers `host:port` (IPv6 in brackets) and dials it now. Throws `usage` for what cannot be an address. */
@@ -416,6 +422,7 @@ export class NetworkNode implements Disposable {
 
   #onConnect(link: ControlPeer, infohash: InfoHash): void {
     if (link.address === undefined) return;
+    this.#asked.set(`${peerKey(link.peer)} ${infohash}`, this.#options.clock.now() + ASKED_FOR);
     this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
   }
 
@@ -461,6 +468,7 @@ export class NetworkNode implements Disposable {
     const slept = wall - this.#lastTick > TICK + SLEPT;
     this.#lastTick = wall;
     this.#finder.tidy();
+    for (const [key, until] of this.#asked) if (until <= clock.now()) this.#asked.delete(key);
     this.#store.expire();
     for (const link of this.#links.all()) {
       if (slept) link.probe();

@@ -19,6 +19,8 @@ export interface SwarmChannelOptions {
   readonly listenPort: () => number | undefined;
   /** Monotone time until which dialing a peer is pointless, by peer key. */
   readonly undialable: Map<string, number>;
+  /** False when the peer just asked us the same: two peers must not send each other back and forth. */
+  readonly mayAsk: boolean;
 }
 
 /** See `NetworkNode.openSwarmChannel`. `links`: the control connections to the peer. */
@@ -28,12 +30,12 @@ export async function openSwarmChannel(
   signal: AbortSignal,
   options: SwarmChannelOptions,
 ): Promise<MemberChannel | undefined> {
-  const { clock, logger, listenPort, undialable } = options;
+  const { clock, logger, listenPort, undialable, mayAsk } = options;
   const link = links.at(-1);
   if (link === undefined) throw new PeerwireError('closed', 'The peer is not connected.');
   if (signal.aborted) throw cancelled();
   const key = peerKey(link.peer);
-  const canBeDialed = listenPort() !== undefined && link.supports('pw_connect');
+  const canBeDialed = mayAsk && listenPort() !== undefined && link.supports('pw_connect');
   const addresses = addressesOf(links);
   if (!canBeDialed || (undialable.get(key) ?? 0) <= clock.now()) {
     for (const address of addresses) {

@@ -240,6 +240,7 @@ describe('ControlPeer', () => {
         },
         listenPort: () => (listening ? 7001 : undefined),
         undialable: new Map<string, number>(),
+        mayAsk: true,
       };
     }
 
@@ -264,6 +265,17 @@ describe('ControlPeer', () => {
       await advance(clock, 61_000);
       await openSwarmChannel([one], infohash, signal(), rest);
       assert.equal(dialed.length, 1);
+    });
+
+    it('does not send a request back to who made it', async () => {
+      const { one } = await pair();
+      const { dialed, ...rest } = settings(failing);
+      await openSwarmChannel([one], infohash, signal(), rest);
+      dialed.length = 0;
+      await assert.rejects(openSwarmChannel([one], infohash, signal(), { ...rest, mayAsk: false }), {
+        code: 'connection',
+      });
+      assert.equal(dialed.length, 1, 'though dialing failed a moment ago');
     });
 
     it('goes the other way round after a few seconds without an answer', async () => {
