@@ -10,10 +10,12 @@ const READ_SIZE = 1 << 20;
 
 export interface RangeTask {
   readonly path: string;
+  /** Bytes that the whole file must have. */
+  readonly size: number;
   /** Byte offset of the first piece; a multiple of the piece length. */
   readonly start: number;
-  /** Bytes to hash; undefined: the whole file, whatever its size is. */
-  readonly length?: number;
+  /** Bytes to hash: whole pieces, or up to the end of the file. */
+  readonly length: number;
 }
 
 export type RangeResult =
@@ -37,32 +39,36 @@ export function stampOf(stats: Stats): FileStamp {
   return { size: stats.size, mtimeMs: stats.mtimeMs, ctimeMs: stats.ctimeMs, ino: stats.ino };
 }
 
-// One of each per worker: reused by all files.
-const buffers = [makeBuffer(), makeBuffer()] as const;
+// One of each per thread, made when needed: reused by all files.
+let memory: readonly [ReadBuffer, ReadBuffer] | undefined;
 let hasher: { readonly pieceLength: number; readonly pieces: PieceHasher } | undefined;
 const readAsync = promisify(read);
 
-/** Hashes part of a regular file, or all of it. Never follows a link, never blocks on a pipe, never rejects. */
+/**
+ * Hashes part of a regular file, or all of it; one range at a time. Never follows a link, never blocks on a pipe, never
+ * rejects. Ranges of up to 1 MiB are done when the call returns.
+ */
 export async function hashRange(task: RangeTask, pieceLength: number): Promise<RangeResult> {
+  const { path, size, start, length } = task;
   let fd: number | undefined;
   try {
     // O_NONBLOCK: opening a pipe that nobody writes to would otherwise never return. Windows has neither flag.
-    fd = openSync(task.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
     const before = fstatSync(fd);
-    if (!before.isFile()) throw new PeerwireError('unsupported', `${task.path} is not a regular file.`);
-    const length = task.length ?? before.size;
+    if (!before.isFile()) throw new PeerwireError('unsupported', `${path} is not a regular file.`);
+    if (before.size !== size) throw changedError(path);
     const pieces = hasherFor(pieceLength);
     const complete =
-      length <= READ_SIZE ? readSmall(fd, task.start, length, pieces) : await readAhead(fd, task.start, length, pieces);
-    const hashes = pieces.finish(before.size);
+      length <= READ_SIZE ? readSmall(fd, start, length, pieces) : await readAhead(fd, start, length, pieces);
+    const hashes = pieces.finish(size);
     const stamp = stampOf(before);
     const after = fstatSync(fd);
-    if (!complete || after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw changedError(task.path);
+    if (!complete || after.size !== size || after.mtimeMs !== before.mtimeMs) throw changedError(path);
     return { ok: true, hashes, stamp };
   } catch (error) {
     // It may hold half a file.
     hasher = undefined;
-    const { code, message } = describe(error, task.path);
+    const { code, message } = describe(error, path);
     return { ok: false, code, message };
   } finally {
     if (fd !== undefined) closeSync(fd);
@@ -71,7 +77,7 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
 
 /** False when the file ended early. */
 function readSmall(fd: number, start: number, length: number, pieces: PieceHasher): boolean {
-  const buffer = buffers[0];
+  const [buffer] = buffers();
   let filled = 0;
   while (filled < length) {
     const count = readSync(fd, buffer.bytes, filled, length - filled, start + filled);
@@ -84,13 +90,13 @@ function readSmall(fd: number, start: number, length: number, pieces: PieceHashe
 
 async function readAhead(fd: number, start: number, length: number, pieces: PieceHasher): Promise<boolean> {
   const fillNext = (turn: 0 | 1, done: number): Promise<boolean> =>
-    fill(fd, buffers[turn], start + done, Math.min(READ_SIZE, length - done));
+    fill(fd, buffers()[turn], start + done, Math.min(READ_SIZE, length - done));
   let turn: 0 | 1 = 0;
   let reading = fillNext(turn, 0);
   for (let done = 0; done < length; ) {
     if (!(await reading)) return false;
     const count = Math.min(READ_SIZE, length - done);
-    const filled = buffers[turn];
+    const filled = buffers()[turn];
     done += count;
     turn = turn === 0 ? 1 : 0;
     if (done < length) reading = fillNext(turn, done);
@@ -113,6 +119,11 @@ async function fill(fd: number, buffer: ReadBuffer, position: number, length: nu
 interface ReadBuffer {
   readonly bytes: Uint8Array;
   readonly blocks: readonly Uint8Array[];
+}
+
+function buffers(): readonly [ReadBuffer, ReadBuffer] {
+  memory ??= [makeBuffer(), makeBuffer()];
+  return memory;
 }
 
 function makeBuffer(): ReadBuffer {

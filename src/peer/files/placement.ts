@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import { chmodSync, lstatSync, type Stats, writeFileSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Info } from '../../bittorrent/metainfo.ts';
@@ -11,6 +11,7 @@ import { placedFileMode } from './file-mode.ts';
 import { freeNames } from './free-names.ts';
 import { markFromNetwork } from './mark-from-network.ts';
 import { moveExclusive, moveOver } from './move-file.ts';
+import { Pacer } from './pacer.ts';
 import { isRisky } from './risky.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { isStagingName, newStagingName } from './staging-name.ts';
@@ -113,6 +114,7 @@ class Placement {
   readonly #indexes: readonly number[];
   readonly #placed = new Map<number, PlacedFile>();
   readonly #mode = placedFileMode();
+  readonly #pacer = new Pacer();
   /** Folded target paths of the whole version: names that `keep-both` must not take. */
   #reserved: ReadonlySet<string> | undefined;
 
@@ -139,6 +141,7 @@ class Placement {
       create: true,
       visit: async (folder, files) => {
         await forEachLimit(files, FILES_AT_ONCE, async (file) => {
+          await this.#pacer.pause();
           this.#checkCancelled();
           const state = found.get(file.fileIndex) ?? { state: 'missing' };
           try {
@@ -221,26 +224,26 @@ class Placement {
   async #staged(fileIndex: number): Promise<string> {
     const path = this.#options.stagedPath(fileIndex);
     const { length } = fileAt(this.#options.info, fileIndex);
-    const stats = await this.#examineStaged(path, length);
+    const stats = this.#examineStaged(path, length);
     if (!stats.isFile() || stats.size !== length) {
       throw new PeerwireError(
         'corrupt',
         `The downloaded copy of ${this.#show(fileIndex)} is damaged; download it again.`,
       );
     }
-    if ((stats.mode & 0o7777) !== this.#mode) await chmod(path, this.#mode);
+    if ((stats.mode & 0o7777) !== this.#mode) chmodSync(path, this.#mode);
     await markFromNetwork(path);
     return path;
   }
 
-  async #examineStaged(path: string, length: number): Promise<Stats> {
+  #examineStaged(path: string, length: number): Stats {
     try {
-      return await lstat(path);
+      return lstatSync(path);
     } catch (error) {
       if (systemCode(error) !== 'ENOENT' || length > 0) throw fileError(error, 'read', path);
       // Nothing had to be downloaded for it.
-      await writeFile(path, '', { flag: 'wx' });
-      return await lstat(path);
+      writeFileSync(path, '', { flag: 'wx' });
+      return lstatSync(path);
     }
   }
 

@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs';
+import { constants, lstatSync, type Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
@@ -55,7 +55,7 @@ export class SafeFolder {
    */
   async folder(name: string, options: { readonly create: boolean }): Promise<SafeFolder | undefined> {
     const path = join(this.path, name);
-    const entry = await this.entry(name);
+    const entry = this.entry(name);
     try {
       if (options.create) await mkdir(entry, 0o755).catch(ignoreExisting);
       const handle = this.#handle && (await open(entry, READ_FOLDER));
@@ -73,15 +73,15 @@ export class SafeFolder {
   }
 
   /** A path of the entry `name` for one call of `node:fs` that does not follow links itself; ask again for the next. */
-  async entry(name: string): Promise<string> {
+  entry(name: string): string {
     if (this.#handle) return `/proc/self/fd/${this.#handle.fd}/${name}`;
-    await this.#verify();
+    this.#verify();
     return join(this.path, name);
   }
 
   /** Names in the folder, as `foldName` makes them: what is not among them is not there on any file system. */
   async foldedNames(): Promise<Set<string>> {
-    const names = await readdir(this.#handle ? `/proc/self/fd/${this.#handle.fd}` : await this.entry('.'));
+    const names = await readdir(this.#handle ? `/proc/self/fd/${this.#handle.fd}` : this.entry('.'));
     return new Set(names.map(foldName));
   }
 
@@ -89,9 +89,9 @@ export class SafeFolder {
     await this.#handle?.close();
   }
 
-  async #verify(): Promise<void> {
-    if (this.#parent) await this.#parent.#verify();
-    const stats = await lstat(this.path).catch(() => undefined);
+  #verify(): void {
+    if (this.#parent) this.#parent.#verify();
+    const stats = lstatSync(this.path, { throwIfNoEntry: false });
     if (stats?.isDirectory() && stats.ino === this.#inode && stats.dev === this.#device) return;
     throw new PeerwireError(
       'unsafe-path',

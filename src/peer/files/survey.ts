@@ -81,7 +81,7 @@ export async function surveyFolder(
 
   const started = Date.now();
   const toHash: { path: string; size: number }[] = [];
-  for (const { file, stats } of unclear) toHash.push({ path: await folder.entry(file.name), size: stats.size });
+  for (const { file, stats } of unclear) toHash.push({ path: folder.entry(file.name), size: stats.size });
   const hashes = await pool.hashFiles(toHash, { pieceLength: info.pieceLength, ...(signal && { signal }) });
   for (const [position, { file }] of unclear.entries()) {
     const hash = hashes[position];
@@ -111,7 +111,7 @@ async function listNames(folder: SafeFolder): Promise<Set<string> | undefined> {
 }
 
 async function examine(folder: SafeFolder, name: string): Promise<Stats | undefined> {
-  const entry = await folder.entry(name);
+  const entry = folder.entry(name);
   try {
     return await lstat(entry);
   } catch (error) {

@@ -221,21 +221,23 @@ describe('HashPool', () => {
     assert.ok((await pool.hashFile({ path: temp.file('x', 'x'), size: 1 }, { pieceLength: MIB })).root);
   }).timeout(20_000);
 
-  it('starts no worker before there is work, and ends them after 30 s without', async () => {
+  it('starts no worker before there is work for one, and ends them after 30 s without', async () => {
     const clock = new ManualClock();
     const lazy = new HashPool({ workerUrl: HASH_WORKER, size: 2, clock });
+    const hash = (size: number) => lazy.hashFile({ path: temp.file('x', bytes(size)), size }, { pieceLength: MIB });
+    assert.deepEqual((await hash(256 * KIB)).root, slowHash(bytes(256 * KIB), MIB).root);
     assert.equal(lazy.workers, 0);
-    const path = temp.file('x', 'x');
-    await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB });
+    await hash(300 * KIB);
     assert.equal(lazy.workers, 1);
     clock.advance(29_000);
-    await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB });
+    await hash(300 * KIB);
     clock.advance(29_000);
     assert.equal(lazy.workers, 1);
     clock.advance(1000);
     assert.equal(lazy.workers, 0);
-    assert.ok((await lazy.hashFile({ path, size: 1 }, { pieceLength: MIB })).root);
+    assert.ok((await hash(300 * KIB)).root);
     lazy.dispose();
+    await assert.rejects(hash(1), { code: 'closed' });
   });
 
   it('rejects what is under way, and all later work, once disposed', async () => {

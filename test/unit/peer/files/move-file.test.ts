@@ -19,7 +19,7 @@ import { stagingNameFor } from '../../../../src/peer/files/staging-name.ts';
 import { useTempDir } from './temp-dir.ts';
 
 /** What `link` does on a file system without hard links. */
-const noLinks = async (): Promise<void> => {
+const noLinks = (): void => {
   throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' });
 };
 

@@ -43,7 +43,7 @@ describe('SafeFolder', () => {
         const made = await root.folder('new', { create: true });
         const again = await root.folder('new', { create: true });
         assert.equal(again?.path, join(temp.path, 'new'));
-        await writeFile((await made?.entry('File')) ?? '', 'x');
+        await writeFile(made?.entry('File') ?? '', 'x');
         assert.deepEqual(await made?.foldedNames(), new Set(['file']));
         assert.equal(readFileSync(join(temp.path, 'new/File'), 'utf8'), 'x');
         for (const folder of [again, made, root]) await folder?.close();
@@ -71,8 +71,8 @@ describe('SafeFolder', () => {
         renameSync(join(temp.path, 'above'), join(temp.path, 'aside'));
         symlinkSync(join(temp.path, 'outside'), join(temp.path, 'above'));
         const write = async (): Promise<void> => {
-          await writeFile((await folder?.entry('file')) ?? '', 'x');
-          await mkdir((await folder?.entry('inner')) ?? '');
+          await writeFile(folder?.entry('file') ?? '', 'x');
+          await mkdir(folder?.entry('inner') ?? '');
         };
         if (anchored) {
           await write();
