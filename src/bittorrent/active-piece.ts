@@ -95,9 +95,12 @@ export class ActivePiece<Peer> {
     return true;
   }
 
-  /** Returns the other peers that were asked for the block too: their requests can be cancelled. */
-  endReceive(block: number, peer: Peer): Peer[] {
-    if (this.#states[block] !== State.receiving || this.#senders[block] !== peer) return [];
+  /**
+   * The block arrived from this peer. Returns the other peers that were asked for it too, whose requests can be
+   * cancelled; undefined when it is not the copy that is being taken.
+   */
+  endReceive(block: number, peer: Peer): Peer[] | undefined {
+    if (this.#states[block] !== State.receiving || this.#senders[block] !== peer) return undefined;
     this.#states[block] = State.received;
     this.#received++;
     const others = (this.#askers[block] ?? []).filter((asker) => asker !== peer);
@@ -124,18 +127,26 @@ export class ActivePiece<Peer> {
     return all;
   }
 
-  /** The peer will not deliver this block: rejected, or gone. */
-  release(block: number, peer: Peer): void {
+  /**
+   * The peer will not deliver this block: rejected, or gone. A block whose bytes are streaming in from this very peer
+   * stays with it unless it is `gone`: its next bytes would land in memory that somebody else has filled. Returns false
+   * then.
+   */
+  release(block: number, peer: Peer, gone: boolean): boolean {
     const state = this.#states[block];
-    if (state === State.received || state === State.free || state === undefined) return;
-    if (state === State.receiving && this.#senders[block] === peer) this.#states[block] = State.requested;
+    if (state === State.received || state === State.free || state === undefined) return true;
+    if (state === State.receiving && this.#senders[block] === peer) {
+      if (!gone) return false;
+      this.#states[block] = State.requested;
+    }
     const askers = (this.#askers[block] ?? []).filter((asker) => asker !== peer);
     this.#askers[block] = askers;
-    if (askers.length > 0 || this.#states[block] === State.receiving) return;
+    if (askers.length > 0 || this.#states[block] === State.receiving) return true;
     this.#states[block] = State.free;
     this.#askers[block] = undefined;
     this.#free++;
     this.#cursor = Math.min(this.#cursor, block);
+    return true;
   }
 
   /** Forgets a received block that proved wrong. */

@@ -109,7 +109,7 @@ export class Downloader {
   removeSession(session: PeerSession): void {
     if (!this.#sessions.delete(session)) return;
     for (const piece of session.pieces ?? []) this.#picker.decrease(piece);
-    this.#releaseAll(session);
+    this.#releaseAll(session, true);
     this.pumpAll();
   }
 
@@ -126,14 +126,14 @@ export class Downloader {
 
   onChoke(session: PeerSession): void {
     // BEP 6: a choke does not clear the queue. Without it, it does.
-    if (!session.fast) this.#releaseAll(session);
+    if (!session.fast) this.#releaseAll(session, false);
     this.pumpAll();
   }
 
   onReject(session: PeerSession, piece: number, begin: number): void {
     const block = Math.floor(begin / BLOCK_SIZE);
     if (!session.outstanding.delete(keyOf(piece, block))) return;
-    this.#active.get(piece)?.release(block, session);
+    this.#active.get(piece)?.release(block, session, false);
     if (this.#active.get(piece)?.owner === session) this.#disown(piece);
     // A peer that rejects what it said it has would be asked for it again at once.
     if (session.pieces?.delete(piece) === true) this.#picker.decrease(piece);
@@ -165,12 +165,18 @@ export class Downloader {
       return;
     }
     const active = this.#active.get(piece);
-    for (const other of active?.endReceive(block, session) ?? []) {
-      if (!other.outstanding.has(keyOf(piece, block))) continue;
-      other.send({ type: 'cancel', piece, begin: block * BLOCK_SIZE, length: active?.blockLength(block) ?? 0 });
-      if (!other.fast) other.outstanding.delete(keyOf(piece, block));
+    const others = active?.endReceive(block, session);
+    if (active && others) {
+      const cancel = { type: 'cancel', piece, begin: block * BLOCK_SIZE, length: active.blockLength(block) } as const;
+      for (const other of others) {
+        if (!other.outstanding.has(keyOf(piece, block))) continue;
+        other.send(cancel);
+        // BEP 6 answers a cancel with the block or a reject; without it there is no answer to wait for.
+        if (!other.fast) other.outstanding.delete(keyOf(piece, block));
+      }
+      // Only the block that completes it: a duplicate may still arrive while the piece is hashed and written.
+      if (active.complete) void this.#verify(active);
     }
-    if (active?.complete === true) void this.#verify(active);
     if (session.outstanding.size < this.#depth(session) * 0.75) this.#pump(session);
   }
 
@@ -182,7 +188,7 @@ export class Downloader {
       if (oldest === undefined || now - Math.max(oldest, session.lastReceived) < SNUB_AFTER) continue;
       this.#options.logger.info(`${session.source} answers nothing; asking others`);
       session.snubbed = true;
-      this.#releaseAll(session);
+      this.#releaseAll(session, false);
     }
     this.pumpAll();
   }
@@ -278,11 +284,11 @@ export class Downloader {
     }
   }
 
-  #releaseAll(session: PeerSession): void {
+  #releaseAll(session: PeerSession, gone: boolean): void {
     for (const key of session.outstanding.keys()) {
-      this.#active.get(Math.floor(key / KEY_BLOCKS))?.release(key % KEY_BLOCKS, session);
+      const active = this.#active.get(Math.floor(key / KEY_BLOCKS));
+      if (active?.release(key % KEY_BLOCKS, session, gone) !== false) session.outstanding.delete(key);
     }
-    session.outstanding.clear();
     for (const active of this.#active.values()) if (active.owner === session) active.owner = undefined;
   }
 

@@ -241,7 +241,10 @@ export class Swarm implements Disposable {
     for (const session of [...this.#sessions]) session.close();
     this.#options.buffers.trim();
     // Storage that fails to close has nothing left that could be lost: every piece was written before it counted.
-    void this.#content?.storage().close().catch(() => undefined);
+    void this.#content
+      ?.storage()
+      .close()
+      .catch(() => undefined);
   }
 
   #add(

@@ -268,6 +268,8 @@ export class Download implements Disposable {
       if (wanted.some((piece) => !have.has(piece))) {
         await this.#fetch(version, have, gate, wanted, journal, signal);
       }
+      if (wanted.some((piece) => !have.has(piece)))
+        throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
       const placed = await gate.closedFor(

@@ -144,9 +144,8 @@ export class SwarmHub implements Disposable {
   /** Routes an accepted connection whose handshake names a version (20 bytes of its infohash). */
   async accept(channel: MemberChannel, incoming: IncomingWire): Promise<void> {
     const entry = await this.#find(channel.network, incoming.handshake.infoHash);
-    if (channel.closed) return;
     const allowed = entry && this.#options.mayAccess(channel.network, entry.swarm.infoHash, channel.device);
-    if (!entry || !allowed || !this.#adopt(entry, channel)) {
+    if (!entry || !allowed || this.#disposables.disposed || !this.#adopt(entry, channel)) {
       channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
       return;
     }
@@ -262,7 +261,12 @@ export class SwarmHub implements Disposable {
     if (!opening) {
       opening = this.#options
         .content(network, infohash as InfoHash)
-        .then((content) => content && this.#entry(network, content.info.infoHash, content))
+        .then((content) => {
+          if (!content || !this.#disposables.disposed)
+            return content && this.#entry(network, content.info.infoHash, content);
+          void content.storage().close();
+          return undefined;
+        })
         .catch((error: unknown) => {
           this.#options.logger.warn(`A version could not be opened for a peer: ${errorMessage(error)}`);
           return undefined;
@@ -291,7 +295,7 @@ export class SwarmHub implements Disposable {
       .openSwarmChannel(peer, swarm.infoHash, this.#abort.signal)
       .then((channel) => {
         if (!channel) return;
-        if (this.#adopt(entry, channel)) swarm.initiate(channel, key);
+        if (!this.#disposables.disposed && this.#adopt(entry, channel)) swarm.initiate(channel, key);
         else channel.close();
       })
       .catch((error: unknown) => {

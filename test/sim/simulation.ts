@@ -67,6 +67,8 @@ export class MemoryStorage implements Storage {
   readonly files: Buffer[];
   /** Thrown by the next writes, while set. */
   writeError: PeerwireError | undefined;
+  /** How long a write takes. */
+  delay: (() => Promise<void>) | undefined;
   /** Changes what is read: a lying or broken seeder. */
   corrupt: ((fileIndex: number, offset: number, view: Uint8Array) => void) | undefined;
 
@@ -84,6 +86,8 @@ export class MemoryStorage implements Storage {
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
+    // Disks take their time: what must not touch the data meanwhile gets the chance to.
+    await this.delay?.();
     if (this.writeError) throw this.writeError;
     Buffer.from(data.buffer, data.byteOffset, data.byteLength).copy(this.files[fileIndex]!, offset);
   }
@@ -119,6 +123,7 @@ export class Simulation {
     const have = new Bitfield(info.pieceCount);
     if (pieces === 'all') have.fill();
     const storage = new MemoryStorage(info, pieces === 'all' ? files : undefined);
+    storage.delay = () => new Promise((resolve) => this.clock.setTimeout(resolve, this.random() * 80));
     const content: SwarmContent = { info, layers, have, storage: () => storage };
     const peer = this.#peer(name, storage, have, upload, content);
     if (pieces === 'none')

@@ -37,9 +37,27 @@ describe('ActivePiece', () => {
     const active = piece();
     active.requestNext('a');
     active.beginReceive(0, 'a');
-    active.release(0, 'a');
+    active.release(0, 'a', true);
     assert.equal(active.free, 4);
     assert.equal(active.requestNext('b'), 0);
+  });
+
+  it('leaves a block with the peer whose bytes are streaming in, unless it is gone', () => {
+    const active = piece();
+    active.requestNext('a');
+    active.beginReceive(0, 'a');
+    active.release(0, 'a', false);
+    assert.equal(active.requestNext('b'), 1);
+    assert.deepEqual(active.endReceive(0, 'a'), []);
+  });
+
+  it('takes no second copy of a block', () => {
+    const active = piece(BLOCK);
+    active.requestNext('a');
+    active.requestAgain('b', 2, () => true);
+    active.beginReceive(0, 'a');
+    assert.deepEqual(active.endReceive(0, 'a'), ['b']);
+    assert.equal(active.endReceive(0, 'b'), undefined);
   });
 
   it('asks a second peer in the endgame, and tells whom to cancel', () => {
