@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import nodePath from 'node:path';
 import * as vscode from 'vscode';
-import { toDisposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { DownloadPlan, TransferInfo } from '../peer/api.ts';
 import { plannedPath } from './landing.ts';
@@ -10,15 +8,16 @@ import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
 
+/** Milliseconds for which a compared copy is kept. */
+const KEPT = 24 * 60 * 60 * 1000;
+
 /**
- * Opens the user's file and the peer's side by side. The peer's is fetched into a private temporary folder, where nothing
- * runs it, and deleted with the window.
+ * Opens the user's file and the peer's side by side. The peer's is fetched into a private folder, where nothing runs it.
  */
 export async function compareWithMine(services: Services, plan: DownloadPlan, path: string): Promise<void> {
   const { t, context } = services;
   const api = await services.api();
-  const folder = await mkdtemp(nodePath.join(tmpdir(), 'peerwire-compare-'));
-  context.subscriptions.push(toDisposable(() => void rm(folder, { recursive: true, force: true })));
+  const folder = await temporaryFolder(nodePath.join(context.globalStorageUri.fsPath, 'compare'));
   const transfer = await api.download({
     share: plan.share.share,
     destination: folder,
@@ -51,6 +50,16 @@ export async function compareWithMine(services: Services, plan: DownloadPlan, pa
     t('{0}: yours ↔ from {1}', name, safeText(plan.share.ownerName)),
     { preview: true },
   );
+}
+
+/** A new folder in `parent`. Those of other days are deleted; until then, a reloaded window finds its tabs' files. */
+async function temporaryFolder(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(parent)) {
+    const path = nodePath.join(parent, name);
+    if (Date.now() - (await stat(path)).mtimeMs > KEPT) await rm(path, { recursive: true, force: true });
+  }
+  return mkdtemp(nodePath.join(parent, 'theirs-'));
 }
 
 /** The path of the placed file; rejects when the transfer fails or is removed. */

@@ -42,7 +42,7 @@ export function compose(
   context.subscriptions.push(owned);
   const report = new Reporter(log, t);
 
-  const client = owned.add(new PeerClient(peerLauncher(context, log)));
+  const client = owned.add(new PeerClient(peerLauncher(context, log, () => report.secretsForgotten())));
   const state = owned.add(
     new PeerState((error) => log.warn(`[ui] a question was not answered: ${errorMessage(error)}`)),
   );

@@ -40,10 +40,16 @@ export interface PeerSecrets {
 export interface PeerLauncher {
   /** Path of the worker's entry. */
   readonly entry: string;
-  readonly secrets: PeerSecrets;
   readonly logger: Logger;
-  /** Before each start. `release` gives back what the peer holds alone, once it has ended. */
-  prepare(): Promise<{ readonly data: PeerWorkerData; readonly release: Disposable }>;
+  prepare(): Promise<PeerLaunch>;
+}
+
+/** Made anew for each start. */
+export interface PeerLaunch {
+  readonly data: PeerWorkerData;
+  readonly secrets: PeerSecrets;
+  /** Gives back what the peer holds alone, once it has ended. */
+  readonly release: Disposable;
 }
 
 export interface PeerDeath {
@@ -138,8 +144,8 @@ export class PeerClient implements Disposable {
   }
 
   async #launch(): Promise<Session> {
-    const { entry, secrets, logger } = this.#launcher;
-    const { data, release } = await this.#launcher.prepare();
+    const { entry, logger } = this.#launcher;
+    const { data, secrets, release } = await this.#launcher.prepare();
     const worker = new Worker(entry, { workerData: data });
     const owned = new DisposableList();
     owned.add(release);
@@ -157,6 +163,7 @@ export class PeerClient implements Disposable {
     const session: Session = { worker, api, lifecycle, ending: false, exited };
     void exited.then(() => {
       owned.dispose();
+      if (failure !== undefined) logger.error(`[peer] failed: ${errorMessage(failure)}`);
       this.#onExit(session, failure);
     });
     try {

@@ -1,11 +1,15 @@
+import { hostname } from 'node:os';
 import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import type { PeerClient } from './peer-client.ts';
 import type { PeerState } from './peer-state.ts';
 import type { TrackerHost } from './tracker-host.ts';
 
-/** Remembers over restarts whether there is a network, so that a window without one starts nothing. */
-const HAS_NETWORKS = 'peerwire.hasNetworks';
+/**
+ * Remembers over restarts whether there is a network, so that a window without one starts nothing. The editor's memory is
+ * the same in all remote windows; this is true of one machine.
+ */
+const HAS_NETWORKS = `peerwire.hasNetworks:${hostname()}`;
 
 /** Keeps the keys that welcome views and menus ask for, and the memory of being in a network. */
 export class PeerContext implements Disposable {

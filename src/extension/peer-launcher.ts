@@ -1,22 +1,29 @@
 import nodePath from 'node:path';
-import type * as vscode from 'vscode';
+import * as vscode from 'vscode';
 import type { Logger } from '../common/log.ts';
+import { openDeviceSecrets } from './device-secrets.ts';
 import { takeInstanceFolder } from './instance-folder.ts';
-import type { PeerLauncher, PeerSecrets } from './peer-client.ts';
+import type { PeerLauncher } from './peer-client.ts';
 import { readPeerSettings } from './settings.ts';
 
 /** The peer of this window: device state in the extension's own storage, its own state with the workspace's. */
-export function peerLauncher(context: vscode.ExtensionContext, logger: Logger): PeerLauncher {
+export function peerLauncher(
+  context: vscode.ExtensionContext,
+  logger: Logger,
+  onSecretsForgotten: () => void,
+): PeerLauncher {
   const home = context.globalStorageUri.fsPath;
   return {
     entry: context.asAbsolutePath('dist/peer-worker.js'),
-    secrets: editorSecrets(context.secrets),
     logger,
     async prepare() {
+      const storage = vscode.env.uiKind === vscode.UIKind.Desktop ? context.secrets : undefined;
+      const secrets = await openDeviceSecrets(home, storage, onSecretsForgotten);
       const own = context.storageUri === undefined ? undefined : nodePath.join(context.storageUri.fsPath, 'peer');
       const folder = await takeInstanceFolder(own, nodePath.join(home, 'windows'));
       const { deviceName, listen, limits } = readPeerSettings();
       return {
+        secrets,
         data: {
           home,
           instanceDir: folder.path,
@@ -29,13 +36,5 @@ export function peerLauncher(context: vscode.ExtensionContext, logger: Logger): 
         release: folder,
       };
     },
-  };
-}
-
-function editorSecrets(storage: vscode.SecretStorage): PeerSecrets {
-  return {
-    get: async (key) => storage.get(key),
-    set: async (key, value) => storage.store(key, value),
-    delete: async (key) => storage.delete(key),
   };
 }

@@ -55,6 +55,14 @@ export class Reporter {
     }
   }
 
+  secretsForgotten(): void {
+    void vscode.window.showWarningMessage(
+      this.#t(
+        'The editor forgot the keys of Peerwire, because this system has no keyring. From now on they are kept in a file that only you can read. Ask for a new invite to each network.',
+      ),
+    );
+  }
+
   /** The peer died and comes back by itself: no harm done, but no secret either. */
   restarted(): void {
     vscode.window.setStatusBarMessage(

@@ -207,7 +207,7 @@ export class ShareCommands {
       vscode.window.setStatusBarMessage(
         share.sources === 0
           ? t('$(check) Stopped sharing “{0}”', name)
-          : t('$(check) Stopped sharing “{0}”; {1} have it already', name, countPeers(t, share.sources)),
+          : t('$(check) Stopped sharing “{0}”; already fetched by {1}', name, countPeers(t, share.sources)),
         STATUS_TIME,
       );
     }

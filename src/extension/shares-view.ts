@@ -52,7 +52,7 @@ export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposabl
       formatBytes(share.size),
       share.kind === 'folder' && countFiles(t, share.files),
       this.#state.networks.length > 1 && this.#networkName(share),
-      share.sources > 0 && t('{0} have it', countPeers(t, share.sources)),
+      share.sources > 0 && (share.sources === 1 ? t('1 peer has it') : t('{0} have it', countPeers(t, share.sources))),
     );
     item.tooltip = lines(
       safeText(share.name),

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
 import * as vscode from 'vscode';
 import type { Disposable } from '../common/disposable.ts';
@@ -10,7 +10,8 @@ import type { Translate } from './translate.ts';
 
 /** The customary port of trackers. The same one every time, because invites carry the address. */
 const DEFAULT_PORT = 6969;
-const HOSTED_PORT = 'peerwire.hostedTrackerPort';
+/** The editor's memory is the same in all remote windows; a tracker runs on one machine. */
+const HOSTED_PORT = `peerwire.hostedTrackerPort:${hostname()}`;
 /** Milliseconds to wait for the tracker's ready line. */
 const START_TIME = 10_000;
 

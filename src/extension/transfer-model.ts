@@ -131,7 +131,10 @@ export function describeTransfer(t: Translate, transfer: TransferInfo): string {
         transfer.seeding && t('seeding'),
       );
     case 'uploading':
-      return dots(`↑ ${formatRate(transfer.rate)}`, t('to {0}', countPeers(t, connected)));
+      return dots(
+        transfer.rate > 0 ? `↑ ${formatRate(transfer.rate)}` : t('{0} sent', formatBytes(transfer.done)),
+        t('to {0}', countPeers(t, connected)),
+      );
   }
 }
 
