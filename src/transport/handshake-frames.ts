@@ -21,12 +21,15 @@ export function encodeFrame(type: number, payload: Uint8Array): Buffer {
   return frame;
 }
 
+/** What a `FrameReader` needs of a stream. */
+export type FrameSource = Pick<TlsStream, 'start' | 'handBack' | 'close'>;
+
 /**
  * Reads one frame at a time, and only when it is due: nothing that comes early is looked at, and a stranger can make
  * us hold no more than `MAX_FRAME` bytes (and what the socket had taken in already).
  */
 export class FrameReader implements ConnectionSink {
-  readonly #stream: TlsStream;
+  readonly #stream: FrameSource;
   readonly #header = Buffer.alloc(4);
   #headerSize = 0;
   #body: Buffer | undefined;
@@ -35,7 +38,7 @@ export class FrameReader implements ConnectionSink {
   #waiting: { resolve(frame: Frame): void; reject(error: PeerwireError): void } | undefined;
   #failure: PeerwireError | undefined;
 
-  constructor(stream: TlsStream) {
+  constructor(stream: FrameSource) {
     this.#stream = stream;
   }
 

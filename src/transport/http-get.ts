@@ -2,17 +2,22 @@ import { lookup } from 'node:dns';
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
-import { checkLocalPath, isLocalService } from './tracker-url.ts';
+import { isLocalService, localPathError } from './tracker-url.ts';
 
 /**
  * One GET, without following redirects: where a redirect leads nobody has confirmed. Rejects when the answer is larger
  * than `maxBytes` or later than `timeout` ms. Passed in where a proxy or the system's certificates apply (the
  * extension); its own default is `nodeHttpGet`.
  */
-export type HttpGet = (
-  url: string,
-  options: { readonly maxBytes: number; readonly timeout: number; readonly signal?: AbortSignal },
-) => Promise<HttpAnswer>;
+export type HttpGet = (url: string, options: HttpGetOptions) => Promise<HttpAnswer>;
+
+export interface HttpGetOptions {
+  readonly maxBytes: number;
+  readonly timeout: number;
+  readonly signal?: AbortSignal;
+  /** False: refuse when the host name turns out to be an address of this machine (or link-local). */
+  readonly allowLocal: boolean;
+}
 
 export interface HttpAnswer {
   readonly status: number;
@@ -20,7 +25,7 @@ export interface HttpAnswer {
 }
 
 /** `HttpGet` on Node's own client. */
-export const nodeHttpGet: HttpGet = (url, { maxBytes, timeout, signal }) =>
+export const nodeHttpGet: HttpGet = (url, { maxBytes, timeout, signal, allowLocal }) =>
   new Promise((resolve, reject) => {
     const target = new URL(url);
     const options: RequestOptions = {
@@ -28,7 +33,7 @@ export const nodeHttpGet: HttpGet = (url, { maxBytes, timeout, signal }) =>
       // A new connection each time: announces are minutes apart.
       agent: false,
       headers: { 'user-agent': 'Peerwire', accept: '*/*', 'accept-encoding': 'identity', connection: 'close' },
-      lookup: checkedLookup(target),
+      lookup: allowLocal ? lookup : lookupElsewhere,
     };
     let request: ClientRequest;
     const finish = (settle: () => void): void => {
@@ -75,17 +80,11 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Buf
 }
 
 /** A harmless name may lead to a service of this machine: what holds for its address holds for the name. */
-function checkedLookup(url: URL): NonNullable<RequestOptions['lookup']> {
-  return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      try {
-        if (!error && addresses.some(({ address }) => isLocalService(address))) checkLocalPath(url);
-      } catch (refused) {
-        callback(toPeerwireError(refused), []);
-        return;
-      }
-      if (options.all) callback(error, addresses);
-      else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
-    });
-  };
-}
+const lookupElsewhere: NonNullable<RequestOptions['lookup']> = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    if (!error && addresses.some(({ address }) => isLocalService(address))) {
+      callback(localPathError(hostname), []);
+    } else if (options.all) callback(error, addresses);
+    else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
+  });
+};

@@ -4,7 +4,7 @@ import { decodeCompact, type PeerAddress } from '../bittorrent/compact-address.t
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type HttpGet, nodeHttpGet } from './http-get.ts';
 import { isLinkLocal, isLoopback, isUnreachable, plainAddress } from './ip-address.ts';
-import { checkTrackerUrl, hostOf } from './tracker-url.ts';
+import { checkTrackerUrl, hostOf, mayBeLocal } from './tracker-url.ts';
 
 export type AnnounceEvent = 'started' | 'completed' | 'stopped';
 
@@ -62,7 +62,7 @@ export async function announce(request: AnnounceRequest, get: HttpGet = nodeHttp
   ];
   if (request.numWant !== undefined) query.push(['numwant', request.numWant]);
   if (request.event !== undefined) query.push(['event', request.event]);
-  const answer = await ask(url, query, request, get);
+  const answer = await ask(url, url, query, request, get);
   return readAnnounce(answer, isLoopback(hostOf(url)) || hostOf(url) === 'localhost');
 }
 
@@ -88,7 +88,7 @@ export interface ScrapeResult {
 /** Asks for counts alone (BEP 48). Rejects like `announce`, with `unsupported` also when the URL has no scrape form. */
 export async function scrape(request: ScrapeRequest, get: HttpGet = nodeHttpGet): Promise<ScrapeResult> {
   const url = httpTracker(request.url);
-  const answer = await ask(scrapeUrl(url), [['info_hash', percentEncode(request.infoHash20)]], request, get);
+  const answer = await ask(url, scrapeUrl(url), [['info_hash', percentEncode(request.infoHash20)]], request, get);
   return readScrape(answer, request.infoHash20);
 }
 
@@ -110,6 +110,7 @@ function scrapeUrl(url: URL): URL {
 }
 
 async function ask(
+  tracker: URL,
   url: URL,
   query: readonly (readonly [string, string | number])[],
   { signal, timeout = TIMEOUT }: { readonly signal?: AbortSignal; readonly timeout?: number },
@@ -119,7 +120,8 @@ async function ask(
   const target = `${url.href}${url.search === '' ? '?' : '&'}${fields}`;
   let answer: Awaited<ReturnType<HttpGet>>;
   try {
-    answer = await get(target, { maxBytes: MAX_ANSWER, timeout, ...(signal && { signal }) });
+    const limits = { maxBytes: MAX_ANSWER, timeout, allowLocal: mayBeLocal(tracker) };
+    answer = await get(target, { ...limits, ...(signal && { signal }) });
   } catch (error) {
     throw toPeerwireError(error, `The tracker ${url.host} failed`);
   }

@@ -27,7 +27,8 @@ export function checkTrackerUrl(text: string): URL {
   }
   const host = hostOf(url);
   if (isUnreachable(host)) throw refused(text, 'its address names no host');
-  if (host === 'localhost' || host.endsWith('.localhost') || isLocalService(host)) checkLocalPath(url);
+  const local = host === 'localhost' || host.endsWith('.localhost') || isLocalService(host);
+  if (local && !mayBeLocal(url)) throw localPathError(text);
   return url;
 }
 
@@ -41,12 +42,13 @@ export function isLocalService(address: string): boolean {
   return isLoopback(address) || isLinkLocal(address);
 }
 
-/** On this machine, ask nothing but a tracker. Throws `unsupported`. */
-export function checkLocalPath(url: URL): void {
-  if (url.protocol === 'udp:') return;
-  if (url.pathname !== '/announce' || url.search !== '') {
-    throw refused(url.href, 'on this machine only the path /announce may be asked');
-  }
+/** On this machine nothing but a tracker is asked, which the path must show. */
+export function mayBeLocal(url: URL): boolean {
+  return url.protocol === 'udp:' || (url.pathname === '/announce' && url.search === '');
+}
+
+export function localPathError(text: string): PeerwireError {
+  return refused(text, 'on this machine only the path /announce may be asked');
 }
 
 function refused(text: string, reason: string): PeerwireError {
