@@ -9,7 +9,7 @@ import { changedError, type FileStamp, hashRange, type RangeResult, type RangeTa
 import type { HashRequest, HashResponse } from './hash-messages.ts';
 
 /** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
-const RANGE_SIZE = 16 << 20;
+const RANGE_SIZE = 32 << 20;
 /** Small files go to a worker together, up to this many files or bytes in one message. */
 const BATCH_FILES = 64;
 const BATCH_SIZE = 4 << 20;

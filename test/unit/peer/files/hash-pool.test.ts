@@ -157,7 +157,7 @@ describe('HashPool', () => {
 
   it('tells a file that grows, shrinks or is touched while it is read from one at rest', async () => {
     // More ranges than are under way when the first is done.
-    const size = 128 * MIB;
+    const size = 256 * MIB;
     const changes: ((path: string) => void)[] = [
       (path) => appendFileSync(path, 'x'),
       (path) => truncateSync(path, size - 1),
