@@ -85,9 +85,26 @@ describe('two editors', function () {
     assert.ok(big.equals(await readFile(path.join(editors.b.workspace, 'big.bin'))));
   });
 
+  it('meet again after both windows were reloaded, and know their shares and transfers', async () => {
+    const [a, b] = [editors.a.window, editors.b.window];
+    await a.reload();
+    await b.reload();
+    await b.personRow(editors.a.name, 'online').waitFor();
+    await a.personRow(editors.b.name, 'online').waitFor();
+    await a.ownShareRow('docs').waitFor();
+    await b.transferRow('docs', 'done').waitFor();
+    await editors.screenshots('reloaded');
+  });
+
+  it('move a file that is shared after the reload', async () => {
+    await writeFile(path.join(editors.a.workspace, 'later.txt'), 'later\n');
+    await shareAndDownload('later.txt', 'file');
+    assert.equal(await readFile(path.join(editors.b.workspace, 'later.txt'), 'utf8'), 'later\n');
+  });
+
   it('leave the rest of the workspace alone', async () => {
     const names = (await readdir(editors.b.workspace)).sort();
-    assert.deepEqual(names, ['big.bin', 'docs', 'empty.dat', 'hello.txt', 'own.txt', ODD_NAME].sort());
+    assert.deepEqual(names, ['big.bin', 'docs', 'empty.dat', 'hello.txt', 'later.txt', 'own.txt', ODD_NAME].sort());
   });
 
   async function shareAndDownload(name: string, kind: 'file' | 'folder'): Promise<void> {

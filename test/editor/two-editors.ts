@@ -51,15 +51,19 @@ export class TwoEditors {
       await options.fill(workspace('ann'), workspace('ben'));
       const browser = await launchBrowser();
       closers.push(() => browser.close());
-      const user = async (name: string, settings: Record<string, unknown> = {}): Promise<EditorUser> => {
+      const user = async (
+        name: string,
+        theme: 'light' | 'dark',
+        settings: Record<string, unknown> = {},
+      ): Promise<EditorUser> => {
         const own = { 'peerwire.device.name': name, 'peerwire.network.trackers': [tracker.url] };
         const server = await EditorServer.start({ name, extensions: [vsix], settings: { ...own, ...settings } });
         closers.push(() => server.dispose());
-        const window = await openWindow(browser, server, workspace(name));
+        const window = await openWindow(browser, server, workspace(name), theme);
         return { name, server, workspace: workspace(name), window };
       };
-      const a = await user('ann', options.settings?.a);
-      const b = await user('ben', options.settings?.b);
+      const a = await user('ann', 'light', options.settings?.a);
+      const b = await user('ben', 'dark', options.settings?.b);
       return new TwoEditors(a, b, tracker, close);
     } catch (error) {
       await close();
@@ -87,9 +91,14 @@ export class TwoEditors {
   }
 }
 
-async function openWindow(browser: Browser, server: EditorServer, workspace: string): Promise<PeerwireWindow> {
+async function openWindow(
+  browser: Browser,
+  server: EditorServer,
+  workspace: string,
+  theme: 'light' | 'dark',
+): Promise<PeerwireWindow> {
   try {
-    return await PeerwireWindow.open(browser, server.url(workspace));
+    return await PeerwireWindow.open(browser, server.url(workspace), { theme });
   } catch (error) {
     throw new Error(`The window did not open. The server said:\n${server.log.slice(-4000)}`, { cause: error });
   }

@@ -21,6 +21,8 @@ export const QUIET_SETTINGS = {
   'update.mode': 'none',
   'git.openRepositoryInParentFolders': 'never',
   'chat.disableAIFeatures': true,
+  // Light and dark as the browser says.
+  'window.autoDetectColorScheme': true,
   // Every port that a peer opens would be a toast.
   'remote.autoForwardPorts': false,
 };

@@ -24,6 +24,12 @@ export class PeerwireWindow {
     await this.workbench.showSidebar(/^Peerwire/);
   }
 
+  /** As *Reload Window* does: the extension host and the peer in it start again. */
+  async reload(): Promise<void> {
+    await this.workbench.reload();
+    await this.show();
+  }
+
   /** Creates a network from the welcome view and returns the invite that is on the clipboard afterwards. */
   async createNetwork(name: string): Promise<string> {
     await this.workbench.button('Create a Network').first().click();
