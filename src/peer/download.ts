@@ -99,7 +99,10 @@ export class Download implements Disposable {
     this.#startedAt = this.#options.clock.now();
     this.#fetchedBefore = this.record.fetched;
     this.#sourcesBefore = this.record.sources;
-    const run = this.#work(this.#abort.signal)
+    const { signal } = this.#abort;
+    // Begun in a microtask: what it reports at once must find it running already.
+    const run = Promise.resolve()
+      .then(() => this.#work(signal))
       .catch((error: unknown) => this.#fail(toPeerwireError(error)))
       .finally(() => {
         if (this.#run === run) this.#run = undefined;
@@ -296,13 +299,15 @@ export class Download implements Disposable {
           location.kind === 'published' ? [[index, { path: location.path, ...location.stamp }]] : [],
         ),
       );
-      record.state = 'done';
       if (staging !== undefined) await removeStaging(staging);
       delete record.staging;
       await journal.delete();
       journal = undefined;
-    } finally {
       this.#account();
+      // Last of all: whoever sees it done sees its final figures.
+      record.state = 'done';
+    } finally {
+      if (record.state !== 'done') this.#account();
       await journal?.close();
       if (record.state !== 'done') {
         // Others go on with what is verified when the download does; until then its files may go away.
