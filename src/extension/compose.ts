@@ -37,7 +37,7 @@ export function compose(
   context: vscode.ExtensionContext,
   log: vscode.LogOutputChannel,
 ): { api: PeerwireExtensionApi; client: PeerClient } {
-  const t: Translate = (message, ...args) => vscode.l10n.t(message, ...args);
+  const t: Translate = vscode.l10n.t;
   const owned = new DisposableList();
   context.subscriptions.push(owned);
   const report = new Reporter(log, t);

@@ -4,7 +4,7 @@
  * and leaves out what changes by the second (rates, percentages, ages). Change one here and its tests change with it.
  *
  *   network      Team, network, connected, 2 peers
- *   hint         Nobody Here Yet, <reason> | Copy an Invite | Diagnose Connection
+ *   hint         Nobody Else Is Here, <reason> | Copy an Invite | Diagnose Connection
  *   person       ann@laptop, online, 3 shares                  (own other windows: “Your other windows, online, 1 share”)
  *   share        report.pdf, file, 3.1 MB, from ann@laptop, 2 sources
  *                docs, folder, 214 files, 3.1 MB, from ann@laptop, only offline sources

@@ -65,7 +65,7 @@ function emptyReason(t: Translate, network: NetworkInfo): string {
 function hintText(t: Translate, hint: Hint): string {
   switch (hint) {
     case 'empty':
-      return t('Nobody Here Yet');
+      return t('Nobody Else Is Here');
     case 'invite':
       return t('Copy an Invite');
     case 'diagnose':

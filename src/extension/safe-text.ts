@@ -10,7 +10,8 @@ const LONGEST = 200;
 
 /** One line with every unseen character spelled out as `⟨U+202E⟩`; long text is cut with an ellipsis. */
 export function safeText(text: string): string {
-  const characters = [...text.slice(0, LONGEST * 2)];
+  // Two units a character at most, and one more character to see that there is more.
+  const characters = [...text.slice(0, (LONGEST + 1) * 2)];
   const cut = characters.length > LONGEST ? `${characters.slice(0, LONGEST).join('')}…` : characters.join('');
   return cut.replaceAll(UNSEEN, (character) => {
     const code = character.codePointAt(0) ?? 0;
