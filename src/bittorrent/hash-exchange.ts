@@ -5,6 +5,7 @@ import {
   BLOCK_SIZE,
   HASH_SIZE,
   type HashRequest,
+  HashTree,
   hashesFor,
   pieceRoot,
   proofLayersFor,
@@ -48,6 +49,7 @@ export class HashExchange {
   readonly #sessions = new Set<PeerSession>();
   readonly #pending = new Map<PeerSession, Pending[]>();
   readonly #serving = new Map<PeerSession, number>();
+  readonly #trees = new Map<string, HashTree>();
   #source: HashSource | undefined;
   #waiting: (() => void)[] = [];
 
@@ -208,30 +210,45 @@ export class HashExchange {
   async #answer(session: PeerSession, request: HashRequest): Promise<Buffer | undefined> {
     const source = this.#source;
     if (!source) return undefined;
-    const { info, layers } = source;
+    const { info } = source;
     const blocksPerPiece = info.pieceLength / BLOCK_SIZE;
     if (request.length > Math.max(MOST_HASHES, blocksPerPiece)) return undefined;
     const file = info.files.find((candidate) => candidate.root?.equals(request.root) === true);
     if (!file?.root) return undefined;
-    const fileBlocks = Math.ceil(file.length / BLOCK_SIZE);
-    const pieceLevel = Math.log2(blocksPerPiece);
-    const layer = layers.get(file.root.toString('hex'));
-    if (request.base >= pieceLevel) return layer ? hashesFor(layer, pieceLevel, fileBlocks, request) : undefined;
-    // Below the piece layer: the leaves of exactly one piece, without proof, because the piece's hash is known already.
-    const width = file.pieceCount === 1 ? powerOfTwo(fileBlocks) : blocksPerPiece;
-    if (request.base !== 0 || request.proofLayers !== 0 || request.length !== width || request.index % width !== 0)
-      return undefined;
+    // The leaves of one whole piece need no proof: the asker knows the piece's hash. A file of one piece has no layer above.
+    const tree = this.#tree(source, file);
+    if (tree && request.base >= Math.log2(blocksPerPiece)) return tree.hashes(request);
+    const width = file.pieceCount === 1 ? powerOfTwo(blockCount(file)) : blocksPerPiece;
+    const index = Math.floor((request.index * 2 ** request.base) / width);
+    if (index >= file.pieceCount) return undefined;
     const serving = this.#serving.get(session) ?? 0;
     if (serving >= LEAF_REQUESTS) return undefined;
     this.#serving.set(session, serving + 1);
     try {
-      const leaves = await source.leaves(file.firstPiece + request.index / width);
+      const leaves = await source.leaves(file.firstPiece + index);
       if (!leaves) return undefined;
-      return Buffer.concat([leaves, Buffer.alloc(width * HASH_SIZE - leaves.length)]);
+      return tree ? tree.hashesInPiece(index, leaves, request) : hashesFor(leaves, 0, blockCount(file), request);
     } finally {
       this.#serving.set(session, (this.#serving.get(session) ?? 1) - 1);
     }
   }
+
+  /** Kept, so that the upper levels of a file are computed once however many requests come. */
+  #tree(source: HashSource, file: FileEntry): HashTree | undefined {
+    const key = file.root?.toString('hex') ?? '';
+    const layer = source.layers.get(key);
+    if (!layer) return undefined;
+    let tree = this.#trees.get(key);
+    if (!tree) {
+      tree = new HashTree(layer, Math.log2(source.info.pieceLength / BLOCK_SIZE), blockCount(file));
+      this.#trees.set(key, tree);
+    }
+    return tree;
+  }
+}
+
+function blockCount(file: FileEntry): number {
+  return Math.ceil(file.length / BLOCK_SIZE);
 }
 
 function layerRequests(info: Info, file: FileEntry): HashRequest[] {

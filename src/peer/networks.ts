@@ -155,8 +155,9 @@ export class Networks implements Disposable {
     const index = (await this.#index()).filter((other) => other !== network);
     await secrets.set(INDEX, JSON.stringify(index));
     await secrets.delete(secretKey(network));
+    // Others stop listing what this device offered.
+    await running.node.leave();
     running.owned.dispose();
-    await running.node.close();
     this.#changed.fire();
   }
 

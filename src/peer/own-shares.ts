@@ -89,8 +89,8 @@ export class OwnShares implements Disposable {
   }
 
   async start(): Promise<void> {
-    const stored = await this.#options.store.readJson(FILE, (value) => value as { shares: OwnShare[] });
-    for (const share of stored?.shares ?? []) this.#shares.set(share.share, share);
+    const stored = await this.#options.store.readJson(FILE, parseStored);
+    for (const share of stored ?? []) this.#shares.set(share.share, share);
     this.#disposables.add(this.#options.clock.setInterval(() => void this.check(), CHECK_INTERVAL));
   }
 
@@ -293,6 +293,18 @@ export class OwnShares implements Disposable {
   async #save(): Promise<void> {
     await this.#options.store.writeJson(FILE, { shares: this.list() });
   }
+}
+
+/** Our own file, written atomically: its shape is trusted when its outline fits. */
+function parseStored(value: unknown): OwnShare[] {
+  const { shares } = value as { shares?: OwnShare[] };
+  if (
+    !Array.isArray(shares) ||
+    !shares.every((share) => typeof share.source === 'string' && Array.isArray(share.mtimes))
+  ) {
+    throw new PeerwireError('bad-encoding', 'The list of shares is damaged.');
+  }
+  return shares;
 }
 
 function nextVersion(before: OwnShare | undefined, infohash: InfoHash): number {

@@ -32,13 +32,16 @@ export class ShareIndex {
 
   list(): ShareInfo[] {
     const { networks, shares } = this.#options;
-    const all = new Map<ShareId, ShareInfo>();
-    for (const share of shares.list()) all.set(share.share, this.ofOwn(share));
+    const { self } = this.#options;
+    // Nothing but its owner's signature makes a share: another device that claims the same id offers another share.
+    const all = new Map<string, ShareInfo>();
+    for (const share of shares.list()) all.set(`${self.device}/${share.share}`, this.ofOwn(share));
     for (const { trust, node } of networks.list()) {
       for (const catalogue of node.catalogues()) {
         for (const entry of catalogue.shares) {
-          if (all.has(entry.share)) continue;
-          all.set(entry.share, {
+          const key = `${catalogue.device}/${entry.share}`;
+          if (all.has(key)) continue;
+          all.set(key, {
             ...entry,
             network: trust.network,
             owner: catalogue.device,
@@ -79,14 +82,13 @@ export class ShareIndex {
   /** By id, or by name when only one share has it. */
   resolve(text: string, accept: (share: ShareInfo) => boolean = () => true): ShareInfo {
     const all = this.list().filter(accept);
-    const byId = all.find((share) => share.share === text);
-    if (byId) return byId;
-    const named = all.filter((share) => share.name === text);
-    const [first] = named;
+    const byId = all.filter((share) => share.share === text);
+    const found = byId.length > 0 ? byId : all.filter((share) => share.name === text);
+    const [first] = found;
     if (!first) throw new PeerwireError('not-found', `No share “${text}” is known here.`);
-    if (named.length > 1) {
-      const choices = named.map((share) => `${share.share} (${share.ownerName})`).join(', ');
-      throw new PeerwireError('ambiguous', `${named.length} shares are called “${text}”: ${choices}.`);
+    if (found.length > 1) {
+      const choices = found.map((share) => `${share.share} (${share.ownerName})`).join(', ');
+      throw new PeerwireError('ambiguous', `${found.length} shares are called “${text}”: ${choices}.`);
     }
     return first;
   }
