@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns';
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { isLocalService, localPathError } from './tracker-url.ts';
 
 /**
@@ -53,14 +53,20 @@ export const nodeHttpGet: HttpGet = (url, { maxBytes, timeout, signal, allowLoca
     request = send(target, options, (response) => {
       collect(response, maxBytes).then(
         (body) => finish(() => resolve({ status: response.statusCode ?? 0, body })),
-        (error: unknown) => fail(toPeerwireError(error)),
+        (error: unknown) => fail(unreachable(error, target.host)),
       );
     });
-    request.on('error', (error) => fail(toPeerwireError(error, `${target.host} cannot be reached`)));
+    request.on('error', (error) => fail(unreachable(error, target.host)));
     request.end();
     signal?.addEventListener('abort', cancel);
     if (signal?.aborted) cancel();
   });
+
+/** Whatever the system calls it: a name that resolves to nothing, a certificate that does not hold, a reset. */
+function unreachable(error: unknown, host: string): PeerwireError {
+  if (error instanceof PeerwireError) return error;
+  return new PeerwireError('connection', `${host} cannot be reached: ${errorMessage(error)}`, { cause: error });
+}
 
 async function collect(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const encoding = response.headers['content-encoding'] ?? 'identity';

@@ -30,11 +30,13 @@ export class TlsStream implements Connection {
     this.socket = socket;
     reads.onChunk = (chunk) => this.#receive(chunk);
     socket.on('error', (error) => this.close(toPeerwireError(error)));
-    socket.on('end', () => {
+    // A farewell may overtake what a paused sink has not taken yet: both wait for the backlog.
+    const ended = (): void => {
       this.#ended = true;
       if (this.#backlog.length === 0) this.close();
-    });
-    socket.on('close', () => this.close());
+    };
+    socket.on('end', ended);
+    socket.on('close', ended);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE);
   }

@@ -19,7 +19,7 @@ import {
   helloIToProve,
   helloRToProve,
 } from '../../src/transport/handshake-messages.ts';
-import { readAnnounce, readScrape } from '../../src/transport/tracker-client.ts';
+import { readAnnounce, readScrape } from '../../src/transport/tracker-answer.ts';
 import { admit, DAY, joinedLink, meet, World } from '../unit/peer/trust/support.ts';
 import type { Target } from './harness.ts';
 

@@ -318,12 +318,15 @@ describe('member handshake over TLS', () => {
       }
     });
 
-    it('who sends another message than HELLO_I first', async () => {
+    it('who sends another message than HELLO_I first, however right its content', async () => {
       for (const type of [0, 2, 3, 4, 255]) {
+        const { identity } = newPeer();
         await assertSilence(
-          await strangerByTls(target(newPeer().identity), (socket) =>
-            socket.write(encodeFrame(type, Buffer.alloc(57))),
-          ),
+          await strangerByTls(target(identity), (socket) => {
+            const frame = hello(socket, identity);
+            frame[4] = type;
+            socket.write(frame);
+          }),
         );
       }
     });

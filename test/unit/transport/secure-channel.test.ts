@@ -1,14 +1,15 @@
 /** The channel as a `Connection`: order, back-pressure, and the memory that it lends. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { ConnectionSink } from '../../../src/bittorrent/connection.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 import { dial } from '../../../src/transport/dial.ts';
 import { createIdentity } from '../../../src/transport/identity.ts';
 import { ReadBuffer } from '../../../src/transport/read-buffer.ts';
 import type { SecureChannel } from '../../../src/transport/secure-channel.ts';
-import { tlsOptions } from '../../../src/transport/tls-identity.ts';
+import { ALPN, tlsOptions } from '../../../src/transport/tls-identity.ts';
 import { TlsStream } from '../../../src/transport/tls-stream.ts';
 import { Collector, content, listen, newPeer, OpenNetwork, tcpServer, until } from './support.ts';
 
@@ -214,12 +215,38 @@ describe('a secure channel', () => {
     assert.ok(collector.bytes.equals(data));
   });
 
+  it('delivers what came with the farewell of the other end, also when it was paused', async () => {
+    const [own, other] = [createIdentity(), createIdentity()];
+    const data = content('farewell', 60_000);
+    const server = createTlsServer({ key: other.keyPem, cert: other.certPem, ALPNProtocols: [ALPN] }, (socket) => {
+      socket.on('error', () => {});
+      socket.end(data);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    cleanUp.push(() => server.close());
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const stream = TlsStream.connect({ ...tlsOptions(own), host: '127.0.0.1', port: address.port });
+    const collector = new Collector();
+    stream.start({
+      onData(chunk) {
+        collector.onData(chunk);
+        stream.pause();
+        setImmediate(() => stream.resume());
+      },
+      onDrain() {},
+      onClose: (reason) => collector.onClose(reason),
+    });
+    assert.equal(await collector.closed, undefined);
+    assert.ok(collector.chunks.length > 1 && collector.bytes.equals(data));
+  });
+
   it('reports a connection that was cut', async () => {
     const network = new OpenNetwork();
     const listening = await listen([network]);
     cleanUp.push(() => listening.listener.dispose());
     const sockets: Socket[] = [];
-    const { connect } = await import('node:net');
     const relay = await tcpServer((socket) => {
       const onward = connect(listening.listener.port, '127.0.0.1');
       onward.on('error', () => {});

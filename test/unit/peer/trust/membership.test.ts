@@ -8,11 +8,12 @@ import {
   signJoin,
   signMember,
 } from '../../../../src/peer/trust/certificates.ts';
-import type { JoinedLink } from '../../../../src/peer/trust/credentials.ts';
+import { type JoinedLink, MAX_LINKS } from '../../../../src/peer/trust/credentials.ts';
 import { parseInvite } from '../../../../src/peer/trust/invite.ts';
 import { createInviteKey } from '../../../../src/peer/trust/invite-key.ts';
 import { NetworkTrust } from '../../../../src/peer/trust/membership.ts';
-import { createIdentity } from '../../../../src/transport/identity.ts';
+import { type Signed, signBody, verifySigned } from '../../../../src/peer/trust/signed.ts';
+import { createIdentity, type Identity } from '../../../../src/transport/identity.ts';
 import { MAX_CREDENTIALS } from '../../../../src/transport/member-handshake.ts';
 import { admit, chainOf, DAY, joinedLink, linksOf, MINUTE, meet, type Person, World } from './support.ts';
 
@@ -243,7 +244,7 @@ describe('membership', () => {
       const [certified] = linksOf(ann);
       const [mine, other] = [signedIn(world.invite(DAY)), signedIn(world.invite(DAY))];
       const date = world.clock.wallTime();
-      const forOther = countersign(ann, other.link, other.person, date).countersignature;
+      const forOther = countersign(ann, mine.link, other.person, date).countersignature;
       const otherInvite = countersign(ann, other.link, mine.person, date).countersignature;
       const right = countersign(ann, mine.link, mine.person, date).countersignature!;
       const changed = { ...right, body: Buffer.from(right.body) };
@@ -271,40 +272,92 @@ describe('membership', () => {
       assert.throws(() => admit(world.creator, ann, chainOf(link)), { code: 'not-admitted' });
     });
 
-    it('by an invite that a member made who may not invite', () => {
+    describe('by an invite', () => {
+      /** Eve, signed in by an invite that `signer` made in the name of `inviter`, with the certificate of `issuer`. */
+      function signedInBy(
+        signer: Identity,
+        inviter: Person,
+        issuer: Signed | undefined,
+      ): { eve: Person; credentials: Buffer } {
+        const { network } = world.creator.trust;
+        const key = createInviteKey();
+        const dates = { created: world.clock.wallTime(), expires: world.clock.wallTime() + DAY };
+        const names = { inviter: inviter.identity.device, inviterName: '' };
+        const signed = signInvite(network, { spki: key.spki, ...names, ...dates }, signer.sign);
+        const eve = world.join();
+        const proof = {
+          invite: readInvite(signed),
+          signed,
+          issuer: issuer && { member: readMember(issuer), signed: issuer },
+        };
+        const join = signJoin(network, eve.identity.spki, key.sign);
+        const link = { kind: 'joined', spki: eve.identity.spki, countersignature: undefined, proof, join } as const;
+        return { eve, credentials: chainOf(link) };
+      }
+
+      function certificate(of: Person, rights: number, signer = world.root): Signed {
+        const member = { spki: of.identity.spki, rights, date: 0, inviter: undefined };
+        return signMember(world.creator.trust.network, member, signer.sign);
+      }
+
+      function refused(...args: Parameters<typeof signedInBy>): void {
+        const { eve, credentials } = signedInBy(...args);
+        assert.throws(() => admit(world.creator, eve, credentials), { code: 'not-admitted' });
+      }
+
+      it('of a certified member is right', () => {
+        const ann = world.join();
+        const { eve, credentials } = signedInBy(ann.identity, ann, certificate(ann, MAY_INVITE));
+        assert.equal(admit(world.creator, eve, credentials).member.inviter, ann.identity.device);
+      });
+
+      it('in the name of the root key', () => {
+        const ann = world.join();
+        refused(ann.identity, ann, undefined);
+      });
+
+      it('by a certificate that the inviter made itself', () => {
+        const ann = world.join();
+        refused(ann.identity, ann, certificate(ann, MAY_INVITE, ann.identity));
+      });
+
+      it('by a member without the right', () => {
+        const ann = world.join();
+        refused(ann.identity, ann, certificate(ann, 0));
+        refused(ann.identity, ann, certificate(ann, ~MAY_INVITE & 0xff));
+      });
+
+      it('by a member in the name of another', () => {
+        const [ann, bob] = [world.join(), world.join()];
+        refused(ann.identity, bob, certificate(ann, MAY_INVITE));
+        refused(ann.identity, bob, certificate(bob, MAY_INVITE));
+      });
+
+      it('by a key that has nothing to do with it', () => {
+        const ann = world.join();
+        refused(createIdentity(), ann, certificate(ann, MAY_INVITE));
+        refused(createIdentity(), ann, undefined);
+      });
+    });
+
+    it('by a signature that was made for something else', () => {
       const { network } = world.creator.trust;
-      const ann = world.join();
-      const key = createInviteKey();
-      const dates = { created: world.clock.wallTime(), expires: world.clock.wallTime() + DAY };
-      const inviter = { inviter: ann.identity.device, inviterName: '' };
-      const signed = signInvite(network, { spki: key.spki, ...inviter, ...dates }, ann.identity.sign);
-      const eve = world.join();
-      const base = { kind: 'joined', spki: eve.identity.spki, countersignature: undefined } as const;
-      const join = signJoin(network, eve.identity.spki, key.sign);
-      const link = (issuer: JoinedLink['proof']['issuer']): JoinedLink => ({
-        ...base,
-        join,
-        proof: { invite: readInvite(signed), signed, issuer },
-      });
-      // Neither in the name of the root key, nor by a certificate of its own, nor by one without the right.
-      assert.throws(() => admit(world.creator, eve, chainOf(link(undefined))), { code: 'not-admitted' });
-      const certificate = { spki: ann.identity.spki, rights: MAY_INVITE, date: 0, inviter: undefined };
-      const own = signMember(network, certificate, ann.identity.sign);
-      assert.throws(() => admit(world.creator, eve, chainOf(link({ member: readMember(own), signed: own }))), {
-        code: 'not-admitted',
-      });
-      meet(world.creator, ann);
-      const [certified] = linksOf(ann);
-      assert.ok(certified?.kind === 'certified');
-      admit(world.creator, eve, chainOf(link({ member: certified.member, signed: certified.signed })));
-      // In the name of another member.
-      const bob = world.join();
-      meet(world.creator, bob);
-      const [others] = linksOf(bob);
-      assert.ok(others?.kind === 'certified');
-      assert.throws(() => admit(world.creator, eve, chainOf(link({ member: others.member, signed: others.signed }))), {
-        code: 'not-admitted',
-      });
+      const { identity } = world.creator;
+      const purposes = ['member', 'invite', 'join', 'countersign', 'revoke'] as const;
+      for (const made of purposes) {
+        const signed = signBody(made, network, { k: 1 }, identity.sign);
+        for (const used of purposes) assert.equal(verifySigned(used, network, signed, identity.spki), used === made);
+        assert.equal(verifySigned(made, new World().creator.trust.network, signed, identity.spki), false);
+      }
+    });
+
+    it('by a chain of more members than anyone needs', () => {
+      const [certified] = linksOf(world.creator);
+      assert.ok(certified);
+      const long = chainOf(...Array.from({ length: MAX_LINKS + 1 }, () => certified));
+      assert.ok(long.length <= MAX_CREDENTIALS);
+      assert.throws(() => admit(world.join(), world.creator, long), { code: 'not-admitted' });
+      admit(world.join(), world.creator, chainOf(...Array.from({ length: MAX_LINKS }, () => certified)));
     });
 
     it('by showing the chain of another device', () => {

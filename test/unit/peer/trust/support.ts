@@ -6,7 +6,7 @@ import {
 } from '../../../../src/peer/trust/credentials.ts';
 import type { Member } from '../../../../src/peer/trust/membership.ts';
 import { NetworkTrust } from '../../../../src/peer/trust/membership.ts';
-import { createIdentity, type Identity } from '../../../../src/transport/identity.ts';
+import { createIdentity, type Identity, loadIdentity } from '../../../../src/transport/identity.ts';
 import type { Admission } from '../../../../src/transport/network-access.ts';
 import { HandClock } from '../../transport/support.ts';
 
@@ -28,6 +28,11 @@ export class World {
     const identity = createIdentity();
     const trust = NetworkTrust.createNetwork(identity, 'team', [], { clock: this.clock });
     this.creator = { identity, trust };
+  }
+
+  /** The root key itself, as the creator's device stores it. */
+  get root(): Identity {
+    return loadIdentity(JSON.parse(this.creator.trust.serialize()).rootPrivateKey);
   }
 
   invite(validFor = 7 * DAY, inviter = this.creator): string {
