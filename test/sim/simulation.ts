@@ -109,7 +109,7 @@ export interface SimPeer {
 export class Simulation {
   readonly clock = new VirtualClock();
   readonly random: () => number;
-  readonly version: TestVersion;
+  version: TestVersion;
   readonly peers: SimPeer[] = [];
   readonly connections: MemoryConnection[] = [];
 

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { encode } from '../../src/bittorrent/bencode.ts';
+import { sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
+import { infoHashFromBytes } from '../../src/common/ids.ts';
 import { Simulation, seededRandom } from './simulation.ts';
 
 const MiB = 1024 * 1024;
@@ -42,6 +45,24 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
     newcomer.swarm.download(Array.from({ length: info.pieceCount }, (_, index) => index));
     assert.ok(await sim.clock.run(() => newcomer.completed, 60_000), 'it did not complete');
     assert.ok(sim.isComplete(newcomer));
+  });
+
+  it('metadata with hostile names is refused with the reason, whoever signed it', async () => {
+    for (const name of ['../evil', '/etc/passwd', '..\\evil', 'CON', 'name.', 'a\u202eb', 'x'.repeat(300)]) {
+      sim = new Simulation(seed, [1], 65_536);
+      const leaf = new Map([['', { length: 1, 'pieces root': Buffer.alloc(32, 1) }]]);
+      const tree = new Map([[Buffer.from(name).toString('latin1'), leaf]]);
+      const bytes = encode({ 'file tree': tree, 'meta version': 2, name: 'share', 'piece length': 65_536 });
+      const infoHash = infoHashFromBytes(sha256(bytes));
+      sim.version = { ...sim.version, info: { ...sim.version.info, bytes, infoHash } };
+      const source = sim.addPeer('source', 'all');
+      const newcomer = sim.addNewcomer('newcomer');
+      sim.connect(newcomer, source);
+      assert.ok(await sim.clock.run(() => newcomer.problems.length > 0, 10_000), `“${name}” was not refused`);
+      assert.equal(newcomer.problems[0]?.code, 'unsafe-path');
+      assert.equal(newcomer.swarm.info, undefined);
+      sim.dispose();
+    }
   });
 
   it('two sources share the work', async () => {
