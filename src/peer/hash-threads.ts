@@ -1,0 +1,222 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type Clock, systemClock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
+import { PeerwireError } from '../common/errors.ts';
+import type { RangeResult, RangeTask } from './files/hash-range.ts';
+import type { HashRequest, HashResponse } from './hash-messages.ts';
+
+/** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
+const FILE_DEPTH = 2;
+/** Milliseconds without work after which the workers end. */
+const IDLE_TIME = 30_000;
+const MOST_WORKERS = 8;
+
+export interface HashThreadsOptions {
+  /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.js. */
+  readonly workerUrl: URL | string;
+  /** Workers at most; default: as many as there are cores, at most 8. */
+  readonly size?: number;
+  readonly clock?: Clock;
+}
+
+interface PoolWorker {
+  readonly worker: Worker;
+  readonly pending: Map<number, PendingRequest>;
+  /** Messages about files among `pending`. */
+  files: number;
+  ready: boolean;
+}
+
+interface PendingRequest {
+  readonly file: boolean;
+  readonly signal: AbortSignal | undefined;
+  resolve(response: HashResponse): void;
+  reject(error: PeerwireError): void;
+}
+
+interface QueuedRanges {
+  readonly ranges: readonly RangeTask[];
+  readonly pieceLength: number;
+  readonly signal: AbortSignal | undefined;
+  resolve(results: readonly RangeResult[]): void;
+  reject(error: PeerwireError): void;
+}
+
+/**
+ * The worker threads behind HashPool, started when needed and ended after 30 s without work. Pieces in shared memory (a
+ * download waits for them) go to a worker at once; files are dealt out a little at a time, so that pieces never wait for long.
+ */
+export class HashThreads implements Disposable {
+  readonly #workerUrl: URL | string;
+  readonly #size: number;
+  readonly #clock: Clock;
+  #workers: PoolWorker[] = [];
+  #queue = new Set<QueuedRanges>();
+  #lastId = 0;
+  #idle: Disposable | undefined;
+  #disposed = false;
+
+  constructor(options: HashThreadsOptions) {
+    this.#workerUrl = options.workerUrl;
+    this.#size = Math.max(1, options.size ?? Math.min(availableParallelism(), MOST_WORKERS));
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Workers running now. */
+  get running(): number {
+    return this.#workers.length;
+  }
+
+  /** SHA-256 of each 16 KiB block of a part of shared memory. Goes before files. Rejects with 'closed' or 'internal' (a worker died). */
+  hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      const request: HashRequest = { type: 'blocks', id: ++this.#lastId, data, offset, length };
+      const onResponse = (response: HashResponse): void => {
+        if (response.type === 'blocks') resolve(response.leaves);
+      };
+      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
+    });
+  }
+
+  /** Hashes ranges of files one after another in one worker. Rejects with 'cancelled', 'closed' or 'internal' (a worker died). */
+  hashRanges(ranges: readonly RangeTask[], pieceLength: number, signal?: AbortSignal): Promise<readonly RangeResult[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      if (signal?.aborted) return reject(cancelled());
+      const queued: QueuedRanges = { ranges, pieceLength, signal, resolve, reject };
+      this.#queue.add(queued);
+      signal?.addEventListener('abort', this.#dropAborted, { once: true });
+      this.#pump();
+    });
+  }
+
+  /** Ends the workers; what is under way rejects with 'closed'. */
+  dispose(): void {
+    this.#disposed = true;
+    for (const queued of this.#queue) queued.reject(closed());
+    this.#queue.clear();
+    this.#endWorkers(closed());
+  }
+
+  // One function for all requests: a signal holds it once however many requests listen.
+  readonly #dropAborted = (): void => {
+    for (const queued of this.#queue) {
+      if (!queued.signal?.aborted) continue;
+      this.#queue.delete(queued);
+      queued.reject(cancelled());
+    }
+    // What a worker is busy with goes on there (it is little), but nobody waits for it.
+    for (const { pending } of this.#workers) {
+      for (const request of pending.values()) if (request.signal?.aborted) request.reject(cancelled());
+    }
+  };
+
+  #pump(): void {
+    for (const queued of this.#queue) {
+      const target = this.#workerForFiles();
+      if (!target) return;
+      this.#queue.delete(queued);
+      const { ranges, pieceLength, signal, reject } = queued;
+      const request: HashRequest = { type: 'ranges', id: ++this.#lastId, pieceLength, ranges };
+      const resolve = (response: HashResponse): void => {
+        if (response.type === 'ranges') queued.resolve(response.results);
+      };
+      this.#send(target, request, { file: true, signal, reject, resolve });
+    }
+  }
+
+  #workerForFiles(): PoolWorker | undefined {
+    const free = this.#workers.find(({ files }) => files === 0);
+    if (free) return free;
+    if (this.#workers.length < this.#size) return this.#startWorker();
+    return this.#workers.find(({ files }) => files < FILE_DEPTH);
+  }
+
+  /** The least busy worker; another is started when all that run are busy. */
+  #freeWorker(): PoolWorker {
+    let best: PoolWorker | undefined;
+    for (const entry of this.#workers) {
+      // A worker that is still starting would make the piece wait for some 50 ms.
+      if (!best || (entry.ready && !best.ready)) best = entry;
+      else if (entry.ready === best.ready && entry.pending.size < best.pending.size) best = entry;
+    }
+    if (best && best.pending.size === 0) return best;
+    const starting = this.#workers.some(({ ready }) => !ready);
+    if (this.#workers.length < this.#size && !starting) {
+      const started = this.#startWorker();
+      return best ?? started;
+    }
+    return best ?? this.#startWorker();
+  }
+
+  #send(target: PoolWorker, request: HashRequest, pending: PendingRequest): void {
+    this.#idle?.dispose();
+    this.#idle = undefined;
+    if (target.pending.size === 0) target.worker.ref();
+    target.pending.set(request.id, pending);
+    if (pending.file) target.files++;
+    target.worker.postMessage(request);
+  }
+
+  #startWorker(): PoolWorker {
+    const worker = new Worker(this.#workerUrl, { name: 'peerwire-hash', execArgv: [] });
+    // Only work keeps the process alive, not a worker that waits for it.
+    worker.unref();
+    const entry: PoolWorker = { worker, pending: new Map(), files: 0, ready: false };
+    this.#workers.push(entry);
+    worker.on('online', () => {
+      entry.ready = true;
+    });
+    worker.on('message', (response: HashResponse) => this.#onResponse(entry, response));
+    worker.on('error', (error) => this.#onGone(entry, error));
+    worker.on('exit', (code) => this.#onGone(entry, new Error(`exit code ${code}`)));
+    return entry;
+  }
+
+  #onResponse(entry: PoolWorker, response: HashResponse): void {
+    const request = entry.pending.get(response.id);
+    if (!request) return;
+    entry.pending.delete(response.id);
+    if (request.file) entry.files--;
+    if (entry.pending.size === 0) entry.worker.unref();
+    request.resolve(response);
+    this.#pump();
+    if (this.#workers.every(({ pending }) => pending.size === 0)) this.#startIdleTimer();
+  }
+
+  #onGone(entry: PoolWorker, cause: unknown): void {
+    const position = this.#workers.indexOf(entry);
+    if (position < 0) return;
+    this.#workers.splice(position, 1);
+    const error = new PeerwireError('internal', 'A hashing thread ended unexpectedly; try again.', { cause });
+    for (const request of entry.pending.values()) request.reject(error);
+    entry.pending.clear();
+    if (!this.#disposed) this.#pump();
+  }
+
+  #startIdleTimer(): void {
+    this.#idle?.dispose();
+    this.#idle = this.#clock.setTimeout(() => this.#endWorkers(closed()), IDLE_TIME);
+  }
+
+  #endWorkers(error: PeerwireError): void {
+    this.#idle?.dispose();
+    this.#idle = undefined;
+    for (const { worker, pending } of this.#workers.splice(0)) {
+      for (const request of pending.values()) request.reject(error);
+      pending.clear();
+      // Ends a thread of ours that holds nothing; there is nobody to tell if that fails.
+      void worker.terminate().catch(() => undefined);
+    }
+  }
+}
+
+function closed(): PeerwireError {
+  return new PeerwireError('closed', 'Hashing was stopped.');
+}
+
+function cancelled(): PeerwireError {
+  return new PeerwireError('cancelled', 'Hashing was cancelled.');
+}
