@@ -1,11 +1,11 @@
 /** Finds a Chromium, or unpacks the one that the npm package `@sparticuz/chromium` carries (Linux x64). */
-import { spawn } from 'node:child_process';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
+import { run } from './child.ts';
 import { CACHE } from './paths.ts';
 
 export interface Chromium {
@@ -75,11 +75,10 @@ async function carriedChromium(): Promise<Chromium> {
   };
 }
 
+/** By way of a file: tar closes a pipe at the end of the archive, before the padding behind it is written. */
 async function untar(archive: string, folder: string): Promise<void> {
-  const tar = spawn('tar', ['-xf', '-', '-C', folder], { stdio: ['pipe', 'ignore', 'inherit'] });
-  const ended = new Promise<void>((resolve, reject) => {
-    tar.once('error', reject);
-    tar.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`tar ended with ${code}`))));
-  });
-  await Promise.all([pipeline(createReadStream(archive), createBrotliDecompress(), tar.stdin), ended]);
+  const tar = path.join(folder, 'archive.tar');
+  await pipeline(createReadStream(archive), createBrotliDecompress(), createWriteStream(tar));
+  await run('tar', ['-xf', tar, '-C', folder]);
+  await rm(tar);
 }
