@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import type { Cli } from './cli.ts';
 import { addDiagnoseCommand } from './commands/diagnose.ts';
 import { addGetCommand } from './commands/get.ts';
@@ -30,7 +30,7 @@ export interface ProgramOutput {
 export function createProgram(cli: Cli, output: ProgramOutput): Command {
   const program = new Command('peerwire')
     .description('Share files directly with your peers: the same peer as in the editor, without one.')
-    .version(installedVersion())
+    .option('-V, --version', 'print the version')
     .option('--home <dir>', "identity and state (default: the platform's state directory)")
     .option('--json', 'results as one JSON object a line; progress on stderr')
     .option('--verbose', 'say on stderr what goes on inside')
@@ -42,6 +42,11 @@ export function createProgram(cli: Cli, output: ProgramOutput): Command {
       writeErr: (text) => output.err(text),
       outputError: (text) => output.complain(text.replace(/^error: /, '').trim()),
     });
+  // Read only when asked for: nothing else depends on the manifest.
+  program.on('option:version', () => {
+    output.out(`${installedVersion()}\n`);
+    throw new CommanderError(0, 'commander.version', '');
+  });
   addIdCommand(program, cli);
   addNetworkCommand(program, cli);
   addInviteCommand(program, cli);

@@ -46,6 +46,7 @@ export async function withPeer<T>(
   command: (session: Session) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
+    surroundings.signal.throwIfAborted();
     const running = await abortable(surroundings.signal, connectToHome(surroundings.home));
     if (running !== undefined) {
       const ended = new Promise<never>((_, reject) => {

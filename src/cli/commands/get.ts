@@ -61,7 +61,8 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
       ...(options.file === undefined ? {} : { file: options.file }),
     };
     const left = (): number => Math.max(0, options.wait - (performance.now() - started));
-    const plan = await awaitPlan(context, session, request, left);
+    await awaitMetadata(context, session, share, left());
+    const plan = await abortable(signal, session.api.plan(request));
     checkConflicts(plan, options);
     const allowRisky = await confirmRisky(context, plan, options);
     await awaitSource(context, session, plan, left());
@@ -107,21 +108,49 @@ async function awaitShare(
   return share;
 }
 
-/** Plans the download, which asks peers what the share consists of. */
-async function awaitPlan(
+/** Waits until it is known what the share consists of: from what is stored, else from a source. */
+async function awaitMetadata(
   { signal }: CommandContext,
   { api }: Session,
-  request: { share: string; destination: string; file?: string },
-  left: () => number,
-): Promise<DownloadPlan> {
+  share: ShareInfo,
+  wait: number,
+): Promise<void> {
+  const end = performance.now() + wait;
   for (;;) {
     try {
-      return await abortable(signal, api.plan(request));
+      await abortable(
+        signal,
+        beforeDeadline(api.shareFiles(share.share), end, () => nobodyHas(share)),
+      );
+      return;
     } catch (error) {
       const again = error instanceof PeerwireError && (error.code === 'no-sources' || error.code === 'timeout');
-      if (!again || left() === 0) throw error;
+      if (!again || performance.now() >= end) throw error;
     }
   }
+}
+
+/** At least this many milliseconds, so that what is stored here is found without waiting for others. */
+const LOCAL_TIME = 1000;
+
+async function beforeDeadline<T>(promise: Promise<T>, end: number, late: () => Error): Promise<T> {
+  promise.catch(() => undefined); // When it loses the race.
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), Math.max(LOCAL_TIME, end - performance.now()));
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function nobodyHas({ name, ownerName }: ShareInfo): PeerwireError {
+  return new PeerwireError(
+    'no-sources',
+    `Nobody who has “${name}” is online (it is shared by ${ownerName}): try again later.`,
+  );
 }
 
 async function awaitSource(
@@ -130,7 +159,7 @@ async function awaitSource(
   plan: DownloadPlan,
   wait: number,
 ): Promise<void> {
-  const { share, own, name, ownerName } = plan.share;
+  const { share, own } = plan.share;
   if (plan.fetchSize === 0 || own) return;
   const sources = await settle(
     api,
@@ -138,12 +167,7 @@ async function awaitSource(
     (count) => count > 0,
     { wait, quiet: 0, signal },
   );
-  if (sources === 0) {
-    throw new PeerwireError(
-      'no-sources',
-      `Nobody who has “${name}” is online (it is shared by ${ownerName}): try again later.`,
-    );
-  }
+  if (sources === 0) throw nobodyHas(plan.share);
 }
 
 function checkConflicts(plan: DownloadPlan, options: GetOptions): void {
