@@ -63,9 +63,10 @@ class PeerWorker implements PeerLifecycle {
       const peer = await this.#peer;
       return peer && Reflect.apply(peer[name], peer, args);
     };
-    const methods: Record<PeerApiMethod, (...args: unknown[]) => Promise<unknown>> = Object.fromEntries(
+    // Object.fromEntries forgets its keys; these are exactly the listed names.
+    const methods = Object.fromEntries(
       PEER_API_METHODS.map((name) => [name, (...args: unknown[]) => call(name, args)]),
-    );
+    ) as Record<PeerApiMethod, (...args: unknown[]) => Promise<unknown>>;
     return { ...methods, onEvent: this.#events.event };
   }
 }
