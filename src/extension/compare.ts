@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { DownloadPlan, TransferInfo } from '../peer/api.ts';
 import { plannedPath } from './landing.ts';
 import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
+import { vscode } from './vscode.ts';
 
 /** Milliseconds for which a compared copy is kept. */
 const KEPT = 24 * 60 * 60 * 1000;

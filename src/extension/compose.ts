@@ -1,6 +1,5 @@
 /** The composition root: every part is made here, once, and given what it needs. */
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import { DisposableList } from '../common/disposable.ts';
 import { errorMessage } from '../common/errors.ts';
 import { prefixed } from '../common/log.ts';
@@ -32,6 +31,7 @@ import { TransferCommands } from './transfer-commands.ts';
 import { TransferWatcher } from './transfer-watcher.ts';
 import { TransfersView } from './transfers-view.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 export function compose(
   context: vscode.ExtensionContext,

@@ -1,9 +1,9 @@
-import * as vscode from 'vscode';
 import type { DownloadPlan } from '../peer/api.ts';
 import { type ConflictChoice, conflictsOf } from './conflicts.ts';
 import { formatBytes } from './format.ts';
 import { iconlessText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 interface ConflictItem extends vscode.QuickPickItem {
   readonly choice?: ConflictChoice | 'compare';

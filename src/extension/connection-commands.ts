@@ -1,10 +1,10 @@
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { NetworkInfo } from '../peer/api.ts';
 import { iconlessText, messageText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import type { TrackerHost } from './tracker-host.ts';
 import { isAddress } from './typed-input.ts';
+import { vscode } from './vscode.ts';
 
 export class ConnectionCommands {
   readonly #services: Services;

@@ -1,6 +1,5 @@
 import { realpath } from 'node:fs/promises';
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import { systemCode } from '../common/errors.ts';
 import type { DownloadPlan, ShareInfo, TransferInfo } from '../peer/api.ts';
 import { compareWithMine } from './compare.ts';
@@ -12,6 +11,7 @@ import { messageText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { listPaths } from './summary.ts';
 import { rowsOf } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 /** What to fetch and where to. */
 interface Order {

@@ -1,8 +1,8 @@
-import * as vscode from 'vscode';
 import { errorMessage } from '../common/errors.ts';
 import { compose } from './compose.ts';
 import type { PeerClient } from './peer-client.ts';
 import type { PeerwireExtensionApi } from './peerwire-extension-api.ts';
+import { vscode } from './vscode.ts';
 
 /** What `deactivate` has to end; the editor calls it without any argument. */
 let running: PeerClient | undefined;

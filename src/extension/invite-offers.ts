@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import * as vscode from 'vscode';
 import { findInvite } from './invite-text.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 const SEEN = 'peerwire.seenInvites';
 /** Enough to never offer twice what is still on somebody's clipboard. */

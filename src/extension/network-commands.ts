@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { InvitePreview, NetworkInfo } from '../peer/api.ts';
 import { clipboardInvite, type InviteOffers } from './invite-offers.ts';
@@ -10,6 +9,7 @@ import { readTrackers } from './settings.ts';
 import type { TrackerHost } from './tracker-host.ts';
 import { type NodeOf, rowsOf } from './tree-nodes.ts';
 import { isTrackerUrl } from './typed-input.ts';
+import { vscode } from './vscode.ts';
 
 /** Milliseconds for which a message stays in the status bar. */
 const STATUS_TIME = 5_000;

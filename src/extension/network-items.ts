@@ -1,5 +1,5 @@
 /** Rows of the Network view. All text from others goes through `safeText`; tooltips are plain strings, never Markdown. */
-import * as vscode from 'vscode';
+
 import { formatDeviceId } from '../common/ids.ts';
 import type { NetworkInfo, ShareInfo, TransferInfo } from '../peer/api.ts';
 import type { FileTreeFile, FileTreeFolder } from './file-tree.ts';
@@ -10,6 +10,7 @@ import { safeText } from './safe-text.ts';
 import { capitalize, dots, isDownloading } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import type { Hint } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 export function networkItem(t: Translate, network: NetworkInfo): vscode.TreeItem {
   const item = new vscode.TreeItem(safeText(network.name), vscode.TreeItemCollapsibleState.Expanded);

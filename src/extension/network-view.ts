@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage } from '../common/errors.ts';
 import type { InfoHash, NetworkId } from '../common/ids.ts';
@@ -9,6 +8,7 @@ import { buildNetworks, type NetworkEntry } from './network-model.ts';
 import type { PeerState } from './peer-state.ts';
 import type { Translate } from './translate.ts';
 import type { Hint, TreeNode } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 /** Milliseconds of an empty network after which the view offers to find out why. */
 const PATIENCE = 5_000;

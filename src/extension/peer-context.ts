@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import type { PeerClient } from './peer-client.ts';
 import type { PeerState } from './peer-state.ts';
 import type { TrackerHost } from './tracker-host.ts';
+import { vscode } from './vscode.ts';
 
 /**
  * Remembers over restarts whether there is a network, so that a window without one starts nothing. The editor's memory is

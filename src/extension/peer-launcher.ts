@@ -1,10 +1,10 @@
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import type { Logger } from '../common/log.ts';
 import { openDeviceSecrets } from './device-secrets.ts';
 import { takeInstanceFolder } from './instance-folder.ts';
 import type { PeerLauncher } from './peer-client.ts';
 import { readPeerSettings } from './settings.ts';
+import { vscode } from './vscode.ts';
 
 /** The peer of this window: device state in the extension's own storage, its own state with the workspace's. */
 export function peerLauncher(

@@ -1,7 +1,7 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { COMMAND_IDS, type CommandHandler, type CommandId } from './command-ids.ts';
 import type { Reporter } from './reporter.ts';
+import { vscode } from './vscode.ts';
 
 /** Registers a handler for every command; what it throws is told to the user, not to the editor's own error toast. */
 export function registerCommands(handlers: Record<CommandId, CommandHandler>, report: Reporter): Disposable {

@@ -1,9 +1,9 @@
-import * as vscode from 'vscode';
 import { errorMessage } from '../common/errors.ts';
 import type { CommandId } from './command-ids.ts';
 import { explain, type Remedy, remedyTitle } from './problems.ts';
 import { messageText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 const REMEDY_COMMANDS: Record<Exclude<Remedy, 'retry'>, CommandId> = {
   diagnose: 'peerwire.diagnose',

@@ -1,5 +1,5 @@
-import * as vscode from 'vscode';
 import type { RateLimits } from '../peer/api.ts';
+import { vscode } from './vscode.ts';
 
 /** Rates are set in kilobytes per second; everything else of ours counts bytes. */
 const KILOBYTE = 1000;

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { NetworkInfo, PeerApi, ScanSummary, ShareInfo, ShareRequest } from '../peer/api.ts';
 import { countFiles, countPeers, formatBytes } from './format.ts';
@@ -14,6 +13,7 @@ import { chooseShareOptions, type ShareOptions } from './share-options.ts';
 import { describeScan, listPaths } from './summary.ts';
 import { rowsOf } from './tree-nodes.ts';
 import { uriArguments } from './uri-arguments.ts';
+import { vscode } from './vscode.ts';
 
 /** Milliseconds for which a message stays in the status bar. */
 const STATUS_TIME = 5_000;

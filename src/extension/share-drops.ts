@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import nodePath from 'node:path';
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { Reporter } from './reporter.ts';
 import type { Translate } from './translate.ts';
 import type { TreeNode } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 const URI_LIST = 'text/uri-list';
 /** Bytes: what is dropped from another machine arrives in memory as a whole. */

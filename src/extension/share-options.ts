@@ -1,9 +1,9 @@
-import * as vscode from 'vscode';
 import type { NetworkInfo, ScanSummary, ShareRequest } from '../peer/api.ts';
 import { personName } from './labels.ts';
 import { iconlessText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { describeScan } from './summary.ts';
+import { vscode } from './vscode.ts';
 
 export type ShareOptions = Pick<ShareRequest, 'name' | 'message' | 'to' | 'includeSecrets'>;
 

@@ -1,7 +1,7 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import type { PeerState } from './peer-state.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 const BADGE = '⇄';
 

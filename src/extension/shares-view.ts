@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import type { ShareInfo } from '../peer/api.ts';
 import { countFiles, countPeers, formatBytes } from './format.ts';
@@ -9,6 +8,7 @@ import { safeText } from './safe-text.ts';
 import { capitalize, dots } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import type { NodeOf, TreeNode } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 type ShareNode = NodeOf<'share'>;
 

@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { countPeers, formatRate } from './format.ts';
 import { statusLabel } from './labels.ts';
@@ -6,6 +5,7 @@ import { countOnline } from './network-model.ts';
 import type { PeerState } from './peer-state.ts';
 import { totalRates } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 /** `$(broadcast) 2 peers  ↓ 48 MB/s`, once there is a network; its menu has what people reach for in a hurry. */
 export class StatusBar implements Disposable {

@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import type { CommandId } from './command-ids.ts';
 import { countPeers, formatRate } from './format.ts';
 import { countOnline } from './network-model.ts';
@@ -6,6 +5,7 @@ import type { Services } from './services.ts';
 import { readLimits } from './settings.ts';
 import type { TrackerHost } from './tracker-host.ts';
 import { abilitiesOf, type TransferAbility } from './transfer-model.ts';
+import { vscode } from './vscode.ts';
 
 interface MenuItem extends vscode.QuickPickItem {
   readonly command?: CommandId | 'peerwire.transfers.focus' | 'peerwire.network.focus';

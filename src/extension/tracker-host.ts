@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { hostname, networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
-import * as vscode from 'vscode';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { lanAddress } from './lan-address.ts';
 import type { Translate } from './translate.ts';
+import { vscode } from './vscode.ts';
 
 /** The customary port of trackers. The same one every time, because invites carry the address. */
 const DEFAULT_PORT = 6969;

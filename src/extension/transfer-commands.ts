@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import * as vscode from 'vscode';
 import { PeerwireError } from '../common/errors.ts';
 import type { PeerApi, TransferInfo } from '../peer/api.ts';
 import type { DownloadCommands } from './download-commands.ts';
@@ -9,6 +8,7 @@ import { readLimits, writeLimit } from './settings.ts';
 import { abilitiesOf, type TransferAbility } from './transfer-model.ts';
 import { rowsOf } from './tree-nodes.ts';
 import { parseLimit } from './typed-input.ts';
+import { vscode } from './vscode.ts';
 
 export class TransferCommands {
   readonly #services: Services;

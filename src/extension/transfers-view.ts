@@ -1,4 +1,3 @@
-import * as vscode from 'vscode';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import type { TransferInfo } from '../peer/api.ts';
 import { formatBytes, formatRate } from './format.ts';
@@ -18,6 +17,7 @@ import {
 } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import type { NodeOf } from './tree-nodes.ts';
+import { vscode } from './vscode.ts';
 
 type Row = NodeOf<'group'> | NodeOf<'transfer'>;
 

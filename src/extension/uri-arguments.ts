@@ -1,4 +1,4 @@
-import * as vscode from 'vscode';
+import { vscode } from './vscode.ts';
 
 /** The selection of the explorer, `(clicked, all selected)`; a tab's file; else that of the active editor. */
 export function uriArguments(args: readonly unknown[]): vscode.Uri[] {
