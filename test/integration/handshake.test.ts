@@ -147,6 +147,19 @@ describe('member handshake over TLS', () => {
       theirs.close();
     });
 
+    it('over IPv6 and IPv4 by one listener, and calls an IPv4 address by its name', async function () {
+      const both = await listen([network], { host: '::' }).catch(() => undefined);
+      if (!both) return this.skip();
+      cleanUp.push(() => both.listener.dispose());
+      for (const host of ['127.0.0.1', '::1']) {
+        const ours: SecureChannel<string> = await dialTo(network, { host, port: both.listener.port });
+        const theirs = await both.nextChannel();
+        assert.equal(theirs.remoteAddress, host);
+        assert.equal(ours.remote, `${host === '::1' ? '[::1]' : host}:${both.listener.port}`);
+        theirs.close();
+      }
+    });
+
     it('through a blind relay, which is only a wire', async () => {
       const relay = await tcpServer((socket) => {
         const onward = tcpConnect(listening.listener.port, '127.0.0.1');
