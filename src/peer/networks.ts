@@ -139,7 +139,10 @@ export class Networks implements Disposable {
 
   async join(text: string): Promise<NetworkInfo> {
     const { network } = parseInvite(text);
-    if (!this.#running.has(network)) {
+    const running = this.#running.get(network);
+    // Whoever is refused because an old invite expired comes back with a new one.
+    if (running) running.trust.renew(text);
+    else {
       const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
       await this.#store(trust);
       await this.#run(trust);

@@ -252,6 +252,15 @@ export class OwnShares implements Disposable {
       signal,
       ...(onProgress ? { onProgress: ({ files }) => onProgress('scanning', files, 0) } : {}),
     });
+    if (walked.files.length === 0) {
+      const secret = walked.secrets[0];
+      throw new PeerwireError(
+        'usage',
+        secret === undefined
+          ? `There is nothing to share in “${walked.name}”.`
+          : `“${secret}” looks like a secret and is left out; say that you want secrets included to share it.`,
+      );
+    }
     const shareName = name ?? walked.name;
     checkComponent(shareName);
     const files = walked.single ? walked.files.map((file) => ({ ...file, path: [shareName] })) : walked.files;

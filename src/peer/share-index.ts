@@ -55,6 +55,13 @@ export class ShareIndex {
     return [...all.values()];
   }
 
+  /** The share of which this is a version, own or not. */
+  ofVersion(network: NetworkId, infohash: InfoHash): ShareInfo | undefined {
+    const own = this.#options.shares.find(network, infohash);
+    if (own) return this.ofOwn(own);
+    return this.list().find((share) => share.network === network && share.infohash === infohash);
+  }
+
   ofOwn(share: OwnShare): ShareInfo {
     const { self, name, networks, shares } = this.#options;
     return {

@@ -59,9 +59,7 @@ export class Uploads implements Disposable {
     const id = `up-${swarm.infoHash.slice(0, 16)}`;
     const row = this.#rows.get(id);
     if (rate === 0 && !row) return;
-    const share = this.#options.index
-      .list()
-      .find((candidate) => candidate.network === network && candidate.infohash === swarm.infoHash);
+    const share = this.#options.index.ofVersion(network, swarm.infoHash);
     if (!share) return;
     const sources: SourceInfo[] = accounts.map((account) => {
       const { device } = parsePeerKey(account.source);
