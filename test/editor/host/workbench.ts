@@ -78,8 +78,15 @@ export class Workbench {
   /** Shows a view container by the title of its tab in the activity bar. */
   async showSidebar(title: string | RegExp): Promise<void> {
     const tab = this.page.locator('.activitybar').getByRole('tab', { name: title }).first();
+    const heading = this.page.locator('.part.sidebar > .title h2').filter({ hasText: title });
     await tab.waitFor();
-    if ((await tab.getAttribute('aria-expanded')) !== 'true') await tab.click();
+    if (await heading.isVisible()) return;
+    // A window that was just loaded restores its sidebar in a moment; a click at that time closes it: then click again.
+    const deadline = Date.now() + 30_000;
+    do {
+      if (Date.now() > deadline) throw new Error(`The sidebar does not show “${title}”.`);
+      await tab.click();
+    } while (!(await appears(heading, 2_000)));
   }
 
   /** A row of any tree; its name is the label for accessibility. Only rows on screen exist. */
