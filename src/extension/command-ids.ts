@@ -8,6 +8,7 @@ export const COMMAND_IDS = [
   'peerwire.revokeMember',
   'peerwire.addPeer',
   'peerwire.shareWithPeers',
+  'peerwire.shareFiles',
   'peerwire.stopSharing',
   'peerwire.copyShareId',
   'peerwire.download',

@@ -90,6 +90,7 @@ export function compose(
         'peerwire.revokeMember': (...args) => networks.revoke(args),
         'peerwire.addPeer': () => connection.addPeer(),
         'peerwire.shareWithPeers': (...args) => shares.share(args),
+        'peerwire.shareFiles': () => shares.choose(),
         'peerwire.stopSharing': (...args) => shares.stop(args),
         'peerwire.copyShareId': (...args) => shares.copyId(args),
         'peerwire.download': (...args) => downloads.download(args),

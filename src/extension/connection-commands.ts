@@ -1,5 +1,7 @@
+import { networkInterfaces } from 'node:os';
 import { PeerwireError } from '../common/errors.ts';
 import type { NetworkInfo } from '../peer/api.ts';
+import { lanAddress } from './lan-address.ts';
 import { iconlessText, messageText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import type { TrackerHost } from './tracker-host.ts';
@@ -28,7 +30,7 @@ export class ConnectionCommands {
     if (address === undefined) return;
     const api = await this.#services.api();
     await api.addPeerAddress(address.trim());
-    vscode.window.setStatusBarMessage(t('$(check) Dialing {0}', address.trim()), 5_000);
+    this.#services.report.done(t('Dialing {0}', address.trim()));
   }
 
   /** Every check with its result; picking one that needs attention copies what to do. */
@@ -39,29 +41,32 @@ export class ConnectionCommands {
       { location: vscode.ProgressLocation.Notification, title: t('Checking the connection') },
       () => api.diagnose(),
     );
+    const { port } = await api.status();
+    const address = port === undefined ? undefined : `${lanAddress(networkInterfaces())}:${port}`;
     const wrong = lines.filter((line) => !line.ok).length;
-    const picked = await vscode.window.showQuickPick(
-      lines.map((line) => ({
-        label: `${line.ok ? '$(pass)' : '$(error)'} ${iconlessText(line.check)}`,
-        description: iconlessText(line.detail),
-        ...(line.fix === undefined ? {} : { detail: t('To do: {0}', iconlessText(line.fix)) }),
-        line,
-      })),
-      {
-        title: t('Diagnose Connection'),
-        placeHolder:
-          wrong === 0
-            ? t('All is well. Pick a line to copy it.')
-            : t('{0} of {1} checks need attention. Pick one to copy what to do.', wrong, lines.length),
-        matchOnDescription: true,
-        matchOnDetail: true,
-        ignoreFocusOut: true,
-      },
-    );
+    const items = lines.map((line) => ({
+      label: `${line.ok ? '$(pass)' : '$(error)'} ${iconlessText(line.check)}`,
+      description: iconlessText(line.detail),
+      ...(line.fix === undefined ? {} : { detail: t('To do: {0}', iconlessText(line.fix)) }),
+      copy: line.fix ?? `${line.check}: ${line.detail}`,
+    }));
+    if (address !== undefined) {
+      const description = t('{0}, for those who add you by hand', address);
+      items.push({ label: t('$(info) your address'), description, copy: address });
+    }
+    const picked = await vscode.window.showQuickPick(items, {
+      title: t('Diagnose Connection'),
+      placeHolder:
+        wrong === 0
+          ? t('All is well. Pick a line to copy it.')
+          : t('{0} of {1} checks need attention. Pick one to copy what to do.', wrong, lines.length),
+      matchOnDescription: true,
+      matchOnDetail: true,
+      ignoreFocusOut: true,
+    });
     if (picked === undefined) return;
-    const { check, detail, fix } = picked.line;
-    await vscode.env.clipboard.writeText(fix ?? `${check}: ${detail}`);
-    vscode.window.setStatusBarMessage(t('$(check) Copied'), 5_000);
+    await vscode.env.clipboard.writeText(picked.copy);
+    this.#services.report.done(t('Copied'));
   }
 
   /** Starts the tracker, shows where it is, and offers to use it in the networks that have another one. */
@@ -84,9 +89,6 @@ export class ConnectionCommands {
     const { t } = this.#services;
     if (this.#tracker.url === undefined) throw new PeerwireError('not-found', t('This window hosts no tracker.'));
     await this.#tracker.stop();
-    vscode.window.setStatusBarMessage(
-      t('$(check) The tracker is stopped; peers that know each other stay connected'),
-      5_000,
-    );
+    this.#services.report.done(t('The tracker is stopped; peers that know each other stay connected'));
   }
 }

@@ -107,11 +107,10 @@ export class DownloadCommands {
 
   #sayAlreadyThere(plan: DownloadPlan): void {
     const { t } = this.#services;
-    vscode.window.setStatusBarMessage(
+    this.#services.report.done(
       plan.different === 0
-        ? t('$(check) You have “{0}” already: nothing to download', messageText(plan.share.name))
-        : t('$(check) Kept yours: nothing to download'),
-      5_000,
+        ? t('You have “{0}” already: nothing to download', plan.share.name)
+        : t('Kept yours: nothing to download'),
     );
   }
 

@@ -11,6 +11,7 @@
  *   folder       guide, folder, 12 files, in docs
  *   file         guide/intro.md, file, 10 KB, in docs
  *   own share    report.pdf, file, 3.1 MB, shared by you        (+ “, publishing a change” | “, source is missing”)
+ *   drop         Share Files or Folders…, or drop them here     (while nothing is shared)
  *   group        Active transfers, 2
  *   transfer     report.pdf, download, done, seeding
  *                report.pdf, download, failed, <reason>

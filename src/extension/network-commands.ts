@@ -11,9 +11,6 @@ import { type NodeOf, rowsOf } from './tree-nodes.ts';
 import { isTrackerUrl } from './typed-input.ts';
 import { vscode } from './vscode.ts';
 
-/** Milliseconds for which a message stays in the status bar. */
-const STATUS_TIME = 5_000;
-
 export class NetworkCommands {
   readonly #services: Services;
   readonly #tracker: TrackerHost;
@@ -168,7 +165,7 @@ export class NetworkCommands {
     if (network === undefined) return;
     const api = await this.#services.api();
     await this.#copy(await api.createInvite({ network: network.network }));
-    vscode.window.setStatusBarMessage(t('$(check) Invite to “{0}” copied', iconlessText(network.name)), STATUS_TIME);
+    this.#services.report.done(t('Invite to “{0}” copied', network.name));
   }
 
   async leave(args: readonly unknown[]): Promise<void> {

@@ -63,6 +63,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
         return fileItem(t, node.share, node.file);
       case 'problem':
         return problemItem(t, node.share, node.message);
+      case 'drop':
       case 'group':
       case 'transfer':
         throw new Error(`No ${node.kind} rows in this view.`);

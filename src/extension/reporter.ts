@@ -1,7 +1,7 @@
 import { errorMessage } from '../common/errors.ts';
 import type { CommandId } from './command-ids.ts';
 import { explain, type Remedy, remedyTitle } from './problems.ts';
-import { messageText } from './safe-text.ts';
+import { iconlessText, messageText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
 import { vscode } from './vscode.ts';
 
@@ -11,6 +11,9 @@ const REMEDY_COMMANDS: Record<Exclude<Remedy, 'retry'>, CommandId> = {
   log: 'peerwire.showLog',
   restart: 'peerwire.restartPeer',
 };
+
+/** Milliseconds for which a message stays in the status bar. */
+const STATUS_TIME = 5_000;
 
 /** Tells the user what went wrong, with a button for each way out. What was cancelled on purpose is not told. */
 export class Reporter {
@@ -35,6 +38,11 @@ export class Reporter {
     if (chosen === undefined) return;
     if (chosen.remedy === 'retry') await options.retry?.();
     else await vscode.commands.executeCommand(REMEDY_COMMANDS[chosen.remedy]);
+  }
+
+  /** Says in the status bar, for a moment, that a command did what it was asked. */
+  done(message: string): void {
+    vscode.window.setStatusBarMessage(`$(check) ${iconlessText(message)}`, STATUS_TIME);
   }
 
   /** What the peer has to say without being asked. Only what needs the user's attention leaves the log. */

@@ -15,9 +15,6 @@ import { rowsOf } from './tree-nodes.ts';
 import { uriArguments } from './uri-arguments.ts';
 import { vscode } from './vscode.ts';
 
-/** Milliseconds for which a message stays in the status bar. */
-const STATUS_TIME = 5_000;
-
 export class ShareCommands {
   readonly #services: Services;
   readonly #networks: NetworkCommands;
@@ -27,10 +24,15 @@ export class ShareCommands {
     this.#networks = networks;
   }
 
-  /** From the explorer, an editor's tab, the palette (the active editor, else asks) or the walkthrough. */
+  /** From the explorer, an editor's tab, or the palette: there the active editor, else asks. */
   async share(args: readonly unknown[]): Promise<void> {
     const uris = uriArguments(args);
     await this.shareUris(uris.length > 0 ? uris : await this.#askForFiles());
+  }
+
+  /** From a view, the status bar's menu or the walkthrough: always asks. */
+  async choose(): Promise<void> {
+    await this.shareUris(await this.#askForFiles());
   }
 
   /** One share for each; the network is asked for once. Empty when the user turned back. */
@@ -51,11 +53,8 @@ export class ShareCommands {
     }
     const [first] = shared;
     if (first !== undefined) {
-      const name = shared.length === 1 ? `“${iconlessText(first.name)}”` : t('{0} items', shared.length);
-      vscode.window.setStatusBarMessage(
-        t('$(check) {0} shared in “{1}”', name, iconlessText(network.name)),
-        STATUS_TIME,
-      );
+      const name = shared.length === 1 ? `“${first.name}”` : t('{0} items', shared.length);
+      this.#services.report.done(t('{0} shared in “{1}”', name, network.name));
     }
     return shared;
   }
@@ -63,15 +62,26 @@ export class ShareCommands {
   async #askForFiles(): Promise<vscode.Uri[]> {
     const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
     const { t } = this.#services;
+    const kinds = await this.#askForKinds();
+    if (kinds === undefined) return [];
     const chosen = await vscode.window.showOpenDialog({
-      canSelectFiles: true,
-      canSelectFolders: true,
+      ...kinds,
       canSelectMany: true,
       openLabel: t('Share'),
       title: t('Share with Peers'),
       ...(folder === undefined ? {} : { defaultUri: folder }),
     });
     return chosen ?? [];
+  }
+
+  /** The dialogs of Windows and Linux offer files or folders, not both. */
+  async #askForKinds(): Promise<{ canSelectFiles: boolean; canSelectFolders: boolean } | undefined> {
+    const { t } = this.#services;
+    const ownDialog = vscode.env.uiKind === vscode.UIKind.Web || vscode.env.remoteName !== undefined;
+    if (ownDialog || process.platform === 'darwin') return { canSelectFiles: true, canSelectFolders: true };
+    const files = { label: t('Files…'), canSelectFiles: true, canSelectFolders: false };
+    const folders = { label: t('Folders…'), canSelectFiles: false, canSelectFolders: true };
+    return vscode.window.showQuickPick([files, folders], { placeHolder: t('Share what?') });
   }
 
   /** What is on disk is shared, so unsaved text needs a word first. */
@@ -195,20 +205,17 @@ export class ShareCommands {
   /** Rows, explorer items, or the one that the user picks. */
   async stop(args: readonly unknown[]): Promise<void> {
     const { t, state } = this.#services;
+    const api = await this.#services.api();
     const rows = rowsOf(args, 'share').map((row) => row.share);
     const paths = new Set(rows.length > 0 ? [] : uriArguments(args).map((uri) => uri.fsPath));
     const own = state.shares.filter((share) => share.own);
     const found = rows.length > 0 ? rows : own.filter((share) => share.source !== undefined && paths.has(share.source));
-    const shares = found.length > 0 ? found : await this.#pickOwn(own);
-    const api = await this.#services.api();
-    for (const share of shares) {
-      await api.unshare(share.share);
-      const name = iconlessText(share.name);
-      vscode.window.setStatusBarMessage(
-        share.sources === 0
-          ? t('$(check) Stopped sharing “{0}”', name)
-          : t('$(check) Stopped sharing “{0}”; already fetched by {1}', name, countPeers(t, share.sources)),
-        STATUS_TIME,
+    for (const { share, name, sources } of found.length > 0 ? found : await this.#pickOwn(own)) {
+      await api.unshare(share);
+      this.#services.report.done(
+        sources === 0
+          ? t('Stopped sharing “{0}”', name)
+          : t('Stopped sharing “{0}”; already fetched by {1}', name, countPeers(t, sources)),
       );
     }
   }
@@ -232,7 +239,7 @@ export class ShareCommands {
     const ids = rowsOf(args, 'share').map((row) => row.share.share);
     if (ids.length === 0) return;
     await vscode.env.clipboard.writeText(ids.join('\n'));
-    vscode.window.setStatusBarMessage(this.#services.t('$(check) Share ID copied'), STATUS_TIME);
+    this.#services.report.done(this.#services.t('Share ID copied'));
   }
 }
 

@@ -10,10 +10,10 @@ import type { Translate } from './translate.ts';
 import type { NodeOf, TreeNode } from './tree-nodes.ts';
 import { vscode } from './vscode.ts';
 
-type ShareNode = NodeOf<'share'>;
+type Row = NodeOf<'share'> | NodeOf<'drop'>;
 
 /** What this user shares. Files and folders dropped here are shared. */
-export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposable {
+export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
   readonly onDidChangeTreeData: vscode.Event<undefined>;
   readonly #owned = new DisposableList();
   readonly #changed = this.#owned.add(new vscode.EventEmitter<undefined>());
@@ -42,8 +42,11 @@ export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposabl
     this.#owned.dispose();
   }
 
-  getTreeItem(node: ShareNode): vscode.TreeItem {
-    const { share } = node;
+  getTreeItem(row: Row): vscode.TreeItem {
+    return row.kind === 'drop' ? this.#dropItem() : this.#shareItem(row.share);
+  }
+
+  #shareItem(share: ShareInfo): vscode.TreeItem {
     const t = this.#t;
     const item = new vscode.TreeItem(safeText(share.name), vscode.TreeItemCollapsibleState.None);
     item.id = `own:${share.network}:${share.share}`;
@@ -72,12 +75,23 @@ export class SharesView implements vscode.TreeDataProvider<ShareNode>, Disposabl
     return item;
   }
 
-  getChildren(node?: ShareNode): ShareNode[] {
-    if (node !== undefined) return [];
-    return this.#state.shares
-      .filter((share) => share.own)
-      .sort((a, b) => a.name.localeCompare(b.name))
-      .map((share) => ({ kind: 'share', share }));
+  #dropItem(): vscode.TreeItem {
+    const t = this.#t;
+    const item = new vscode.TreeItem(t('Share Files or Folders…'), vscode.TreeItemCollapsibleState.None);
+    item.id = 'drop';
+    item.description = t('or drop them here');
+    item.tooltip = t('Or choose “Share with Peers” in the menu of a file or folder in the explorer.');
+    item.iconPath = new vscode.ThemeIcon('add');
+    item.command = { command: 'peerwire.shareFiles', title: t('Share Files or Folders…') };
+    item.accessibilityInformation = { label: `${t('Share Files or Folders…')}, ${item.description}` };
+    return item;
+  }
+
+  getChildren(row?: Row): Row[] {
+    if (row !== undefined) return [];
+    const own = this.#state.shares.filter((share) => share.own).sort((a, b) => a.name.localeCompare(b.name));
+    if (own.length === 0) return this.#state.networks.length > 0 ? [{ kind: 'drop' }] : [];
+    return own.map((share) => ({ kind: 'share', share }));
   }
 
   #networkName(share: ShareInfo): string {

@@ -49,7 +49,7 @@ export class TransferCommands {
     } else {
       // The file manager runs on another machine than the file.
       await vscode.env.clipboard.writeText(path);
-      vscode.window.setStatusBarMessage(this.#services.t('$(check) Path copied: {0}', path), 5_000);
+      this.#services.report.done(this.#services.t('Path copied: {0}', path));
     }
   }
 
@@ -85,9 +85,8 @@ export class TransferCommands {
     if (rate === undefined) return;
     await writeLimit(direction, rate);
     const limit = rate === 0 ? t('no limit') : formatRate(rate);
-    vscode.window.setStatusBarMessage(
-      direction === 'upload' ? t('$(check) Upload limit: {0}', limit) : t('$(check) Download limit: {0}', limit),
-      5_000,
+    this.#services.report.done(
+      direction === 'upload' ? t('Upload limit: {0}', limit) : t('Download limit: {0}', limit),
     );
   }
 

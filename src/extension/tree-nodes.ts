@@ -15,6 +15,8 @@ export type TreeNode =
   | { readonly kind: 'folder'; readonly share: ShareInfo; readonly folder: FileTreeFolder }
   | { readonly kind: 'file'; readonly share: ShareInfo; readonly file: FileTreeFile }
   | { readonly kind: 'problem'; readonly share: ShareInfo; readonly message: string }
+  /** Stands in the empty list of own shares, because a view without rows takes no drops. */
+  | { readonly kind: 'drop' }
   | { readonly kind: 'group'; readonly group: TransferGroup }
   | { readonly kind: 'transfer'; readonly id: string };
 
@@ -28,6 +30,7 @@ const KINDS: Readonly<Record<TreeNode['kind'], true>> = {
   folder: true,
   file: true,
   problem: true,
+  drop: true,
   group: true,
   transfer: true,
 };
