@@ -3,8 +3,10 @@ import type { DownloadRequest, PeerApi, TransferInfo } from '../peer/api.ts';
 
 export interface FollowOptions {
   readonly onUpdate: (transfer: TransferInfo) => void;
-  /** Milliseconds without any source after which we give up. */
+  /** Milliseconds of waiting for a source after which we give up; several times as long while there should be one. */
   readonly patience: number;
+  /** Whether a peer that has the content is connected: then something else may take its time. */
+  readonly hasSource: () => Promise<boolean>;
   readonly signal: AbortSignal;
 }
 
@@ -15,7 +17,7 @@ export interface FollowOptions {
 export async function followDownload(
   api: PeerApi,
   request: DownloadRequest,
-  { onUpdate, patience, signal }: FollowOptions,
+  { onUpdate, patience, hasSource, signal }: FollowOptions,
 ): Promise<TransferInfo> {
   let id: string | undefined;
   let settle: (outcome: { done: TransferInfo } | { error: unknown }) => void = () => undefined;
@@ -24,14 +26,16 @@ export async function followDownload(
   });
   outcome.catch(() => undefined); // It is awaited below, unless starting fails first.
 
-  const stall = new Stall(patience, () => {
+  const stall = new Stall(patience, async (count) => {
+    if (count < STALLS_WITH_SOURCE && (await hasSource())) return;
     settle({
       error: new PeerwireError('no-sources', 'No source is online any more; the same command resumes when one is.'),
     });
   });
   const look = (transfer: TransferInfo): void => {
     onUpdate(transfer);
-    stall.set(transfer.state === 'waiting');
+    // Content that is here already may be compared and copied meanwhile: that counts as progress.
+    stall.set(transfer.state === 'waiting' ? `${transfer.done}` : undefined);
     if (transfer.state === 'done') settle({ done: transfer });
     else if (transfer.state === 'failed' || transfer.state === 'paused') settle({ error: endOf(transfer) });
   };
@@ -56,7 +60,7 @@ export async function followDownload(
     if (id !== undefined) await api.pauseTransfer(id).catch(() => undefined); // It may have ended, or the peer with it.
     throw error;
   } finally {
-    stall.set(false);
+    stall.set(undefined);
     signal.removeEventListener('abort', abort);
     subscription.dispose();
   }
@@ -70,22 +74,32 @@ function endOf(transfer: TransferInfo): PeerwireError {
   return new PeerwireError(error.code as ErrorCode, error.message);
 }
 
-/** Calls back when a condition has held for a time without a break. */
+/** So often a download may look stuck in a row while it has a source. */
+const STALLS_WITH_SOURCE = 5;
+
+/** Calls back, with a count, each time that a condition has held for a time without a break. */
 class Stall {
   readonly #time: number;
-  readonly #callback: () => void;
+  readonly #callback: (count: number) => Promise<void>;
+  #condition: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(time: number, callback: () => void) {
+  /** `callback` must not reject. */
+  constructor(time: number, callback: (count: number) => Promise<void>) {
     this.#time = time;
     this.#callback = callback;
   }
 
-  set(holds: boolean): void {
-    if (holds) this.#timer ??= setTimeout(this.#callback, this.#time);
-    else {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-    }
+  /** Another condition, or none, is a break. */
+  set(condition: string | undefined): void {
+    if (condition === this.#condition) return;
+    this.#condition = condition;
+    clearInterval(this.#timer);
+    if (condition === undefined) return;
+    let count = 0;
+    this.#timer = setInterval(() => {
+      count++;
+      void this.#callback(count);
+    }, this.#time);
   }
 }

@@ -15,6 +15,8 @@ import { parseSeconds } from '../values.ts';
 
 /** Milliseconds to wait for the share and for a source of it, when the user does not say. */
 const DEFAULT_WAIT = 30_000;
+/** Milliseconds that connecting to a source may take in any case. */
+const LEAST_PATIENCE = 10_000;
 /** Names in one message. */
 const SHOWN = 5;
 
@@ -73,7 +75,12 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
       transfer = await followDownload(
         session.api,
         { ...request, onConflict: options.onConflict ?? 'fail', allowRisky },
-        { onUpdate: (update) => progress.update(update), patience: options.wait, signal },
+        {
+          onUpdate: (update) => progress.update(update),
+          patience: Math.max(options.wait, LEAST_PATIENCE),
+          hasSource: async () => (await sourcesOf(session, share)) > 0,
+          signal,
+        },
       );
     } finally {
       progress.dispose();
@@ -153,21 +160,28 @@ function nobodyHas({ name, ownerName }: ShareInfo): PeerwireError {
   );
 }
 
+/** Connected peers that have some of it. 0 also when the peer of this home is going away. */
+async function sourcesOf({ api }: Session, { share }: ShareInfo): Promise<number> {
+  const shares = await api.shares().catch(() => []);
+  return shares.find((candidate) => candidate.share === share)?.sources ?? 0;
+}
+
 async function awaitSource(
   { signal }: CommandContext,
-  { api }: Session,
-  plan: DownloadPlan,
+  session: Session,
+  { fetchSize, share }: DownloadPlan,
   wait: number,
 ): Promise<void> {
-  const { share, own } = plan.share;
-  if (plan.fetchSize === 0 || own) return;
-  const sources = await settle(
-    api,
-    async () => (await api.shares()).find((candidate) => candidate.share === share)?.sources ?? 0,
-    (count) => count > 0,
-    { wait, quiet: 0, signal },
-  );
-  if (sources === 0) throw nobodyHas(plan.share);
+  if (fetchSize === 0) return;
+  const ask = (): Promise<number> => sourcesOf(session, share);
+  const sources = await settle(session.api, ask, (count) => count > 0, {
+    wait: share.own ? 0 : wait,
+    quiet: 0,
+    signal,
+  });
+  if (sources > 0) return;
+  if (share.own) throw new PeerwireError('no-sources', `You share “${share.name}” yourself: it is ${share.source}.`);
+  throw nobodyHas(share);
 }
 
 function checkConflicts(plan: DownloadPlan, options: GetOptions): void {

@@ -7,7 +7,7 @@ import { fakeApi, transferInfo } from './fake-api.ts';
 const request = { share: 'x', destination: '/tmp', onConflict: 'fail' } as const;
 
 /** A peer with one download, whose state the test moves. */
-function setup(first: Partial<TransferInfo> = {}, methods: Partial<PeerApi> = {}) {
+function setup(first: Partial<TransferInfo> = {}, methods: Partial<PeerApi> = {}, hasSource = async () => false) {
   let present = transferInfo(first);
   const paused: string[] = [];
   const updates: string[] = [];
@@ -30,6 +30,7 @@ function setup(first: Partial<TransferInfo> = {}, methods: Partial<PeerApi> = {}
   const result = followDownload(api, request, {
     onUpdate: (transfer) => updates.push(transfer.state),
     patience: 10,
+    hasSource,
     signal: controller.signal,
   });
   result.catch(() => undefined);
@@ -96,6 +97,25 @@ describe('followDownload', () => {
     moving.move({ state: 'downloading' });
     moving.move({ state: 'done' });
     assert.equal((await moving.result).state, 'done');
+  });
+
+  it('is patient while there is a source, within reason', async () => {
+    let asked = 0;
+    const hasSource = async (): Promise<boolean> => {
+      asked++;
+      return true;
+    };
+    await assert.rejects(setup({ state: 'waiting' }, {}, hasSource).result, rejectsWith('no-sources'));
+    assert.equal(asked, 4);
+    const copying = setup({ state: 'waiting' }, {}, async () => {
+      // Each time that somebody wonders, a little more is there.
+      asked++;
+      if (asked < 20) copying.move({ state: 'waiting', done: asked });
+      else copying.move({ state: 'done' });
+      return true;
+    });
+    assert.equal((await copying.result).state, 'done');
+    assert.equal(asked, 20);
   });
 
   it('rejects when the download cannot start', async () => {
