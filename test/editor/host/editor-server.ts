@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { endGroup, run, spawnGroup } from './child.ts';
@@ -44,18 +45,21 @@ export interface EditorServerOptions {
 export class EditorServer {
   readonly origin: string;
   readonly home: string;
+  readonly #token: string;
   readonly #child: ChildProcess;
   readonly #removeHome: () => Promise<void>;
   readonly #log: () => string;
 
   private constructor(
     origin: string,
+    token: string,
     home: string,
     child: ChildProcess,
     removeHome: () => Promise<void>,
     log: () => string,
   ) {
     this.origin = origin;
+    this.#token = token;
     this.home = home;
     this.#child = child;
     this.#removeHome = removeHome;
@@ -88,7 +92,9 @@ export class EditorServer {
       const install = options.extensions.flatMap((vsix) => ['--install-extension', vsix]);
       if (install.length > 0) await run(process.execPath, [main, ...folders, terms, '--force', ...install], { env });
 
-      const listen = ['--host', '127.0.0.1', '--port', '0', '--without-connection-token'];
+      // Whoever reaches an editor runs commands as its user: other users of this machine, or a web page, must not.
+      const token = randomBytes(16).toString('hex');
+      const listen = ['--host', '127.0.0.1', '--port', '0', '--connection-token', token];
       const mode = ['--disable-telemetry', '--disable-workspace-trust'];
       if (options.runsTests) mode.push('--enable-smoke-test-driver');
       const child = spawnGroup(process.execPath, [main, ...folders, terms, ...listen, ...mode], {
@@ -97,7 +103,7 @@ export class EditorServer {
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       const { port, log } = await listening(child, 30_000);
-      return new EditorServer(`http://127.0.0.1:${port}`, home, child, async () => temporary?.remove(), log);
+      return new EditorServer(`http://127.0.0.1:${port}`, token, home, child, async () => temporary?.remove(), log);
     } catch (error) {
       await temporary?.remove();
       throw error;
@@ -107,6 +113,7 @@ export class EditorServer {
   /** Where a browser opens this editor on a folder. `payload`: workbench options, for tests inside the extension host. */
   url(folder: string, payload: readonly (readonly [string, string])[] = []): string {
     const url = new URL(this.origin);
+    url.searchParams.set('tkn', this.#token);
     url.searchParams.set('folder', folder);
     if (payload.length > 0) url.searchParams.set('payload', JSON.stringify(payload));
     return url.href;
