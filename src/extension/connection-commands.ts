@@ -5,6 +5,7 @@ import { lanAddress } from './lan-address.ts';
 import { iconlessText, messageText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import type { TrackerHost } from './tracker-host.ts';
+import { capitalize } from './transfer-model.ts';
 import { isAddress } from './typed-input.ts';
 import { vscode } from './vscode.ts';
 
@@ -45,14 +46,14 @@ export class ConnectionCommands {
     const address = port === undefined ? undefined : `${lanAddress(networkInterfaces())}:${port}`;
     const wrong = lines.filter((line) => !line.ok).length;
     const items = lines.map((line) => ({
-      label: `${line.ok ? '$(pass)' : '$(error)'} ${iconlessText(line.check)}`,
+      label: `${line.ok ? '$(pass)' : '$(error)'} ${iconlessText(capitalize(line.check))}`,
       description: iconlessText(line.detail),
       ...(line.fix === undefined ? {} : { detail: t('To do: {0}', iconlessText(line.fix)) }),
       copy: line.fix ?? `${line.check}: ${line.detail}`,
     }));
     if (address !== undefined) {
       const description = t('{0}, for those who add you by hand', address);
-      items.push({ label: t('$(info) your address'), description, copy: address });
+      items.push({ label: t('$(info) Your Address'), description, copy: address });
     }
     const picked = await vscode.window.showQuickPick(items, {
       title: t('Diagnose Connection'),
