@@ -66,6 +66,8 @@ export class Downloader {
   #verifying = 0;
   #paused = false;
   #stopped = false;
+  /** A piece could not be begun for want of a buffer. */
+  #starved = false;
   /** Payload bytes that crossed the network, duplicates and discarded ones included. */
   fetched = 0;
 
@@ -118,6 +120,13 @@ export class Downloader {
     this.#picker.increase(piece);
     this.#updateInterest(session);
     this.#pump(session);
+  }
+
+  /** A buffer came free, perhaps in another swarm. */
+  onBufferFree(): void {
+    if (!this.#starved || this.#stopped) return;
+    this.#starved = false;
+    this.pumpAll();
   }
 
   onUnchoke(session: PeerSession): void {
@@ -254,8 +263,9 @@ export class Downloader {
     const piece = this.#picker.begin((candidate) => session.has(candidate));
     if (piece === undefined) return undefined;
     const { length } = pieceAt(info, piece);
-    const buffer = buffers.take(length);
+    const buffer = buffers.take(length, this.#active.size === 0);
     if (!buffer) {
+      this.#starved = true;
       this.#picker.add(piece);
       return undefined;
     }

@@ -1,3 +1,5 @@
+import { Emitter, type Event } from '../common/event.ts';
+
 /** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
 export interface PieceBuffer {
   readonly shared: SharedArrayBuffer;
@@ -6,14 +8,17 @@ export interface PieceBuffer {
 
 /**
  * Memory for pieces that are being received, hashed or written, under one budget. The budget is the back-pressure of the
- * receiving side: no buffer, no new requests.
+ * receiving side: no buffer, no new requests. Swarms share it, and none can keep another from going on with one piece.
  */
 export class PieceBuffers {
   readonly #budget: number;
   readonly #spare = new Map<number, SharedArrayBuffer[]>();
+  readonly #onFree = new Emitter<void>();
+  /** A buffer came back. */
+  readonly onFree: Event<void> = this.#onFree.event;
   #used = 0;
 
-  /** `budget` in bytes. One piece is always granted, however large. */
+  /** `budget` in bytes. */
   constructor(budget: number) {
     this.#budget = budget;
   }
@@ -23,9 +28,10 @@ export class PieceBuffers {
     return this.#used;
   }
 
-  take(length: number): PieceBuffer | undefined {
+  /** `first`: the swarm holds none yet. That one is granted beyond the budget, however large. */
+  take(length: number, first: boolean): PieceBuffer | undefined {
     const size = roundUp(length);
-    if (this.#used > 0 && this.#used + size > this.#budget) return undefined;
+    if (!first && this.#used + size > this.#budget) return undefined;
     this.#used += size;
     const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);
     return { shared, bytes: new Uint8Array(shared, 0, length) };
@@ -37,6 +43,7 @@ export class PieceBuffers {
     const spare = this.#spare.get(size) ?? [];
     this.#spare.set(size, spare);
     spare.push(buffer.shared);
+    this.#onFree.fire();
   }
 
   /** Lets the memory go once nothing is in use. */

@@ -35,6 +35,8 @@ export interface SwarmOptions {
   readonly buffers: PieceBuffers;
   readonly upload: RateLimiter;
   readonly download: RateLimiter;
+  /** Who answers for a source; a ban holds for all sources of the same. The source itself if absent. */
+  readonly accountable?: (source: string) => string;
 }
 
 /** What a swarm serves and where it puts what it gets. */
@@ -82,25 +84,30 @@ export class Swarm implements Disposable {
   #info: Info | undefined;
   #downloader: Downloader | undefined;
   #uploader: Uploader | undefined;
-  #fetchedBefore = 0;
 
   readonly #onInfo = new Emitter<Info>();
   readonly #onPiece = new Emitter<number>();
   readonly #onComplete = new Emitter<void>();
   readonly #onProblem = new Emitter<PeerwireError>();
+  readonly #onUnreadable = new Emitter<PeerwireError>();
   readonly #onSessions = new Emitter<void>();
   readonly #onCorrupt = new Emitter<string>();
+  readonly #onDisposed = new Emitter<void>();
   /** The metadata arrived and matches the infohash. */
   readonly onInfo: Event<Info> = this.#onInfo.event;
   /** A piece is verified and on disk. */
   readonly onPiece: Event<number> = this.#onPiece.event;
   /** Every wanted piece is there. */
   readonly onComplete: Event<void> = this.#onComplete.event;
-  /** Content cannot be read (`stale`…) or written (`disk-full`…): downloading is paused until `resume`. */
+  /** Content cannot be written (`disk-full`…): downloading is paused until `resume`. Or the metadata is unusable. */
   readonly onProblem: Event<PeerwireError> = this.#onProblem.event;
+  /** Content could not be read for an upload (`stale`…); downloading goes on. */
+  readonly onUnreadable: Event<PeerwireError> = this.#onUnreadable.event;
   readonly onSessions: Event<void> = this.#onSessions.event;
   /** A source sent provably wrong content and is banned from this swarm. */
   readonly onCorrupt: Event<string> = this.#onCorrupt.event;
+  /** Once, at the end of `dispose`. */
+  readonly onDisposed: Event<void> = this.#onDisposed.event;
 
   constructor(options: SwarmOptions, content?: SwarmContent) {
     this.#options = options;
@@ -117,6 +124,7 @@ export class Swarm implements Disposable {
     this.#hashes = new HashExchange(options.clock, undefined);
     if (content) this.provide(content);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
+    this.#disposables.add(options.buffers.onFree(() => this.#downloader?.onBufferFree()));
   }
 
   get infoHash(): InfoHash {
@@ -137,11 +145,11 @@ export class Swarm implements Disposable {
 
   /** Payload bytes that crossed the network into this swarm, duplicates included. */
   get fetched(): number {
-    return this.#fetchedBefore + (this.#downloader?.fetched ?? 0);
+    return this.#downloader?.fetched ?? 0;
   }
 
   isBanned(source: string): boolean {
-    return this.#banned.has(source);
+    return this.#banned.has(this.#accountable(source));
   }
 
   /** Adds a connection that we dialled. */
@@ -167,7 +175,7 @@ export class Swarm implements Disposable {
     this.#content = content;
     this.#info = content.info;
     const { clock, upload } = this.#options;
-    const onProblem = (error: PeerwireError): void => this.#problem(error);
+    const onProblem = (error: PeerwireError): void => this.#onUnreadable.fire(error);
     this.#uploader = new Uploader({ ...content, clock, limiter: upload, onProblem });
     this.#hashes.setSource({ ...content, leaves: (piece) => this.#leaves(content, piece) });
     for (const session of [...this.#sessions]) {
@@ -192,7 +200,7 @@ export class Swarm implements Disposable {
         hasher,
         buffers,
         onPiece: (piece) => this.#gotPiece(piece),
-        onCorrupt: (session, piece) => this.#ban(session, piece),
+        onCorrupt: (session, piece) => this.#corrupt(session, piece),
         onProblem: (error) => this.#problem(error),
         leafHashes: (piece) => this.#hashes.fetchLeaves(content.info, content.layers, piece),
       });
@@ -234,9 +242,17 @@ export class Swarm implements Disposable {
     for (const session of [...this.#sessions]) if (session.source === source) session.close(reason);
   }
 
+  /** Closes the sessions that only take from us. */
+  disconnectUploads(): void {
+    for (const session of [...this.#sessions]) {
+      if (session.peerInterested && !session.amInterested)
+        session.close(new PeerwireError('closed', 'Nothing is uploaded here now.'));
+    }
+  }
+
   dispose(): void {
+    if (this.#disposables.disposed) return;
     this.#disposables.dispose();
-    this.#fetchedBefore = this.fetched;
     this.#downloader?.stop();
     for (const session of [...this.#sessions]) session.close();
     this.#options.buffers.trim();
@@ -245,6 +261,7 @@ export class Swarm implements Disposable {
       ?.storage()
       .close()
       .catch(() => undefined);
+    this.#onDisposed.fire();
   }
 
   #add(
@@ -252,7 +269,7 @@ export class Swarm implements Disposable {
     connection: Connection,
     source: string,
   ): void {
-    if (this.#disposables.disposed || this.#banned.has(source)) {
+    if (this.#disposables.disposed || this.isBanned(source)) {
       connection.close(new PeerwireError('closed', 'This swarm does not accept the connection.'));
       return;
     }
@@ -322,7 +339,7 @@ export class Swarm implements Disposable {
     account.downloaded += session.verifiedBytes;
     account.uploaded += session.uploaded.total;
     this.#accounts.set(session.source, account);
-    if (reason?.code === 'corrupt') this.#banned.add(session.source);
+    if (reason?.code === 'corrupt') this.#ban(session.source);
     if (reason && reason.code !== 'closed')
       this.#options.logger.info(`${session.wire.connection.remote}: ${reason.message}`);
     this.#onSessions.fire();
@@ -335,11 +352,25 @@ export class Swarm implements Disposable {
     if (this.#downloader?.missing === 0) this.#onComplete.fire();
   }
 
-  #ban(session: PeerSession, piece: number): void {
-    this.#banned.add(session.source);
+  #corrupt(session: PeerSession, piece: number): void {
     this.#options.logger.warn(`${session.source} sent a wrong block of piece ${piece}; it is banned from this swarm`);
     session.close(new PeerwireError('corrupt', 'The peer sent content that does not match the share.'));
+    this.#ban(session.source);
     this.#onCorrupt.fire(session.source);
+  }
+
+  #accountable(source: string): string {
+    return this.#options.accountable?.(source) ?? source;
+  }
+
+  /** A member cannot come back through another of its peers. */
+  #ban(source: string): void {
+    const culprit = this.#accountable(source);
+    this.#banned.add(culprit);
+    for (const session of [...this.#sessions]) {
+      if (this.#accountable(session.source) === culprit)
+        session.close(new PeerwireError('closed', 'The member behind this peer is banned from this swarm.'));
+    }
   }
 
   #problem(error: PeerwireError): void {

@@ -65,6 +65,8 @@ export const hasher: BlockHasher = {
 
 export class MemoryStorage implements Storage {
   readonly files: Buffer[];
+  /** Thrown by the next reads, while set. */
+  readError: PeerwireError | undefined;
   /** Thrown by the next writes, while set. */
   writeError: PeerwireError | undefined;
   /** How long a write takes. */
@@ -77,6 +79,7 @@ export class MemoryStorage implements Storage {
   }
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
+    if (this.readError) throw this.readError;
     let at = offset;
     for (const view of views) {
       this.files[fileIndex]?.copy(view, 0, at, at + view.length);
@@ -112,6 +115,8 @@ export class Simulation {
   version: TestVersion;
   readonly peers: SimPeer[] = [];
   readonly connections: MemoryConnection[] = [];
+  /** Peers made from now on share these, as the swarms of one process do. */
+  buffers: PieceBuffers | undefined;
 
   constructor(seed: number, sizes: readonly number[], pieceLength: number) {
     this.random = seededRandom(seed);
@@ -181,7 +186,7 @@ export class Simulation {
     upload: number,
     content: SwarmContent | undefined,
   ): SimPeer {
-    const buffers = new PieceBuffers(8 * 1024 * 1024);
+    const buffers = this.buffers ?? new PieceBuffers(8 * 1024 * 1024);
     const swarm = new Swarm(
       {
         infoHash: this.version.info.infoHash,
@@ -193,6 +198,7 @@ export class Simulation {
         buffers,
         upload: new RateLimiter(this.clock, upload),
         download: new RateLimiter(this.clock),
+        accountable: (source) => source.split('/')[0] ?? source,
       },
       content,
     );

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
+import { PeerwireError } from '../../src/common/errors.ts';
+import { Simulation } from './simulation.ts';
+
+const MiB = 1024 * 1024;
+
+describe('what a swarm promises its owner', () => {
+  let sim: Simulation;
+  afterEach(() => sim.dispose());
+
+  it('says once that it is disposed', () => {
+    sim = new Simulation(1, [1], 65_536);
+    const peer = sim.addPeer('peer', 'all');
+    let disposed = 0;
+    peer.swarm.onDisposed(() => disposed++);
+    peer.swarm.dispose();
+    peer.swarm.dispose();
+    assert.equal(disposed, 1);
+  });
+
+  it('content that cannot be uploaded does not stop the download', async () => {
+    sim = new Simulation(2, [2 * MiB], 65_536);
+    const source = sim.addPeer('source', 'all', 400_000);
+    const middle = sim.addPeer('middle', 'none');
+    const last = sim.addPeer('last', 'none');
+    const unreadable: string[] = [];
+    middle.swarm.onUnreadable((error) => unreadable.push(error.code));
+    middle.storage.readError = new PeerwireError('stale', 'changed');
+    sim.connect(middle, source);
+    sim.connect(last, middle);
+    assert.ok(await sim.clock.run(() => middle.completed, 60_000), 'it did not complete');
+    assert.ok(unreadable.includes('stale'), 'nobody was told');
+    assert.deepEqual(middle.problems, []);
+  });
+
+  it('a ban holds for every peer of the same member', async () => {
+    sim = new Simulation(3, [MiB], 65_536);
+    const liar = sim.addPeer('member/1', 'all');
+    const other = sim.addPeer('member/2', 'none');
+    const receiver = sim.addPeer('receiver', 'none');
+    liar.storage.corrupt = (_file, _offset, view) => view.fill(1);
+    sim.connect(receiver, other);
+    sim.connect(receiver, liar);
+    assert.ok(await sim.clock.run(() => receiver.swarm.isBanned('member/3'), 60_000), 'it is not banned');
+    await sim.clock.run(() => false, 1_000);
+    assert.deepEqual([...receiver.swarm.connectedSources], []);
+    const [end] = sim.connect(receiver, other);
+    assert.ok(end.closed, 'it may connect again');
+  });
+
+  it('a swarm that has no buffer gets one, and the others go on when buffers come free', async () => {
+    sim = new Simulation(4, [2 * MiB], 65_536);
+    sim.buffers = new PieceBuffers(65_536);
+    const source = sim.addPeer('source', 'all');
+    const stuck = sim.addPeer('stuck', 'none');
+    const receiver = sim.addPeer('receiver', 'none');
+    const [mine] = sim.connect(stuck, source);
+    await sim.clock.run(() => sim.buffers?.used !== 0, 1_000);
+    mine.stalled = true;
+    sim.connect(receiver, source);
+    assert.ok(await sim.clock.run(() => receiver.completed, 14_000), 'one swarm held all buffers');
+  });
+
+  it('closes the sessions that only upload', async () => {
+    sim = new Simulation(5, [8 * MiB], 65_536);
+    const source = sim.addPeer('source', 'all', 100_000);
+    const middle = sim.addPeer('middle', 'none');
+    const last = sim.addPeer('last', 'none');
+    sim.connect(middle, source);
+    await sim.clock.run(() => middle.have.count > 2, 60_000);
+    sim.connect(last, middle);
+    await sim.clock.run(() => last.have.count > 1, 60_000);
+    middle.swarm.disconnectUploads();
+    await sim.clock.run(() => false, 100);
+    assert.deepEqual([...middle.swarm.connectedSources], ['source']);
+  });
+});
