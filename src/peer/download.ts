@@ -1,10 +1,10 @@
-import { copyFile, mkdir, stat } from 'node:fs/promises';
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
 import { type FileEntry, type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import type { Storage } from '../bittorrent/storage.ts';
-import type { Swarm } from '../bittorrent/swarm.ts';
+import type { SourceAccount, Swarm } from '../bittorrent/swarm.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
@@ -13,7 +13,7 @@ import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { ConflictPolicy, SourceInfo, TransferInfo, TransferState } from './api.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
-import { type FilesPlan, planFiles, type RootCache } from './files/plan.ts';
+import { type FilesPlan, type PlannedFile, planFiles, type RootCache } from './files/plan.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
 import { PieceJournal } from './state-store.ts';
@@ -39,11 +39,13 @@ export interface DownloadRecord {
   fetched: number;
   /** Bytes wanted, once known. */
   size: number;
+  /** What the owner's catalogue said. */
+  readonly listedSize?: number;
   elapsed?: number;
   /** Verified bytes by peer key (device/instance). */
   sources: Record<string, number>;
   /** Files in place that are as they were received, by file index: what is seeded on. */
-  placed: Record<number, { path: string; size: number; mtimeMs: number }>;
+  placed: Record<number, PlacedCopy>;
 }
 
 export interface DownloadOptions {
@@ -55,6 +57,20 @@ export interface DownloadOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceName: (device: string) => string;
+  /** Where other finished downloads of the version put its files: they are served meanwhile, too. */
+  readonly placedElsewhere: () => ReadonlyMap<number, PlacedCopy>;
+}
+
+/** A file in place, and what it looked like when it was placed. */
+export interface PlacedCopy {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export async function isUnchanged(copy: PlacedCopy): Promise<boolean> {
+  const now = await stat(copy.path).catch(() => undefined);
+  return now?.size === copy.size && now.mtimeMs === copy.mtimeMs;
 }
 
 /** One download from the first byte of metadata to the files in place. Pausing and failing keep what was verified. */
@@ -69,10 +85,14 @@ export class Download implements Disposable {
   #phase: 'metadata' | 'downloading' | 'placing' | undefined;
   #abort = new AbortController();
   #run: Promise<void> | undefined;
+  /** What the state becomes when the run that is being stopped has ended. */
+  #stopTo: 'paused' | 'running' | undefined;
+  #discarded = false;
   #swarm: Swarm | undefined;
   #info: Info | undefined;
   #have: Bitfield | undefined;
-  #wanted: readonly number[] = [];
+  /** Verified bytes that are there, of those wanted. */
+  #done = 0;
   #startedAt = 0;
   #fetchedBefore = 0;
   #sourcesBefore: Readonly<Record<string, number>> = {};
@@ -92,7 +112,7 @@ export class Download implements Disposable {
   }
 
   start(): void {
-    if (this.#run) return;
+    if (this.#run || this.#discarded) return;
     this.#abort = new AbortController();
     this.record.state = 'running';
     delete this.record.error;
@@ -105,7 +125,9 @@ export class Download implements Disposable {
       .then(() => this.#work(signal))
       .catch((error: unknown) => this.#fail(toPeerwireError(error)))
       .finally(() => {
-        if (this.#run === run) this.#run = undefined;
+        if (this.#stopTo && this.record.state === 'running') this.record.state = this.#stopTo;
+        this.#stopTo = undefined;
+        this.#run = undefined;
         this.#phase = undefined;
         this.#changed.fire();
       });
@@ -115,15 +137,20 @@ export class Download implements Disposable {
 
   /** Stops; what is verified stays for `start`. Resolves when nothing is touched any more. */
   async stop(state: 'paused' | 'running' = 'paused'): Promise<void> {
-    const run = this.#run;
-    if (run) this.#abort.abort(new PeerwireError('cancelled', 'The transfer was stopped.'));
-    await run;
+    if (this.#run) {
+      // Said before the run ends: whoever hears of its end must not take it for one that should go on.
+      this.#stopTo = state;
+      this.#abort.abort(new PeerwireError('cancelled', 'The transfer was stopped.'));
+      await this.#run;
+      return;
+    }
     if (this.record.state === 'running') this.record.state = state;
     this.#changed.fire();
   }
 
   /** Deletes everything that is not in its final place. */
   async discard(): Promise<void> {
+    this.#discarded = true;
     await this.stop();
     if (this.record.staging !== undefined) await removeStaging(this.record.staging).catch(() => undefined);
     const journal = await PieceJournal.open(this.#options.journalPath, this.#info?.pieceCount ?? 1).catch(
@@ -136,11 +163,16 @@ export class Download implements Disposable {
     this.#abort.abort(new PeerwireError('closed', 'The peer is closing.'));
   }
 
+  /** Brings the record up to date, for storing it while the download runs. */
+  checkpoint(): void {
+    if (this.#running()) this.#account();
+  }
+
   info(): TransferInfo {
     const { record } = this;
     const accounts = this.#running() ? (this.#swarm?.accounts() ?? []) : [];
     const rate = accounts.reduce((sum, account) => sum + account.downloadRate, 0);
-    const done = record.state === 'done' ? this.record.size : this.#doneBytes();
+    const done = record.state === 'done' ? record.size : Math.min(this.#done, record.size);
     const left = this.record.size - done;
     return {
       id: record.id,
@@ -149,13 +181,13 @@ export class Download implements Disposable {
       infohash: record.infohash,
       network: record.network,
       name: record.name,
-      state: this.#state(),
+      state: this.state,
       size: this.record.size,
       done,
       fetched: this.#fetched(),
       rate: Math.round(rate),
       ...(rate > 0 && left > 0 ? { eta: Math.round((left / rate) * 1000) } : {}),
-      sources: this.#sourceInfos(),
+      sources: this.#sourceInfos(accounts),
       ...(record.path === undefined ? {} : { path: record.path }),
       ...(record.elapsed === undefined ? {} : { elapsed: record.elapsed }),
       seeding: record.state === 'done' && Object.keys(record.placed).length > 0,
@@ -167,7 +199,7 @@ export class Download implements Disposable {
     return this.#run !== undefined && this.record.state === 'running';
   }
 
-  #state(): TransferState {
+  get state(): TransferState {
     const { state } = this.record;
     if (state !== 'running') return state;
     if (this.#phase === 'placing') return 'placing';
@@ -176,25 +208,7 @@ export class Download implements Disposable {
   }
 
   #fetched(): number {
-    return this.#running() ? this.#fetchedBefore + (this.#swarm?.fetched ?? 0) : this.record.fetched;
-  }
-
-  #doneBytes(): number {
-    const info = this.#info;
-    const have = this.#have;
-    if (!info || !have) return 0;
-    const total =
-      this.#wanted.length === have.length
-        ? have.count
-        : this.#wanted.reduce((sum, piece) => sum + (have.has(piece) ? 1 : 0), 0);
-    return total === this.#wanted.length
-      ? this.record.size
-      : Math.min(this.record.size, this.#bytesOf(this.#wanted.filter((piece) => have.has(piece))));
-  }
-
-  #bytesOf(pieces: readonly number[]): number {
-    const info = this.#info;
-    return info ? pieces.reduce((sum, piece) => sum + pieceAt(info, piece).length, 0) : 0;
+    return this.#running() && this.#swarm ? this.#fetchedBefore + this.#swarm.fetched : this.record.fetched;
   }
 
   #sourceBytes(): Record<string, number> {
@@ -206,19 +220,14 @@ export class Download implements Disposable {
     return bytes;
   }
 
-  #sourceInfos(): SourceInfo[] {
-    const running = this.#running();
-    const bytes = running ? this.#sourceBytes() : this.record.sources;
-    const accounts = new Map(
-      (running ? (this.#swarm?.accounts() ?? []) : []).map((account) => [account.source, account]),
-    );
-    const keys = new Set([
-      ...Object.keys(bytes),
-      ...[...accounts.values()].filter(({ connected }) => connected).map(({ source }) => source),
-    ]);
+  #sourceInfos(accounts: readonly SourceAccount[]): SourceInfo[] {
+    const bytes = this.#running() ? this.#sourceBytes() : this.record.sources;
+    const live = new Map(accounts.map((account) => [account.source, account]));
+    const connected = accounts.filter((account) => account.connected).map(({ source }) => source);
+    const keys = new Set([...Object.keys(bytes), ...connected]);
     return [...keys].map((key) => {
       const { device } = parsePeerKey(key);
-      const account = accounts.get(key);
+      const account = live.get(key);
       return {
         device,
         name: this.#options.deviceName(device),
@@ -246,11 +255,16 @@ export class Download implements Disposable {
         signal,
       });
       this.#checkPlan(plan);
+      if (record.file === undefined && record.listedSize !== undefined && info.size !== record.listedSize) {
+        throw new PeerwireError(
+          'bad-metainfo',
+          `“${record.name}” is not of the size that its owner announced; nothing was downloaded.`,
+        );
+      }
       const toFetch = plan.files.filter(
         (file) => file.state === 'missing' || (file.state === 'different' && record.policy !== 'skip'),
       );
       const wanted = toFetch.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
-      this.#wanted = plan.files.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
@@ -258,45 +272,59 @@ export class Download implements Disposable {
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)
         if (file.state === 'same') await this.#publish(locations, file.fileIndex, file.target);
+      const fetching = new Set(toFetch.map((file) => file.fileIndex));
+      for (const [index, copy] of this.#options.placedElsewhere()) {
+        if (locations.has(index) || fetching.has(index) || !(await isUnchanged(copy))) continue;
+        locations.set(index, publishedAt(copy));
+      }
+      const inPlace = new Set(plan.files.map((file) => file.fileIndex));
       journal = await PieceJournal.open(this.#options.journalPath, info.pieceCount);
       const have = new Bitfield(info.pieceCount);
       this.#have = have;
       for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
-      for (const piece of wanted) if (journal.has(piece)) have.add(piece);
+      const resumed = await this.#resume(info, toFetch, stagedPath, have, journal);
       for (const file of toFetch)
         await this.#reuse(file.copyFrom, info, file.fileIndex, stagedPath(file.fileIndex), have, journal, signal);
+      const missing = new Set(wanted.filter((piece) => !have.has(piece)));
+      this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
       storage = new FileStorage((index) => locations.get(index) ?? { kind: 'staged', path: stagedPath(index) });
       const gate = new GatedStorage(storage);
 
-      if (wanted.some((piece) => !have.has(piece))) {
-        await this.#fetch(version, have, gate, wanted, journal, signal);
-      }
+      if (missing.size > 0) await this.#fetch(version, have, gate, wanted, journal, signal);
       if (wanted.some((piece) => !have.has(piece)))
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
-      const placed = await gate.closedFor(
-        () =>
-          place({
-            info,
-            files: toFetch.map((file) => file.fileIndex),
-            stagedPath,
-            destination: record.destination,
-            policy: record.policy,
-            allowRisky: record.allowRisky,
-            pool,
-            signal,
-          }),
-        toFetch.map((file) => file.fileIndex),
-      );
-      for (const file of placed)
-        if (file.outcome !== 'skipped') await this.#publish(locations, file.fileIndex, file.path);
-      const only = placed.length === 1 && plan.files.length === 1 ? placed[0] : undefined;
+      await this.#check(info, resumed, stagedPath, journal, signal);
+      const fileIndexes = toFetch.map((file) => file.fileIndex);
+      const placed = await gate.closedFor(fileIndexes, async () => {
+        const results = await place({
+          info,
+          files: fileIndexes,
+          stagedPath,
+          destination: record.destination,
+          policy: record.policy,
+          allowRisky: record.allowRisky,
+          pool,
+          signal,
+        });
+        // Before the gate opens again: from here on the files are read where they are now.
+        for (const file of results) {
+          if (file.outcome === 'skipped')
+            for (const piece of piecesOf(fileOf(info, file.fileIndex))) have.delete(piece);
+          else await this.#publish(locations, file.fileIndex, file.path);
+        }
+        return results;
+      });
+      // A folder is where it is, however many files it holds.
+      const only = info.single || record.file !== undefined ? placed[0] : undefined;
       record.path = only?.path ?? plan.target;
       record.elapsed = Math.round(this.#options.clock.now() - this.#startedAt);
       record.placed = Object.fromEntries(
         [...locations].flatMap(([index, location]) =>
-          location.kind === 'published' ? [[index, { path: location.path, ...location.stamp }]] : [],
+          location.kind === 'published' && inPlace.has(index)
+            ? [[index, { path: location.path, ...location.stamp }]]
+            : [],
         ),
       );
       if (staging !== undefined) await removeStaging(staging);
@@ -317,6 +345,57 @@ export class Download implements Disposable {
       this.#swarm = undefined;
       this.#have = undefined;
       this.#held.fire();
+    }
+  }
+
+  /**
+   * Takes over what earlier runs verified, as far as its bytes are still staged. Returns the files that it concerns: a
+   * power loss can keep the journal and lose the bytes, so they are hashed once more before they are placed.
+   */
+  async #resume(
+    info: Info,
+    files: readonly PlannedFile[],
+    stagedPath: (index: number) => string,
+    have: Bitfield,
+    journal: PieceJournal,
+  ): Promise<number[]> {
+    const resumed: number[] = [];
+    if (journal.count === 0) return resumed;
+    for (const { fileIndex } of files) {
+      const file = fileOf(info, fileIndex);
+      const staged = piecesOf(file).filter((piece) => journal.has(piece));
+      if (staged.length === 0) continue;
+      const size = (await stat(stagedPath(fileIndex)).catch(() => undefined))?.size ?? 0;
+      const there = staged.filter((piece) => {
+        const { offset, length } = pieceAt(info, piece);
+        return offset + length <= size;
+      });
+      for (const piece of there) have.add(piece);
+      if (there.length > 0) resumed.push(fileIndex);
+    }
+    return resumed;
+  }
+
+  async #check(
+    info: Info,
+    files: readonly number[],
+    stagedPath: (index: number) => string,
+    journal: PieceJournal,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const index of files) {
+      const file = fileOf(info, index);
+      const hash = await this.#options.pool.hashFile(
+        { path: stagedPath(index), size: file.length },
+        { pieceLength: info.pieceLength, signal },
+      );
+      if (file.root && hash.root?.equals(file.root) === true) continue;
+      await rm(stagedPath(index), { force: true });
+      await journal.delete();
+      throw new PeerwireError(
+        'corrupt',
+        'What was downloaded earlier was damaged on this disk; retry to fetch it again.',
+      );
     }
   }
 
@@ -343,6 +422,7 @@ export class Download implements Disposable {
       owned.add(
         swarm.onPiece((piece) => {
           journal.add(piece);
+          this.#done += pieceAt(version.info, piece).length;
           this.#changed.fire();
         }),
       );
@@ -354,6 +434,8 @@ export class Download implements Disposable {
         owned.add({ dispose: () => signal.removeEventListener('abort', abort) });
         owned.add(swarm.onComplete(() => resolve()));
         owned.add(swarm.onProblem((error) => reject(error)));
+        // Its owner went away (a file it also served changed, for instance): the next run makes another.
+        owned.add(swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
         swarm.download(wanted);
         owned.add(hub.keepSeeking(network, infohash));
         this.#held.fire();
@@ -422,8 +504,7 @@ export class Download implements Disposable {
 
   async #publish(locations: Map<number, FileLocation>, index: number, path: string): Promise<void> {
     const now = await stat(path).catch(() => undefined);
-    if (!now) return;
-    locations.set(index, { kind: 'published', path, stamp: { size: now.size, mtimeMs: now.mtimeMs } });
+    if (now) locations.set(index, publishedAt({ path, size: now.size, mtimeMs: now.mtimeMs }));
   }
 
   #enter(phase: 'metadata' | 'downloading' | 'placing'): void {
@@ -444,6 +525,11 @@ export class Download implements Disposable {
     record.error = { code: error.code, message: error.message };
     this.#options.logger.warn(`A download stopped: ${error.message}`);
   }
+}
+
+/** The location of a copy that others may change. */
+export function publishedAt({ path, size, mtimeMs }: PlacedCopy): FileLocation {
+  return { kind: 'published', path, stamp: { size, mtimeMs } };
 }
 
 function fileOf(info: Info, index: number): FileEntry {

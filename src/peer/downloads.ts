@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
@@ -11,7 +10,7 @@ import { Emitter, type Event } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { DownloadRequest, TransferInfo } from './api.ts';
-import { Download, type DownloadRecord, piecesOf } from './download.ts';
+import { Download, type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download.ts';
 import type { RootCache } from './files/plan.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { StateStore } from './state-store.ts';
@@ -63,6 +62,9 @@ export class Downloads implements Disposable {
   readonly #removed = new Emitter<string>();
   readonly #held = new Emitter<void>();
   #dirty = false;
+  /** Nothing is stored before what is stored was read, nor started once closing has begun. */
+  #loaded = false;
+  #closing = false;
   readonly onTransfer: Event<TransferInfo> = this.#transfer.event;
   readonly onRemoved: Event<string> = this.#removed.event;
   /** What we hold for others changed. */
@@ -79,10 +81,10 @@ export class Downloads implements Disposable {
       if (!resume && record.state === 'running') record.state = 'paused';
       this.#add(record, owner);
     }
+    this.#loaded = true;
     this.#disposables.add(
       this.#options.clock.setInterval(() => {
-        const running = [...this.#rows.values()].some(({ download }) => download.running);
-        if (this.#dirty || running) void this.#save();
+        if (this.#dirty) void this.#save();
       }, SAVE_INTERVAL),
     );
     this.#startNext();
@@ -98,7 +100,7 @@ export class Downloads implements Disposable {
   ): Promise<TransferInfo> {
     const destination = resolve(request.destination);
     const existing = [...this.#rows.values()].find(({ download: { record } }) =>
-      isSame(record, share.infohash, destination, request.file),
+      isSame(record, share, destination, request.file),
     );
     if (existing) {
       // The same wish again is the wish to go on, or to look again whether it is still there.
@@ -130,6 +132,7 @@ export class Downloads implements Disposable {
       state: 'running',
       fetched: 0,
       size: request.file === undefined ? share.size : 0,
+      listedSize: share.size,
       sources: {},
       placed: {},
     };
@@ -208,21 +211,11 @@ export class Downloads implements Disposable {
     const { info, layers } = version;
     const have = new Bitfield(info.pieceCount);
     const locations = new Map<number, FileLocation>();
-    for (const { download } of this.#rows.values()) {
-      const { record } = download;
-      if (record.network !== network || record.infohash !== full) continue;
-      for (const [key, placed] of Object.entries(record.placed)) {
-        const index = Number(key);
-        const file = info.files[index];
-        const now = await stat(placed.path).catch(() => undefined);
-        if (!file || now?.size !== placed.size || now.mtimeMs !== placed.mtimeMs) continue;
-        locations.set(index, {
-          kind: 'published',
-          path: placed.path,
-          stamp: { size: placed.size, mtimeMs: placed.mtimeMs },
-        });
-        for (const piece of piecesOf(file)) have.add(piece);
-      }
+    for (const [index, copy] of this.#placed(network, version.info.infoHash)) {
+      const file = info.files[index];
+      if (!file || !(await isUnchanged(copy))) continue;
+      locations.set(index, publishedAt(copy));
+      for (const piece of piecesOf(file)) have.add(piece);
     }
     if (have.count === 0) return undefined;
     const storage = new FileStorage((index) => {
@@ -233,14 +226,24 @@ export class Downloads implements Disposable {
     return { info, layers, have, storage: () => storage };
   }
 
+  /** Copies that finished downloads of a version left in place. */
+  #placed(network: NetworkId, infohash: InfoHash, except?: DownloadRecord): Map<number, PlacedCopy> {
+    const copies = new Map<number, PlacedCopy>();
+    for (const { download } of this.#rows.values()) {
+      const { record } = download;
+      if (record === except || record.network !== network || record.infohash !== infohash) continue;
+      for (const [index, copy] of Object.entries(record.placed)) copies.set(Number(index), copy);
+    }
+    return copies;
+  }
+
   /** A file that we seed changed: forget the copies that are no longer what was received. */
   async dropStale(network: NetworkId, infohash: InfoHash): Promise<void> {
     for (const { download } of this.#rows.values()) {
       const { record } = download;
       if (record.network !== network || record.infohash !== infohash) continue;
       for (const [key, placed] of Object.entries(record.placed)) {
-        const now = await stat(placed.path).catch(() => undefined);
-        if (now?.size !== placed.size || now.mtimeMs !== placed.mtimeMs) delete record.placed[Number(key)];
+        if (!(await isUnchanged(placed))) delete record.placed[Number(key)];
       }
     }
     await this.#save();
@@ -249,6 +252,7 @@ export class Downloads implements Disposable {
 
   /** Stops everything and stores where it was, so that the next start goes on. */
   async close(): Promise<void> {
+    this.#closing = true;
     await Promise.all([...this.#rows.values()].map(({ download }) => download.stop('running')));
     await this.#save();
     this.dispose();
@@ -265,7 +269,12 @@ export class Downloads implements Disposable {
 
   #add(record: DownloadRecord, owner: DeviceId): Row {
     const { dir, ...shared } = this.#options;
-    const download = new Download({ ...shared, record, journalPath: join(dir, 'journals', `${record.id}.have`) });
+    const download = new Download({
+      ...shared,
+      record,
+      journalPath: join(dir, 'journals', `${record.id}.have`),
+      placedElsewhere: () => this.#placed(record.network, record.infohash, record),
+    });
     const row: Row = {
       download,
       owner,
@@ -288,6 +297,7 @@ export class Downloads implements Disposable {
 
   /** One download of a version at a time: they share its swarm. */
   #startNext(): void {
+    if (this.#closing) return;
     const busy = new Set<string>();
     const rows = [...this.#rows.values()].map(({ download }) => download);
     for (const { running, record } of rows) if (running) busy.add(`${record.network}/${record.infohash}`);
@@ -301,15 +311,13 @@ export class Downloads implements Disposable {
 
   #report(row: Row): void {
     const now = this.#options.clock.now();
-    const { state } = row.download.info();
+    const { state, running } = row.download;
     const changed = state !== row.lastState;
     row.lastState = state;
-    if (changed) {
-      this.#dirty = true;
-      if (!row.download.running) {
-        void this.#save();
-        this.#startNext();
-      }
+    this.#dirty = true;
+    if (!running) {
+      if (changed) void this.#save();
+      this.#startNext();
     }
     const wait = row.reported + REPORT_INTERVAL - now;
     if (wait <= 0 || changed) {
@@ -338,7 +346,9 @@ export class Downloads implements Disposable {
   }
 
   async #save(): Promise<void> {
+    if (!this.#loaded) return;
     this.#dirty = false;
+    for (const { download } of this.#rows.values()) download.checkpoint();
     const transfers = [...this.#rows.values()].map(({ download, owner }) => ({ ...download.record, owner }));
     await this.#options.store.writeJson(FILE, { transfers }).catch((error: unknown) => {
       this.#options.logger.error(`Transfers could not be stored: ${String(error)}`);
@@ -357,6 +367,12 @@ function parseStored(value: unknown): StoredTransfer[] {
   return transfers;
 }
 
-function isSame(record: DownloadRecord, infohash: InfoHash, destination: string, file: string | undefined): boolean {
-  return record.infohash === infohash && record.destination === destination && record.file === file;
+function isSame(
+  record: DownloadRecord,
+  share: { readonly infohash: InfoHash; readonly network: NetworkId },
+  destination: string,
+  file: string | undefined,
+): boolean {
+  const sameVersion = record.infohash === share.infohash && record.network === share.network;
+  return sameVersion && record.destination === destination && record.file === file;
 }

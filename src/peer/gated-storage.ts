@@ -4,15 +4,17 @@ import type { Storage } from '../bittorrent/storage.ts';
 /** Storage whose files can be moved while a swarm serves them: reads wait until the move is over. */
 export class GatedStorage implements Storage {
   readonly #inner: FileStorage;
+  readonly #reads = new Set<Promise<void>>();
   #gate: Promise<unknown> = Promise.resolve();
 
   constructor(inner: FileStorage) {
     this.#inner = inner;
   }
 
-  /** Holds reads back while `action` moves these files. */
-  async closedFor<T>(action: () => Promise<T>, fileIndexes: readonly number[]): Promise<T> {
+  /** Holds reads back while `action` moves these files; reads under way end first. */
+  async closedFor<T>(fileIndexes: readonly number[], action: () => Promise<T>): Promise<T> {
     const moving = (async () => {
+      await Promise.allSettled(this.#reads);
       for (const index of fileIndexes) await this.#inner.release(index);
       return await action();
     })();
@@ -22,7 +24,13 @@ export class GatedStorage implements Storage {
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
     await this.#gate;
-    await this.#inner.read(fileIndex, offset, views);
+    const reading = this.#inner.read(fileIndex, offset, views);
+    this.#reads.add(reading);
+    try {
+      await reading;
+    } finally {
+      this.#reads.delete(reading);
+    }
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {

@@ -21,6 +21,8 @@ import { wordsFor } from './trust/words.ts';
 
 /** Key in the secret store: the ids of all networks of this device, as JSON. */
 const INDEX = 'networks';
+/** How often to look whether another window of this device joined or left a network, in ms. */
+const RELOAD_INTERVAL = 10_000;
 
 export interface NetworksOptions {
   readonly identity: Identity;
@@ -55,6 +57,9 @@ export class Networks implements Disposable {
   readonly onRevoked: Event<{ network: NetworkId; devices: readonly DeviceId[] }> = this.#revoked.event;
   readonly onConnectRequest: Event<ConnectRequest & { network: NetworkId }> = this.#connectRequest.event;
   #saving: Promise<void> = Promise.resolve();
+  /** Creating, joining, leaving and reloading take turns. */
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #owned = new DisposableList();
 
   constructor(options: NetworksOptions) {
     this.#options = options;
@@ -70,6 +75,7 @@ export class Networks implements Disposable {
         logger.error(`A network could not be loaded: ${errorMessage(error)}`);
       }
     }
+    this.#owned.add(clock.setInterval(() => void this.reload(), RELOAD_INTERVAL));
   }
 
   trusts(): NetworkTrust[] {
@@ -114,7 +120,11 @@ export class Networks implements Disposable {
     return first;
   }
 
-  async create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
+  create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
+    return this.#inTurn(() => this.#create(name, trackers));
+  }
+
+  async #create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
     const trust = NetworkTrust.createNetwork(this.#options.identity, name, trackers, { clock: this.#options.clock });
     const invite = trust.createInvite({ inviterName: this.#options.deviceName() });
     await this.#store(trust);
@@ -137,7 +147,11 @@ export class Networks implements Disposable {
     };
   }
 
-  async join(text: string): Promise<NetworkInfo> {
+  join(text: string): Promise<NetworkInfo> {
+    return this.#inTurn(() => this.#join(text));
+  }
+
+  async #join(text: string): Promise<NetworkInfo> {
     const { network } = parseInvite(text);
     const running = this.#running.get(network);
     // Whoever is refused because an old invite expired comes back with a new one.
@@ -150,30 +164,39 @@ export class Networks implements Disposable {
     return this.#info(network);
   }
 
-  async leave(network: NetworkId): Promise<void> {
+  leave(network: NetworkId): Promise<void> {
+    return this.#inTurn(() => this.#leave(network));
+  }
+
+  async #leave(network: NetworkId): Promise<void> {
     const running = this.#running.get(network);
     if (!running) return;
     this.#running.delete(network);
-    const { secrets } = this.#options;
-    const index = (await this.#index()).filter((other) => other !== network);
-    await secrets.set(INDEX, JSON.stringify(index));
-    await secrets.delete(secretKey(network));
+    // From here on nothing may store it again; the node itself has a last word to say.
+    running.owned.release(running.node);
+    running.owned.dispose();
+    this.#saving = this.#saving.then(() => this.#erase(network)).catch((error: unknown) => this.#notStored(error));
+    await this.#saving;
     // Others stop listing what this device offered.
     await running.node.leave();
-    running.owned.dispose();
     this.#changed.fire();
   }
 
   /** Takes over networks that another window of this device created, joined or left meanwhile. */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    return this.#inTurn(() => this.#reload()).catch((error: unknown) => {
+      this.#options.logger.warn(`Networks of other windows could not be read: ${errorMessage(error)}`);
+    });
+  }
+
+  async #reload(): Promise<void> {
+    await this.#saving;
     const index = await this.#index();
     const { secrets, identity, clock } = this.#options;
     for (const network of index) {
+      if (this.#running.has(network)) continue;
       const stored = await secrets.get(secretKey(network));
-      if (stored === undefined) continue;
-      const running = this.#running.get(network);
-      if (running) running.trust.absorb(stored);
-      else await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      if (stored !== undefined) await this.#run(NetworkTrust.load(identity, stored, { clock }));
     }
     for (const [network, running] of this.#running) {
       if (index.includes(network)) continue;
@@ -182,6 +205,12 @@ export class Networks implements Disposable {
       await running.node.close();
       this.#changed.fire();
     }
+  }
+
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(action);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** True when the channel's handshake names the network's control connection, and it was handed over. */
@@ -193,12 +222,15 @@ export class Networks implements Disposable {
   }
 
   async close(): Promise<void> {
+    this.#owned.dispose();
+    await this.#turn;
     await Promise.all([...this.#running.values()].map(({ node }) => node.close()));
     await this.#saving;
     this.dispose();
   }
 
   dispose(): void {
+    this.#owned.dispose();
     for (const { owned } of this.#running.values()) owned.dispose();
     this.#running.clear();
   }
@@ -242,15 +274,26 @@ export class Networks implements Disposable {
   }
 
   #store(trust: NetworkTrust): Promise<void> {
-    const { secrets, logger } = this.#options;
+    const { secrets } = this.#options;
     this.#saving = this.#saving
       .then(async () => {
         await secrets.set(secretKey(trust.network), trust.serialize());
         const index = await this.#index();
         if (!index.includes(trust.network)) await secrets.set(INDEX, JSON.stringify([...index, trust.network]));
       })
-      .catch((error: unknown) => logger.error(`The network could not be stored: ${errorMessage(error)}`));
+      .catch((error: unknown) => this.#notStored(error));
     return this.#saving;
+  }
+
+  async #erase(network: NetworkId): Promise<void> {
+    const { secrets } = this.#options;
+    const index = (await this.#index()).filter((other) => other !== network);
+    await secrets.set(INDEX, JSON.stringify(index));
+    await secrets.delete(secretKey(network));
+  }
+
+  #notStored(error: unknown): void {
+    this.#options.logger.error(`Networks could not be stored: ${errorMessage(error)}`);
   }
 
   async #index(): Promise<NetworkId[]> {

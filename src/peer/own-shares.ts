@@ -16,6 +16,7 @@ import type { ShareKind } from './api.ts';
 import { buildVersion } from './files/publish.ts';
 import { walk } from './files/walk.ts';
 import type { HashPool } from './hash-pool.ts';
+import { checkShare, type ShareEntry } from './network/catalogue.ts';
 import type { StateStore } from './state-store.ts';
 import type { VersionStore } from './version-store.ts';
 
@@ -25,6 +26,8 @@ const CHECK_INTERVAL = 2_000;
 /** Folders with more files than this are compared less often: each check costs a stat per file. */
 const SMALL_FOLDER = 500;
 const BIG_FOLDER_INTERVAL = 30_000;
+/** Shares that are compared in one interval; with more, it takes turns. */
+const CHECKED_AT_ONCE = 100;
 
 /** A share of this peer, as stored. */
 export interface OwnShare {
@@ -80,6 +83,7 @@ export class OwnShares implements Disposable {
   readonly #replaced = new Emitter<{ network: NetworkId; infohash: InfoHash }>();
   #checking = false;
   #bigChecked = 0;
+  #next = 0;
   readonly onChanged: Event<void> = this.#changed.event;
   /** A version is offered no longer: it changed, moved or was unshared. */
   readonly onReplaced: Event<{ network: NetworkId; infohash: InfoHash }> = this.#replaced.event;
@@ -91,7 +95,13 @@ export class OwnShares implements Disposable {
   async start(): Promise<void> {
     const stored = await this.#options.store.readJson(FILE, parseStored);
     for (const share of stored ?? []) this.#shares.set(share.share, share);
-    this.#disposables.add(this.#options.clock.setInterval(() => void this.check(), CHECK_INTERVAL));
+    this.#disposables.add(this.#options.clock.setInterval(() => this.#look(), CHECK_INTERVAL));
+  }
+
+  #look(): void {
+    this.check().catch((error: unknown) =>
+      this.#options.logger.error(`Shares could not be checked: ${errorMessage(error)}`),
+    );
   }
 
   list(): OwnShare[] {
@@ -168,9 +178,19 @@ export class OwnShares implements Disposable {
       const now = this.#options.clock.now();
       const big = now - this.#bigChecked > BIG_FOLDER_INTERVAL;
       if (big) this.#bigChecked = now;
-      for (const share of this.list()) {
-        if (only && share.infohash !== only.infohash) continue;
-        if (!only && share.files > SMALL_FOLDER && !big) continue;
+      const all = this.list();
+      const due = only
+        ? all.filter((share) => share.infohash === only.infohash)
+        : [
+            ...Array.from(
+              { length: Math.min(all.length, CHECKED_AT_ONCE) },
+              (_, index) => all[(this.#next + index) % all.length],
+            ),
+            ...(big ? all.filter((share) => share.files > SMALL_FOLDER) : []),
+          ];
+      if (!only) this.#next = all.length === 0 ? 0 : (this.#next + CHECKED_AT_ONCE) % all.length;
+      for (const share of due) {
+        if (!share || (!only && share.files > SMALL_FOLDER && !big)) continue;
         await this.#checkOne(share);
       }
     } finally {
@@ -285,6 +305,8 @@ export class OwnShares implements Disposable {
   }
 
   async #put(share: OwnShare, before: OwnShare | undefined): Promise<void> {
+    // What others would refuse must not be stored: it could never be published.
+    checkShare(entryOf(share));
     this.#shares.set(share.share, share);
     this.#states.delete(share.share);
     await this.#save();
@@ -302,6 +324,23 @@ export class OwnShares implements Disposable {
   async #save(): Promise<void> {
     await this.#options.store.writeJson(FILE, { shares: this.list() });
   }
+}
+
+/** The share as its catalogue says it. */
+export function entryOf(share: OwnShare): ShareEntry {
+  return {
+    share: share.share,
+    infohash: share.infohash,
+    name: share.name,
+    kind: share.kind,
+    size: share.size,
+    files: share.files,
+    version: share.version,
+    time: share.time,
+    ...(share.message === undefined ? {} : { message: share.message }),
+    ...(share.path === undefined ? {} : { path: share.path }),
+    ...(share.to === undefined ? {} : { to: share.to }),
+  };
 }
 
 /** Our own file, written atomically: its shape is trusted when its outline fits. */

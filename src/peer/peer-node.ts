@@ -132,6 +132,8 @@ export class PeerNode implements PeerApi {
     this.#publishCatalogues();
     await this.#downloads.start(resume);
     this.#publishCatalogues();
+    const used = new Set([...shares.list(), ...this.#downloads.list()].map(({ infohash }) => infohash));
+    await this.#options.versions.keepOnly(used);
   }
 
   /** Routes an accepted channel by the infohash in its handshake. */
@@ -409,13 +411,16 @@ export class PeerNode implements PeerApi {
     this.#disposables.dispose();
     for (const operation of this.#operations.values())
       operation.abort(new PeerwireError('closed', 'The peer is closing.'));
-    await this.#downloads.close();
-    this.#options.shares.dispose();
-    this.#hub.dispose();
-    await this.#options.networks.close();
-    await this.#options.store.flush();
-    this.#events.dispose();
-    this.#options.onClose();
+    try {
+      await this.#downloads.close();
+      await this.#options.networks.close();
+      await this.#options.store.flush();
+    } finally {
+      this.#options.shares.dispose();
+      this.#hub.dispose();
+      this.#events.dispose();
+      this.#options.onClose();
+    }
   }
 
   /** Own files first; else what was downloaded. */
@@ -447,11 +452,17 @@ export class PeerNode implements PeerApi {
     }
   }
 
-  /** Tells each network what we offer; members hear of it at once. */
+  /** Tells each network what we offer; members hear of it at once. One that cannot be told does not stop the others. */
   #publishCatalogues(): void {
     for (const { trust, node } of this.#options.networks.list()) {
-      const { shares, holds } = this.#index.entriesFor(trust.network);
-      node.setOwn(shares, holds);
+      try {
+        const { shares, holds } = this.#index.entriesFor(trust.network);
+        node.setOwn(shares, holds);
+      } catch (error) {
+        const message = `Members of “${trust.name}” cannot be told what is shared: ${errorMessage(error)}`;
+        this.#options.logger.error(message);
+        this.#events.fire({ event: 'notice', level: 'error', message });
+      }
     }
     this.#events.fire({ event: 'shares' });
   }
@@ -466,7 +477,8 @@ export class PeerNode implements PeerApi {
   #onCataloguesChanged(): void {
     this.#hub.seek();
     this.#hub.enforceAccess();
-    this.#events.fire({ event: 'shares' });
+    // Whom what we hold is for may have changed.
+    this.#publishCatalogues();
   }
 
   #onRevoked(network: NetworkId, devices: readonly DeviceId[]): void {

@@ -9,10 +9,10 @@ import {
 } from '../common/ids.ts';
 import type { ShareInfo } from './api.ts';
 import type { Downloads } from './downloads.ts';
-import type { HoldEntry, ShareEntry } from './network/catalogue.ts';
+import { type HoldEntry, MAX_AUDIENCE, type ShareEntry } from './network/catalogue.ts';
 import type { PeerRef } from './network/channel.ts';
 import type { Networks } from './networks.ts';
-import type { OwnShare, OwnShares } from './own-shares.ts';
+import { entryOf, type OwnShare, type OwnShares } from './own-shares.ts';
 
 export interface ShareIndexOptions {
   readonly self: PeerRef;
@@ -133,56 +133,58 @@ export class ShareIndex {
     if (device === self.device) return true;
     const own = shares.find(network, infohash);
     if (own) return own.to === undefined || own.to.includes(device);
-    const held = downloads.find(network, infohash) ?? this.#listed(network, infohash);
-    if (!held) return false;
-    if (held.owner === device) return true;
-    const audience = running.node.audienceOf(held.owner, held.share);
-    return audience === 'everyone' || audience?.has(device) === true;
+    // Everybody who lists it has to agree: nobody widens the audience of another's share by listing it once more.
+    const listings = this.#listings(network, infohash);
+    const held = downloads.find(network, infohash);
+    if (held) listings.push(held);
+    return (
+      listings.length > 0 &&
+      listings.every(({ owner, share }) => {
+        if (owner === device) return true;
+        const audience = running.node.audienceOf(owner, share);
+        return audience === 'everyone' || audience?.has(device) === true;
+      })
+    );
   }
 
   /** What our catalogue says in a network. */
   entriesFor(network: NetworkId): { shares: ShareEntry[]; holds: HoldEntry[] } {
-    const { networks, shares, downloads } = this.#options;
+    const { self, networks, shares, downloads } = this.#options;
     const node = networks.get(network)?.node;
     const own = shares.list().filter((share) => share.network === network && shares.state(share.share) !== 'missing');
     const holds = downloads.holds().filter((hold) => hold.network === network);
     return {
-      shares: own.map((share) => ({
-        share: share.share,
-        infohash: share.infohash,
-        name: share.name,
-        kind: share.kind,
-        size: share.size,
-        files: share.files,
-        version: share.version,
-        time: share.time,
-        ...(share.message === undefined ? {} : { message: share.message }),
-        ...(share.path === undefined ? {} : { path: share.path }),
-        ...(share.to === undefined ? {} : { to: share.to }),
-      })),
+      shares: own.map(entryOf),
       holds: holds.flatMap(({ infohash, share, owner, complete }) => {
         const audience = node?.audienceOf(owner, share);
         // Withdrawn by its owner: we do not offer it any longer.
         if (audience === undefined) return [];
+        // A list of the longest size that we are not in leaves no room for its owner: such a hold stays unsaid.
+        const to =
+          audience === 'everyone'
+            ? undefined
+            : [...new Set([...audience, owner])].filter((device) => device !== self.device);
+        if (to !== undefined && to.length > MAX_AUDIENCE) return [];
         return [
           {
             infohash,
             share,
             owner,
             complete,
-            ...(audience === 'everyone' ? {} : { to: [...new Set([...audience, owner])] }),
+            ...(to === undefined ? {} : { to }),
           },
         ];
       }),
     };
   }
 
-  /** A version of someone else that we know only from its catalogue: while its metadata is fetched, for instance. */
-  #listed(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId; infohash: InfoHash } | undefined {
-    for (const catalogue of this.#options.networks.get(network)?.node.catalogues() ?? []) {
-      const entry = catalogue.shares.find((share) => share.infohash.startsWith(infohash));
-      if (entry) return { owner: catalogue.device, share: entry.share, infohash: entry.infohash };
-    }
-    return undefined;
+  /** Everybody else's shares of a version. */
+  #listings(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId }[] {
+    const catalogues = this.#options.networks.get(network)?.node.catalogues() ?? [];
+    return catalogues.flatMap((catalogue) =>
+      catalogue.shares
+        .filter((share) => share.infohash.startsWith(infohash))
+        .map((share) => ({ owner: catalogue.device, share: share.share })),
+    );
   }
 }

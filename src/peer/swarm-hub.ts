@@ -22,8 +22,12 @@ const BUFFER_BUDGET = 64 * 1024 * 1024;
 const SEEK_INTERVAL = 3_000;
 /** Pause before a holder that could not be reached is tried again, in ms. */
 const RETRY_AFTER = 4_000;
-/** Sources that a download connects to at most. */
+/** Devices that a download connects to at most. */
 const MOST_SOURCES = 40;
+/** Swarm connections that one device may hold with us: in one swarm, in all; and everybody together. */
+const MOST_PER_SWARM = 4;
+const MOST_PER_DEVICE = 64;
+const MOST_CHANNELS = 512;
 
 export interface SwarmHubOptions {
   readonly self: PeerRef;
@@ -34,8 +38,8 @@ export interface SwarmHubOptions {
   readonly hasher: BlockHasher;
   readonly versions: VersionStore;
   readonly networkNode: (network: NetworkId) => NetworkNode | undefined;
-  /** Whether the device may have the version: every seeder enforces access, not only the owner. */
-  readonly mayAccess: (network: NetworkId, infohash: InfoHash, device: DeviceId) => boolean;
+  /** Whether the device may have the version (or what its first 20 bytes name): every seeder enforces access. */
+  readonly mayAccess: (network: NetworkId, infohash: string, device: DeviceId) => boolean;
   /** Content for a version that somebody asks for and that has no swarm yet; undefined when we hold none of it. */
   readonly content: (network: NetworkId, infohash: InfoHash) => Promise<SwarmContent | undefined>;
 }
@@ -116,9 +120,12 @@ export class SwarmHub implements Disposable {
   async fetchVersion(network: NetworkId, infohash: InfoHash, signal: AbortSignal): Promise<Version> {
     const known = await this.#options.versions.load(infohash);
     if (known) return known;
+    if (signal.aborted) throw abortReason(signal);
     const lease = this.lease(network, infohash);
     const seeking = this.keepSeeking(network, infohash);
     const owned = new DisposableList();
+    // Whatever of it goes on when this is over ends with it.
+    const ended = new AbortController();
     try {
       const aborted = new Promise<never>((_, reject) => {
         const abort = (): void => reject(abortReason(signal));
@@ -126,15 +133,18 @@ export class SwarmHub implements Disposable {
         signal.addEventListener('abort', abort, { once: true });
         owned.add(toDisposable(() => signal.removeEventListener('abort', abort)));
         owned.add(lease.swarm.onProblem(reject));
+        owned.add(lease.swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
       });
       const fetched = (async (): Promise<Version> => {
         const info: Info = lease.swarm.info ?? (await once(lease.swarm.onInfo));
-        return { info, layers: await lease.swarm.fetchLayers(signal) };
+        return { info, layers: await lease.swarm.fetchLayers(AbortSignal.any([signal, ended.signal])) };
       })();
+      fetched.catch(() => undefined); // The race may be over by then.
       const version = await Promise.race([fetched, aborted]);
       await this.#options.versions.save(version);
       return version;
     } finally {
+      ended.abort();
       owned.dispose();
       seeking.dispose();
       lease.dispose();
@@ -143,8 +153,12 @@ export class SwarmHub implements Disposable {
 
   /** Routes an accepted connection whose handshake names a version (20 bytes of its infohash). */
   async accept(channel: MemberChannel, incoming: IncomingWire): Promise<void> {
-    const entry = await this.#find(channel.network, incoming.handshake.infoHash);
-    const allowed = entry && this.#options.mayAccess(channel.network, entry.swarm.infoHash, channel.device);
+    const { network, device } = channel;
+    const prefix = incoming.handshake.infoHash.toString('hex');
+    // Asked before anything is opened, and again for exactly what was opened: a prefix can be forged, a hash cannot.
+    const known = !this.#isCrowded(network, prefix, device) && this.#options.mayAccess(network, prefix, device);
+    const entry = known ? await this.#open(network, prefix) : undefined;
+    const allowed = entry && !channel.closed && this.#options.mayAccess(network, entry.swarm.infoHash, device);
     if (!entry || !allowed || this.#disposables.disposed || !this.#adopt(entry, channel)) {
       channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
       return;
@@ -156,7 +170,8 @@ export class SwarmHub implements Disposable {
   async dialBack(network: NetworkId, infohash: InfoHash, peer: PeerRef): Promise<void> {
     if (!this.#options.mayAccess(network, infohash, peer.device)) return;
     const entry = await this.#open(network, infohash);
-    if (entry) this.#connect(entry, peer);
+    if (entry?.swarm.infoHash === infohash && !this.#isCrowded(network, infohash, peer.device))
+      this.#connect(entry, peer);
   }
 
   /** Ends the swarm connections of devices that lost access to a network, or to single versions. */
@@ -196,7 +211,10 @@ export class SwarmHub implements Disposable {
   #entry(network: NetworkId, infohash: InfoHash, content?: SwarmContent): Entry {
     const key = keyOf(network, infohash);
     const existing = this.#entries.get(key);
-    if (existing) return existing;
+    if (existing) {
+      if (existing.swarm.infoHash === infohash) return existing;
+      throw new PeerwireError('protocol', 'Another version with the same short hash is open.');
+    }
     const { clock, random, hasher, peerId } = this.#options;
     const logger = prefixed(this.#options.logger, `swarm ${infohash.slice(0, 8)}`);
     const swarm = new Swarm(
@@ -208,12 +226,14 @@ export class SwarmHub implements Disposable {
         logger,
         hasher,
         buffers: this.#buffers,
+        // A device answers for all its windows.
+        accountable: (source) => parsePeerKey(source).device,
         upload: this.upload,
         download: this.download,
       },
       content,
     );
-    swarm.onProblem((error) => {
+    swarm.onUnreadable((error) => {
       if (error.code === 'stale') this.#stale.fire({ network, infohash });
     });
     const entry: Entry = {
@@ -244,12 +264,22 @@ export class SwarmHub implements Disposable {
     }
   }
 
-  async #find(network: NetworkId, prefix: Buffer): Promise<Entry | undefined> {
-    const hex = prefix.toString('hex');
-    for (const entry of this.#entries.values()) {
-      if (entry.network === network && entry.swarm.infoHash.startsWith(hex)) return entry;
+  /** Whether a device has as many connections as it may. */
+  #isCrowded(network: NetworkId, infohash: string, device: DeviceId): boolean {
+    let here = 0;
+    let everywhere = 0;
+    let all = 0;
+    const key = keyOf(network, infohash);
+    for (const [entryKey, entry] of this.#entries) {
+      for (const channel of entry.channels.values()) {
+        if (channel.closed) continue;
+        all++;
+        if (channel.device !== device) continue;
+        everywhere++;
+        if (entryKey === key) here++;
+      }
     }
-    return await this.#open(network, hex);
+    return here >= MOST_PER_SWARM || everywhere >= MOST_PER_DEVICE || all >= MOST_CHANNELS;
   }
 
   /** The swarm of a version we hold, opened when somebody first asks for it. `infohash` may be its first 20 bytes. */
@@ -279,8 +309,13 @@ export class SwarmHub implements Disposable {
 
   #seekFor(entry: Entry): void {
     const node = this.#options.networkNode(entry.network);
-    if (!node || entry.swarm.connectedSources.size >= MOST_SOURCES) return;
-    for (const holder of node.holdersOf(entry.swarm.infoHash)) this.#connect(entry, holder);
+    if (!node) return;
+    // Only those that we dialed count: whoever dials us cannot keep us from looking for others.
+    const dialed = new Set<DeviceId>();
+    for (const channel of entry.channels.values()) if (channel.initiator && !channel.closed) dialed.add(channel.device);
+    for (const holder of node.holdersOf(entry.swarm.infoHash)) {
+      if (dialed.size + entry.connecting.size < MOST_SOURCES || dialed.has(holder.device)) this.#connect(entry, holder);
+    }
   }
 
   #connect(entry: Entry, peer: PeerRef): void {
@@ -295,7 +330,10 @@ export class SwarmHub implements Disposable {
       .openSwarmChannel(peer, swarm.infoHash, this.#abort.signal)
       .then((channel) => {
         if (!channel) return;
-        if (!this.#disposables.disposed && this.#adopt(entry, channel)) swarm.initiate(channel, key);
+        const { device } = channel;
+        // Much can have happened while it was dialed.
+        const wanted = !this.#disposables.disposed && this.#options.mayAccess(entry.network, swarm.infoHash, device);
+        if (wanted && this.#adopt(entry, channel)) swarm.initiate(channel, key);
         else channel.close();
       })
       .catch((error: unknown) => {
@@ -303,7 +341,9 @@ export class SwarmHub implements Disposable {
       })
       .finally(() => {
         entry.connecting.delete(key);
-        entry.retryAt.set(key, this.#options.clock.now() + RETRY_AFTER);
+        const now = this.#options.clock.now();
+        for (const [other, at] of entry.retryAt) if (at <= now) entry.retryAt.delete(other);
+        entry.retryAt.set(key, now + RETRY_AFTER);
       });
   }
 
@@ -312,6 +352,7 @@ export class SwarmHub implements Disposable {
    * the smaller key.
    */
   #adopt(entry: Entry, channel: MemberChannel): boolean {
+    for (const [key, other] of entry.channels) if (other.closed) entry.channels.delete(key);
     const key = peerKey(channel);
     const existing = entry.channels.get(key);
     if (existing && !existing.closed && existing.initiator !== channel.initiator) {

@@ -38,7 +38,7 @@ export class Uploads implements Disposable {
   stop(id: string): boolean {
     const row = this.#rows.get(id);
     if (!row) return false;
-    this.#options.hub.drop(row.info.network, row.info.infohash);
+    this.#options.hub.get(row.info.network, row.info.infohash)?.disconnectUploads();
     this.#remove(id);
     return true;
   }
@@ -56,7 +56,7 @@ export class Uploads implements Disposable {
   #updateOne({ network, swarm }: HubSwarm, now: number): void {
     const accounts = swarm.accounts().filter((account) => account.uploaded > 0);
     const rate = accounts.reduce((sum, account) => sum + account.uploadRate, 0);
-    const id = `up-${swarm.infoHash.slice(0, 16)}`;
+    const id = `up-${network.slice(0, 8)}-${swarm.infoHash.slice(0, 16)}`;
     const row = this.#rows.get(id);
     if (rate === 0 && !row) return;
     const share = this.#options.index.ofVersion(network, swarm.infoHash);

@@ -22,7 +22,14 @@ export class VersionStore {
     if (loaded) return loaded;
     const bytes = await this.#store.readBytes(fileName(infohash));
     if (!bytes) return undefined;
-    const version = decodeTorrent(bytes);
+    let version: Version;
+    try {
+      version = decodeTorrent(bytes);
+    } catch {
+      // Damaged on disk: peers have it.
+      await this.#store.delete(fileName(infohash));
+      return undefined;
+    }
     if (version.info.infoHash !== infohash) return undefined;
     this.#loaded.set(infohash, version);
     return version;
@@ -33,17 +40,11 @@ export class VersionStore {
     await this.#store.writeBytes(fileName(version.info.infoHash), encodeTorrent(version.info, version.layers));
   }
 
-  async delete(infohash: InfoHash): Promise<void> {
-    this.#loaded.delete(infohash);
-    await this.#store.delete(fileName(infohash));
-  }
-
   /** Deletes every version that nothing refers to any more. */
   async keepOnly(infohashes: ReadonlySet<InfoHash>): Promise<void> {
-    for (const name of await this.#store.list()) {
-      const infohash = /^([0-9a-f]{64})\.torrent$/.exec(name)?.[1];
-      if (infohash !== undefined && ![...infohashes].includes(infohash as InfoHash)) await this.#store.delete(name);
-    }
+    const names = new Set([...infohashes].map(fileName));
+    for (const infohash of this.#loaded.keys()) if (!infohashes.has(infohash)) this.#loaded.delete(infohash);
+    for (const name of await this.#store.list()) if (!names.has(name)) await this.#store.delete(name);
   }
 }
 

@@ -1,0 +1,187 @@
+/** Downloads of two peers in this process, over real sockets: paused, cancelled, closed and damaged while bytes flow. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { PeerwireError } from '../../src/common/errors.ts';
+import { once } from '../../src/common/event.ts';
+import { silentLogger } from '../../src/common/log.ts';
+import type { TransferInfo } from '../../src/peer/api.ts';
+import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
+import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
+
+const MiB = 1024 * 1024;
+
+describe('downloads under disturbance', function () {
+  this.timeout(60_000);
+  let dir: string;
+  let open: OpenPeer[];
+
+  beforeEach(() => {
+    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-downloads-'));
+    open = [];
+  });
+  afterEach(async () => {
+    await Promise.all(open.map((peer) => peer.close()));
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  async function peer(name: string, port = 0): Promise<OpenPeer> {
+    const home = path.join(dir, name);
+    const opened = await openPeer({
+      home,
+      instanceDir: home,
+      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
+      deviceName: name,
+      listen: { host: '127.0.0.1', port },
+      lan: false,
+      hashWorker: path.resolve('src/peer/hash-worker.ts'),
+      logger: silentLogger,
+    });
+    open.push(opened);
+    return opened;
+  }
+
+  async function close(closing: OpenPeer): Promise<void> {
+    open = open.filter((other) => other !== closing);
+    await closing.close();
+  }
+
+  /** A shares a file; B knows of it. A's uplink is limited to `rate` bytes per second. */
+  async function pair(
+    size: number,
+    rate: number,
+  ): Promise<{ a: OpenPeer; b: OpenPeer; content: Buffer; source: string }> {
+    const [a, b] = [await peer('a'), await peer('b')];
+    const { invite } = await a.createNetwork({ name: 'team', trackers: [] });
+    await b.joinNetwork(invite);
+    const content = randomBytes(size);
+    const source = path.join(dir, 'file.bin');
+    writeFileSync(source, content);
+    await a.setLimits({ upload: rate, download: 0 });
+    await a.share({ path: source });
+    const seen = once(b.onEvent, (event) => event.event === 'shares');
+    await b.addPeerAddress(`127.0.0.1:${(await a.status()).port}`);
+    await seen;
+    while (!(await b.shares()).some(({ sources }) => sources > 0)) await once(b.onEvent);
+    return { a, b, content, source };
+  }
+
+  async function until(b: OpenPeer, id: string, test: (transfer: TransferInfo) => boolean): Promise<TransferInfo> {
+    for (;;) {
+      const transfer = (await b.transfers()).find((candidate) => candidate.id === id);
+      assert.ok(transfer, 'the transfer is gone');
+      if (test(transfer)) return transfer;
+      assert.notEqual(transfer.state, 'failed', transfer.error?.message);
+      await once(b.onEvent, (event) => event.event === 'transfer');
+    }
+  }
+
+  const destination = (): string => path.join(dir, 'out');
+  const started = (transfer: TransferInfo): boolean => transfer.done > MiB;
+  const done = (transfer: TransferInfo): boolean => transfer.state === 'done';
+
+  it('pause stops it, resume finishes it without fetching anything twice', async () => {
+    const { b, content } = await pair(12 * MiB, 4 * MiB);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, started);
+    await b.pauseTransfer(id);
+    const paused = await until(b, id, ({ state }) => state === 'paused');
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // Nothing happens: there is no event to wait for.
+    const later = await until(b, id, () => true);
+    assert.equal(later.state, 'paused');
+    assert.equal(later.fetched, paused.fetched);
+    assert.ok(!existsSync(path.join(destination(), 'file.bin')));
+    await b.resumeTransfer(id);
+    const finished = await until(b, id, done);
+    assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
+    assert.ok(finished.fetched < content.length + 4 * MiB, `${finished.fetched}`);
+  });
+
+  it('cancel leaves nothing behind, and nothing arrives later', async () => {
+    const { b } = await pair(12 * MiB, 4 * MiB);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, started);
+    await b.cancelTransfer(id);
+    assert.deepEqual(await b.transfers(), []);
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // Nothing happens: there is no event to wait for.
+    assert.deepEqual(readdirSync(destination()), []);
+  });
+
+  it('goes on after the peer was closed, and says where its bytes came from', async () => {
+    const { a, b, content } = await pair(12 * MiB, 4 * MiB);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, started);
+    await close(b);
+    await a.setLimits({ upload: 0, download: 0 });
+    const again = await peer('b');
+    const finished = await until(again, id, done);
+    assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
+    assert.equal(
+      finished.sources.reduce((sum, { bytes }) => sum + bytes, 0),
+      content.length,
+    );
+  });
+
+  it('never places what was damaged on disk between two runs', async () => {
+    const { a, b, content } = await pair(12 * MiB, 4 * MiB);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, started);
+    await close(b);
+    const [staging = ''] = readdirSync(destination());
+    const staged = path.join(destination(), staging, '0');
+    const bytes = readFileSync(staged);
+    writeFileSync(staged, Buffer.alloc(bytes.length));
+    await a.setLimits({ upload: 0, download: 0 });
+    const again = await peer('b');
+    for (;;) {
+      const transfer = (await again.transfers()).find((candidate) => candidate.id === id);
+      if (transfer?.state === 'failed') break;
+      assert.notEqual(transfer?.state, 'done');
+      await once(again.onEvent, (event) => event.event === 'transfer');
+    }
+    assert.ok(!existsSync(path.join(destination(), 'file.bin')));
+    await again.resumeTransfer(id);
+    await until(again, id, done);
+    assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
+  });
+
+  it('an edited source is not served under its old version', async () => {
+    const { a, b, source } = await pair(8 * MiB, 2 * MiB);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, started);
+    writeFileSync(source, 'edited');
+    const published = async (): Promise<boolean> => (await a.shares()).some(({ version }) => version === 2);
+    while (!(await published())) await once(a.onEvent, (event) => event.event === 'shares');
+    await b.cancelTransfer(id);
+    while (!(await b.shares()).some(({ version, sources }) => version === 2 && sources > 0)) await once(b.onEvent);
+    const next = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, next.id, done);
+    assert.equal(readFileSync(path.join(destination(), 'file.bin'), 'utf8'), 'edited');
+  });
+
+  it('a peer that fails to open loses nothing', async () => {
+    const { b } = await pair(1 * MiB, 0);
+    const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+    await until(b, id, done);
+    await close(b);
+    const blocker = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => blocker.once('listening', resolve));
+    const { port } = blocker.address() as { port: number };
+    await assert.rejects(peer('b', port));
+    blocker.close();
+    const again = await peer('b');
+    assert.equal((await again.transfers()).find((transfer) => transfer.id === id)?.state, 'done');
+  });
+
+  it('a share that others would refuse is refused at once, and the peer opens again', async () => {
+    const { a, source } = await pair(1 * MiB, 0);
+    const refused = a.share({ path: source, message: 'x'.repeat(5_000) });
+    await assert.rejects(refused, (error) => error instanceof PeerwireError && error.code === 'usage');
+    await close(a);
+    const again = await peer('a');
+    assert.equal((await again.shares()).length, 1);
+  });
+});
