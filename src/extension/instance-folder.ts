@@ -13,6 +13,8 @@ import path from 'node:path';
 import type { Disposable } from '../common/disposable.ts';
 import { systemCode } from '../common/errors.ts';
 
+/** Begins the name of a socket in Linux's abstract namespace: unix(7). */
+const ABSTRACT = '\0';
 /** More windows without a workspace than anyone has open. */
 const MOST_WINDOWS = 64;
 
@@ -36,18 +38,24 @@ async function tryLock(folder: string): Promise<Server | undefined> {
   const address = lockAddress(folder);
   const first = await listen(address);
   if (first !== 'in use') return first;
-  if (await answers(address)) return undefined;
-  // Left behind by a window that was killed: nobody listens on it.
+  if (address.startsWith(ABSTRACT) || (await answers(address))) return undefined;
+  // A file left behind by a window that was killed: nobody listens on it.
   await rm(address, { force: true });
   const second = await listen(address);
   return second === 'in use' ? undefined : second;
 }
 
-/** Short enough for a Unix socket, whatever the folder's length. */
+/** Linux: a socket that is no file, so nothing is left behind. Elsewhere a short name, whatever the folder's length. */
 function lockAddress(folder: string): string {
   const name = `peerwire-${createHash('sha256').update(folder).digest('hex').slice(0, 24)}`;
-  if (process.platform === 'win32') return `\\\\.\\pipe\\${name}`;
-  return path.join(tmpdir(), `${name}-${userInfo().uid}.lock`);
+  switch (process.platform) {
+    case 'win32':
+      return `\\\\.\\pipe\\${name}`;
+    case 'linux':
+      return `${ABSTRACT}${name}-${userInfo().uid}`;
+    default:
+      return path.join(tmpdir(), `${name}-${userInfo().uid}.lock`);
+  }
 }
 
 function listen(address: string): Promise<Server | 'in use'> {

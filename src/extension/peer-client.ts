@@ -69,7 +69,9 @@ interface Session {
   readonly api: PeerApi;
   readonly lifecycle: PeerLifecycle;
   readonly exited: Promise<void>;
-  /** Its end is our doing, or known already. */
+  /** It came up: until then its end is told by `open`. */
+  open: boolean;
+  /** Its end is our doing. */
   ending: boolean;
 }
 
@@ -84,6 +86,8 @@ export class PeerClient implements Disposable {
   readonly #launcher: PeerLauncher;
   #state: PeerClientState = 'stopped';
   #session: Promise<Session> | undefined;
+  /** The one whose thread runs, also while it does not answer yet. */
+  #current: Session | undefined;
   #stopping: Promise<void> | undefined;
   #deaths: number[] = [];
   #disposed = false;
@@ -101,7 +105,7 @@ export class PeerClient implements Disposable {
 
   /** The running peer; starts it when there is none. */
   async api(): Promise<PeerApi> {
-    await this.#stopping;
+    if (this.#stopping !== undefined) await this.#stopping;
     if (this.#disposed) throw new PeerwireError('closed', 'Peerwire is closing.');
     this.#session ??= this.#start();
     return (await this.#session).api;
@@ -137,8 +141,9 @@ export class PeerClient implements Disposable {
       this.#apis.fire(session.api);
       return session;
     } catch (error) {
+      // Taken away by `stop`, it did not fail.
+      if (this.#session !== undefined) this.#enter('failed');
       this.#session = undefined;
-      this.#enter('failed');
       throw error;
     }
   }
@@ -160,17 +165,18 @@ export class PeerClient implements Disposable {
       failure ??= error;
     });
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    const session: Session = { worker, api, lifecycle, ending: false, exited };
+    const session: Session = { worker, api, lifecycle, open: false, ending: false, exited };
+    this.#current = session;
     void exited.then(() => {
       owned.dispose();
       if (failure !== undefined) logger.error(`[peer] failed: ${errorMessage(failure)}`);
-      this.#onExit(session, failure);
+      if (session.open && !session.ending) this.#onDeath(failure);
     });
     try {
       await lifecycle.open();
+      session.open = true;
       return session;
     } catch (error) {
-      session.ending = true;
       await worker.terminate();
       await exited;
       throw failure ?? error;
@@ -178,24 +184,27 @@ export class PeerClient implements Disposable {
   }
 
   async #stop(): Promise<void> {
-    // One that is just starting is ended when it is up; one that cannot start has ended itself.
-    const session = await this.#session?.catch(() => undefined);
+    const starting = this.#session;
+    if (starting === undefined) return;
+    const deadline = delay(STOP_TIME, undefined, { ref: false });
+    // One that is just starting is ended once it is up. One that could not start has ended itself.
+    const up = await Promise.race([starting.catch(() => undefined), deadline]);
+    const session = up ?? this.#current;
+    this.#session = undefined;
+    this.#current = undefined;
     if (session === undefined) return;
     session.ending = true;
-    this.#session = undefined;
     this.#apis.fire(undefined);
     const closed = session.lifecycle.close().catch((error: unknown) => {
       this.#launcher.logger.warn(`[peer] did not close in good order: ${errorMessage(error)}`);
     });
-    await Promise.race([closed, session.exited, delay(STOP_TIME, undefined, { ref: false })]);
+    await Promise.race([closed, session.exited, deadline]);
     await session.worker.terminate();
     await session.exited;
     this.#enter('stopped');
   }
 
-  #onExit(session: Session, failure: unknown): void {
-    if (session.ending) return;
-    session.ending = true;
+  #onDeath(failure: unknown): void {
     const reason = failure === undefined ? 'its thread ended' : errorMessage(failure);
     this.#launcher.logger.error(`[peer] died: ${reason}`);
     const error = new PeerwireError('closed', `Peerwire stopped unexpectedly (${reason}).`, { cause: failure });

@@ -144,6 +144,20 @@ describe('peer client', function () {
     assert.deepEqual(states, ['starting', 'failed', 'starting', 'failed']);
   });
 
+  it('ends one that never gets ready, in time for the editor to close', async () => {
+    const entry = path.join(home, 'stuck.ts');
+    await writeFile(entry, `import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => {});`);
+    const released: string[] = [];
+    const one = client(entry, released);
+    const asked = one.api();
+    asked.catch(() => undefined);
+    const started = performance.now();
+    await one.stop();
+    assert.ok(performance.now() - started < 5_000);
+    await assert.rejects(asked);
+    assert.deepEqual([one.state, released], ['stopped', ['released']]);
+  });
+
   it('feeds what the views show, and empties it when the peer is gone', async () => {
     const one = client();
     const state = new PeerState((error) => assert.fail(String(error)));
