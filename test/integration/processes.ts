@@ -5,8 +5,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-const CLI = path.resolve('dist/cli.js');
-
 /** A line of JSON that a command printed. */
 export type Line = Record<string, unknown>;
 
@@ -23,8 +21,8 @@ export class Running {
   readonly #arrivals = new EventEmitter();
   stderr = '';
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(main: string, args: readonly string[]) {
+    this.child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     createInterface({ input: this.child.stdout! }).on('line', (line) => {
       this.events.push(JSON.parse(line));
       this.#arrivals.emit('event');
@@ -65,7 +63,13 @@ export class Running {
 /** Processes, homes and files of one test; everything ends and goes with `dispose`. */
 export class Stage {
   readonly dir = mkdtempSync(path.join(tmpdir(), 'peerwire-stage-'));
+  readonly #main: string;
   readonly #running: Running[] = [];
+
+  /** `main`: the command's bundle. */
+  constructor(main: string) {
+    this.#main = main;
+  }
 
   path(...parts: string[]): string {
     return path.join(this.dir, ...parts);
@@ -74,7 +78,7 @@ export class Stage {
   /** Runs a command to its end. */
   run(home: string, ...args: string[]): Promise<Result> {
     return new Promise((resolve) => {
-      const command = [CLI, ...args, '--home', this.path(home), '--json'];
+      const command = [this.#main, ...args, '--home', this.path(home), '--json'];
       execFile(process.execPath, command, { timeout: 40_000, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
         const lines = stdout.split('\n').filter((line) => line !== '');
         const code = error ? (typeof error.code === 'number' ? error.code : null) : 0;
@@ -91,7 +95,7 @@ export class Stage {
   }
 
   start(...args: string[]): Running {
-    const running = new Running(args);
+    const running = new Running(this.#main, args);
     this.#running.push(running);
     return running;
   }

@@ -2,16 +2,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { CliBuild } from './cli-commands.ts';
 import { type Line, Stage } from './processes.ts';
 
 const MiB = 1024 * 1024;
 
 describe('the life of a swarm', function () {
   this.timeout(120_000);
+  let build: CliBuild;
   let stage: Stage;
 
+  before(async () => {
+    build = await CliBuild.create();
+  });
+  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage();
+    stage = new Stage(build.main);
   });
   afterEach(() => stage.dispose());
 
