@@ -77,7 +77,7 @@ export function compose(
     }),
   );
   owned.add(vscode.window.registerUriHandler(new JoinUriHandler(joinWith, report)));
-  owned.add(networkView.view.onDidChangeVisibility(({ visible }) => visible && offerInvite()));
+  owned.add(networkView.view.onDidChangeVisibility(({ visible }) => visible && onLook()));
 
   owned.add(
     registerCommands(
@@ -120,14 +120,18 @@ export function compose(
   );
 
   follow(client, state, report, owned);
-  if (memory.hasNetworks) {
-    void client.api().catch((error: unknown) => report.error(error));
-    void tracker.resume();
-  }
+  if (memory.hasNetworks) wake();
   const offered = publicApi(state, (uris) => shares.shareUris(uris), owned);
   return { api: withPeerInDevelopment(offered, services.api), client };
 
-  function offerInvite(): void {
+  function wake(): void {
+    services.api().catch((error: unknown) => report.error(error));
+    void tracker.resume();
+  }
+
+  /** Somebody opened the view: another window may have joined a network since, or an invite may have been copied. */
+  function onLook(): void {
+    if (memory.hasNetworks && client.state === 'stopped') wake();
     offers.offer(joinWith).catch((error: unknown) => report.error(error));
   }
 }
