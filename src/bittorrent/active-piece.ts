@@ -14,6 +14,8 @@ export class ActivePiece<Peer> {
   readonly buffer: PieceBuffer;
   /** The peer that began it and continues it; others help only when nothing else is left. */
   owner: Peer | undefined;
+  /** Its memory was given back. */
+  dropped = false;
   readonly #states: Uint8Array;
   readonly #askers: (Peer[] | undefined)[];
   readonly #senders: (Peer | undefined)[];
@@ -21,7 +23,7 @@ export class ActivePiece<Peer> {
   #received = 0;
   #cursor = 0;
 
-  constructor(index: number, length: number, buffer: PieceBuffer, owner: Peer) {
+  constructor(index: number, length: number, buffer: PieceBuffer, owner: Peer | undefined) {
     this.index = index;
     this.length = length;
     this.blocks = Math.ceil(length / BLOCK_SIZE);
@@ -36,6 +38,11 @@ export class ActivePiece<Peer> {
   /** Blocks that nobody was asked for. */
   get free(): number {
     return this.#free;
+  }
+
+  /** Nothing was requested, nothing arrived. */
+  get untouched(): boolean {
+    return this.#free === this.blocks;
   }
 
   get complete(): boolean {

@@ -20,9 +20,17 @@ const MOST_DEPTH = 1024;
 const DEPTH_SECONDS = 1;
 /** Endgame asks a second peer for a block that the first was asked for this long ago, in ms. */
 const ENDGAME_AGE = 400;
+/** The same while a piece cannot be begun for want of memory: who holds the memory gets more time. */
+const STARVED_AGE = 5_000;
 const ENDGAME_BLOCKS = 8;
-/** A peer that answers nothing for this long loses its requests to others, in ms. */
+/** A peer that sends no block for this long loses its requests to others, in ms. */
 const SNUB_AFTER = 15_000;
+/** Snubs in a row after which a peer gets only what nobody else has. */
+const MOST_SNUBS = 2;
+/** A single request that is not answered for this long goes to another, in ms. */
+const LATE_AFTER = 45_000;
+/** A piece of which a peer rejected or forgot a request is kept from it for this long, in ms. */
+const KEPT_FROM = 10_000;
 const KEY_BLOCKS = 1 << 20;
 
 /** Leaf hashes of a piece's blocks; worker threads behind it. */
@@ -61,9 +69,12 @@ export class Downloader {
   readonly #picker: PiecePicker;
   readonly #active = new Map<number, ActivePiece<PeerSession>>();
   readonly #sessions = new Set<PeerSession>();
-  readonly #dropped = new WeakSet<ActivePiece<PeerSession>>();
+  /** Pieces that a session is not asked for now → when it may be again, in ms. */
+  readonly #keptFrom = new Map<PeerSession, Map<number, number>>();
+  /** Bytes of the largest piece. */
+  readonly #largest: number;
   #missing = 0;
-  #verifying = 0;
+  #pumpQueued = false;
   #paused = false;
   #stopped = false;
   /** A piece could not be begun for want of a buffer. */
@@ -74,15 +85,13 @@ export class Downloader {
   constructor(options: DownloaderOptions) {
     this.#options = options;
     this.#picker = new PiecePicker(options.info.pieceCount, options.random);
+    const { files, pieceLength } = options.info;
+    this.#largest = files.reduce((most, file) => Math.max(most, Math.min(file.length, pieceLength)), 0);
   }
 
   /** Pieces wanted and not had. */
   get missing(): number {
     return this.#missing;
-  }
-
-  get idle(): boolean {
-    return this.#verifying === 0;
   }
 
   want(pieces: Iterable<number>): void {
@@ -111,6 +120,7 @@ export class Downloader {
   removeSession(session: PeerSession): void {
     if (!this.#sessions.delete(session)) return;
     for (const piece of session.pieces ?? []) this.#picker.decrease(piece);
+    this.#keptFrom.delete(session);
     this.#releaseAll(session, true);
     this.pumpAll();
   }
@@ -118,7 +128,7 @@ export class Downloader {
   onHave(session: PeerSession, piece: number): void {
     if (!this.#sessions.has(session)) return;
     this.#picker.increase(piece);
-    this.#updateInterest(session);
+    if (this.#isMissing(piece)) session.setInterested(true);
     this.#pump(session);
   }
 
@@ -135,17 +145,18 @@ export class Downloader {
 
   onChoke(session: PeerSession): void {
     // BEP 6: a choke does not clear the queue. Without it, it does.
-    if (!session.fast) this.#releaseAll(session, false);
-    this.pumpAll();
+    if (!session.fast && this.#releaseAll(session, false)) this.pumpAll();
   }
 
   onReject(session: PeerSession, piece: number, begin: number): void {
     const block = Math.floor(begin / BLOCK_SIZE);
     if (!session.outstanding.delete(keyOf(piece, block))) return;
-    this.#active.get(piece)?.release(block, session, false);
-    if (this.#active.get(piece)?.owner === session) this.#disown(piece);
-    // A peer that rejects what it said it has would be asked for it again at once.
-    if (session.pieces?.delete(piece) === true) this.#picker.decrease(piece);
+    const active = this.#active.get(piece);
+    // A reject also answers a cancel (BEP 6): then the block is here already.
+    if (active && !active.isReceived(block)) {
+      active.release(block, session, false);
+      this.#keepFrom(session, active);
+    }
     this.pumpAll();
   }
 
@@ -164,8 +175,6 @@ export class Downloader {
     const expected = session.outstanding.delete(keyOf(piece, block));
     this.fetched += length;
     session.downloaded.add(length, now);
-    session.snubbed = false;
-    session.blocks++;
     if (!expected) {
       // Late answers to cancelled requests are normal; a flood of blocks nobody asked for is not.
       session.unasked += length;
@@ -173,6 +182,9 @@ export class Downloader {
         throw new PeerwireError('protocol', 'The peer sends blocks that nobody requested.');
       return;
     }
+    session.lastBlock = now;
+    session.snubs = 0;
+    session.blocks++;
     const active = this.#active.get(piece);
     const others = active?.endReceive(block, session);
     if (active && others) {
@@ -192,14 +204,10 @@ export class Downloader {
   /** Called about once a second: takes requests back from peers that went silent, and keeps the endgame going. */
   tick(): void {
     const now = this.#options.clock.now();
-    for (const session of this.#sessions) {
-      const oldest = session.outstanding.values().next().value;
-      if (oldest === undefined || now - Math.max(oldest, session.lastReceived) < SNUB_AFTER) continue;
-      this.#options.logger.info(`${session.source} answers nothing; asking others`);
-      session.snubbed = true;
-      this.#releaseAll(session, false);
-    }
-    this.pumpAll();
+    for (const pieces of this.#keptFrom.values())
+      for (const [piece, until] of pieces) if (until <= now) pieces.delete(piece);
+    for (const session of [...this.#sessions]) this.#checkProgress(session, now);
+    for (const session of this.#sessions) this.#pump(session, true);
   }
 
   /** Forgets what is in flight. */
@@ -210,18 +218,80 @@ export class Downloader {
     this.#sessions.clear();
   }
 
+  /** Soon, and once however often it is called until then. */
   pumpAll(): void {
-    for (const session of this.#sessions) this.#pump(session);
+    if (this.#pumpQueued) return;
+    this.#pumpQueued = true;
+    queueMicrotask(() => {
+      this.#pumpQueued = false;
+      for (const session of this.#sessions) this.#pump(session);
+    });
+  }
+
+  #checkProgress(session: PeerSession, now: number): void {
+    const oldest = session.outstanding.values().next().value;
+    if (oldest === undefined) return;
+    const quietSince = Math.max(oldest, session.lastBlock, session.throttledUntil);
+    if (now - quietSince >= LATE_AFTER) {
+      // A snub has taken back all but a block that has begun to arrive: nobody else can fill its memory while it may go on.
+      session.close(new PeerwireError('timeout', 'The peer stopped in the middle of a block.'));
+    } else if (now - Math.max(quietSince, session.lastSnub) >= SNUB_AFTER) {
+      this.#options.logger.info(`${session.source} answers nothing; asking others`);
+      session.snubs++;
+      session.lastSnub = now;
+      this.#releaseAll(session, false);
+    } else if (now - Math.max(oldest, session.throttledUntil) >= LATE_AFTER) {
+      this.#releaseLate(session, now);
+    }
+  }
+
+  /** Takes back requests that the peer passes over while it answers others. */
+  #releaseLate(session: PeerSession, now: number): void {
+    for (const [key, sent] of session.outstanding) {
+      if (now - sent < LATE_AFTER) return;
+      const block = key % KEY_BLOCKS;
+      const active = this.#active.get(Math.floor(key / KEY_BLOCKS));
+      if (!active || active.isReceived(block)) session.outstanding.delete(key);
+      else if (active.release(block, session, false)) {
+        session.outstanding.delete(key);
+        const length = active.blockLength(block);
+        session.send({ type: 'cancel', piece: active.index, begin: block * BLOCK_SIZE, length });
+        this.#keepFrom(session, active);
+      }
+    }
+  }
+
+  /** The session is not asked for the piece again for a while: others get the chance to be. */
+  #keepFrom(session: PeerSession, active: ActivePiece<PeerSession>): void {
+    const pieces = this.#keptFrom.get(session) ?? new Map<number, number>();
+    this.#keptFrom.set(session, pieces);
+    pieces.set(active.index, this.#options.clock.now() + KEPT_FROM);
+    if (active.owner === session) this.#disown(active);
+  }
+
+  #isMissing(piece: number): boolean {
+    return this.#picker.isOpen(piece) || this.#active.has(piece);
+  }
+
+  /** The session has the piece, and nothing speaks against asking it. */
+  #mayAsk(session: PeerSession, piece: number): boolean {
+    if (!session.has(piece) || this.#keptFrom.get(session)?.has(piece) === true) return false;
+    if (session.snubs < MOST_SNUBS) return true;
+    for (const other of this.#sessions)
+      if (other.snubs < MOST_SNUBS && !other.peerChoking && other.has(piece)) return false;
+    return true;
   }
 
   #depth(session: PeerSession): number {
-    if (session.snubbed) return 1;
+    if (session.snubs > 0) return 1;
     const byRate = Math.ceil((session.downloaded.rate(this.#options.clock.now()) * DEPTH_SECONDS) / BLOCK_SIZE);
     return Math.min(Math.max(START_DEPTH, byRate), START_DEPTH + session.blocks, MOST_DEPTH, session.requestQueue);
   }
 
-  #pump(session: PeerSession): void {
+  /** `all`: also peers that are given hardly anything; finding out whether they are takes long. */
+  #pump(session: PeerSession, all = false): void {
     if (this.#paused || this.#stopped || session.peerChoking || !session.amInterested || session.wire.closed) return;
+    if (session.snubs >= MOST_SNUBS && !all) return;
     const now = this.#options.clock.now();
     const depth = this.#depth(session);
     while (session.outstanding.size < depth) {
@@ -233,7 +303,9 @@ export class Downloader {
         this.#request(session, active, block, now);
       }
     }
-    if (session.outstanding.size === 0 && this.#picker.open === 0) this.#endgame(session, now);
+    if (session.outstanding.size > 0) return;
+    if (this.#picker.open === 0) this.#endgame(session, now, ENDGAME_AGE);
+    else if (this.#starved) this.#endgame(session, now, STARVED_AGE);
   }
 
   #request(session: PeerSession, active: ActivePiece<PeerSession>, block: number, now: number): void {
@@ -249,9 +321,9 @@ export class Downloader {
   /** A piece that this peer began, or that lost its owner. */
   #continue(session: PeerSession): ActivePiece<PeerSession> | undefined {
     for (const active of this.#active.values()) {
-      if (active.free === 0 || (active.owner !== session && active.owner !== undefined) || !session.has(active.index))
-        continue;
-      active.owner = session;
+      if (active.free === 0 || (active.owner !== session && active.owner !== undefined)) continue;
+      if (!this.#mayAsk(session, active.index)) continue;
+      if (session.snubs === 0) active.owner = session;
       return active;
     }
     return undefined;
@@ -260,33 +332,35 @@ export class Downloader {
   #begin(session: PeerSession): ActivePiece<PeerSession> | undefined {
     if (this.#picker.open === 0) return undefined;
     const { info, buffers } = this.#options;
-    const piece = this.#picker.begin((candidate) => session.has(candidate));
-    if (piece === undefined) return undefined;
-    const { length } = pieceAt(info, piece);
-    const buffer = buffers.take(length, this.#active.size === 0);
-    if (!buffer) {
+    const first = this.#active.size === 0;
+    if (!buffers.fits(this.#largest, first)) {
       this.#starved = true;
-      this.#picker.add(piece);
       return undefined;
     }
-    const active = new ActivePiece<PeerSession>(piece, length, buffer, session);
+    const piece = this.#picker.begin((candidate) => this.#mayAsk(session, candidate));
+    if (piece === undefined) return undefined;
+    const { length } = pieceAt(info, piece);
+    const buffer = buffers.take(length, first);
+    if (!buffer) throw new PeerwireError('internal', 'There was a buffer a moment ago.');
+    const active = new ActivePiece<PeerSession>(piece, length, buffer, session.snubs === 0 ? session : undefined);
     this.#active.set(piece, active);
     return active;
   }
 
   /** A piece of another peer that has blocks nobody was asked for. */
   #help(session: PeerSession): ActivePiece<PeerSession> | undefined {
-    for (const active of this.#active.values()) if (active.free > 0 && session.has(active.index)) return active;
+    for (const active of this.#active.values())
+      if (active.free > 0 && this.#mayAsk(session, active.index)) return active;
     return undefined;
   }
 
-  #endgame(session: PeerSession, now: number): void {
+  #endgame(session: PeerSession, now: number, age: number): void {
     for (const active of this.#active.values()) {
-      if (active.complete || !session.has(active.index)) continue;
+      if (active.complete || !this.#mayAsk(session, active.index)) continue;
       while (session.outstanding.size < ENDGAME_BLOCKS) {
         const block = active.requestAgain(session, 2, (asker, candidate) => {
           const sent = asker.outstanding.get(keyOf(active.index, candidate));
-          return sent === undefined || now - sent > ENDGAME_AGE;
+          return sent === undefined || now - sent > age;
         });
         if (block === undefined) break;
         this.#request(session, active, block, now);
@@ -294,23 +368,33 @@ export class Downloader {
     }
   }
 
-  #releaseAll(session: PeerSession, gone: boolean): void {
+  /** True when something came free for others. */
+  #releaseAll(session: PeerSession, gone: boolean): boolean {
+    let released = false;
     for (const key of session.outstanding.keys()) {
       const active = this.#active.get(Math.floor(key / KEY_BLOCKS));
-      if (active?.release(key % KEY_BLOCKS, session, gone) !== false) session.outstanding.delete(key);
+      if (active?.release(key % KEY_BLOCKS, session, gone) === false) continue;
+      session.outstanding.delete(key);
+      released = true;
     }
-    for (const active of this.#active.values()) if (active.owner === session) active.owner = undefined;
+    for (const active of this.#active.values()) {
+      if (active.owner !== session) continue;
+      this.#disown(active);
+      released = true;
+    }
+    return released;
   }
 
-  #disown(piece: number): void {
-    const active = this.#active.get(piece);
-    if (active) active.owner = undefined;
+  #disown(active: ActivePiece<PeerSession>): void {
+    active.owner = undefined;
+    // Nothing of it is worth keeping memory for.
+    if (active.untouched) this.#abandon(active);
   }
 
   #updateInterest(session: PeerSession): void {
     if (session.amInterested || this.#missing === 0) return;
     for (const piece of session.pieces ?? []) {
-      if (!this.#picker.isOpen(piece) && !this.#active.has(piece)) continue;
+      if (!this.#isMissing(piece)) continue;
       session.setInterested(true);
       return;
     }
@@ -318,7 +402,6 @@ export class Downloader {
 
   async #verify(active: ActivePiece<PeerSession>): Promise<void> {
     const { info, layers, hasher, storage, have } = this.#options;
-    this.#verifying++;
     try {
       const leaves =
         active.length <= HASH_HERE
@@ -343,7 +426,6 @@ export class Downloader {
       this.#abandon(active);
       this.#options.onProblem(toPeerwireError(error));
     } finally {
-      this.#verifying--;
       // Buffers came free: whoever waited for one may go on.
       if (!this.#stopped) this.pumpAll();
     }
@@ -391,8 +473,8 @@ export class Downloader {
 
   /** Gives the piece's memory back, once. */
   #drop(active: ActivePiece<PeerSession>): void {
-    if (this.#dropped.has(active)) return;
-    this.#dropped.add(active);
+    if (active.dropped) return;
+    active.dropped = true;
     if (this.#active.get(active.index) === active) this.#active.delete(active.index);
     this.#options.buffers.give(active.buffer);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { Bitfield } from './bitfield.ts';
 import type { Connection } from './connection.ts';
@@ -12,6 +13,8 @@ import type { BlockRequest, Message } from './wire/messages.ts';
 export const REQUEST_QUEUE = 2048;
 /** Requests outstanding to a peer that did not say its `reqq`. */
 const DEFAULT_REQUEST_QUEUE = 250;
+/** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
+const LONGEST_SLEEP = 500;
 
 export const SWARM_EXTENSIONS = { ut_metadata: 1 } as const;
 
@@ -57,8 +60,11 @@ export class PeerSession {
   blocks = 0;
   /** Payload bytes that arrived without a request of ours. */
   unasked = 0;
-  /** It let requests rot: it gets one at a time until it delivers. */
-  snubbed = false;
+  /** Times that it let requests rot since it last delivered: then it gets one at a time, later none that others have. */
+  snubs = 0;
+  /** When the last of them was, and when its last block arrived, in ms. */
+  lastSnub = Number.NEGATIVE_INFINITY;
+  lastBlock: number;
   amChoking = true;
   amInterested = false;
   peerChoking = true;
@@ -75,6 +81,10 @@ export class PeerSession {
   #announced: 'nothing' | 'all' | 'none' | Buffer = 'nothing';
   #early: number[] = [];
   #lastSent: number;
+  #announcedSize: number | undefined;
+  /** Runs while the rate limit keeps us from reading. */
+  #sleep: Disposable | undefined;
+  #throttledUntil = Number.NEGATIVE_INFINITY;
   readonly #clock: Clock;
   readonly #download: RateLimiter;
   readonly #events: SessionEvents;
@@ -89,7 +99,9 @@ export class PeerSession {
     this.#download = options.download;
     this.#events = events;
     this.lastReceived = options.clock.now();
+    this.lastBlock = this.lastReceived;
     this.#lastSent = this.lastReceived;
+    this.#announcedSize = options.metadataSize;
     const wireOptions = {
       peerId: options.peerId,
       extensions: SWARM_EXTENSIONS,
@@ -118,6 +130,11 @@ export class PeerSession {
     return this.#requestQueue;
   }
 
+  /** When our own rate limit last kept us from reading, in ms: such silence is not the peer's. */
+  get throttledUntil(): number {
+    return this.#sleep ? this.#clock.now() : this.#throttledUntil;
+  }
+
   has(piece: number): boolean {
     return this.pieces?.has(piece) === true;
   }
@@ -132,6 +149,13 @@ export class PeerSession {
     if (this.#fast && have?.complete === true) this.send({ type: 'have-all' });
     else if (this.#fast && (have === undefined || have.count === 0)) this.send({ type: 'have-none' });
     else if (have !== undefined && have.count > 0) this.send({ type: 'bitfield', bits: have.toBytes() });
+  }
+
+  /** Tells a peer that met us before we had the metadata how large it is. */
+  announceMetadata(size: number): void {
+    if (!this.#ready || this.#announcedSize === size) return;
+    this.#announcedSize = size;
+    this.wire.sendExtendedHandshake({ reqq: REQUEST_QUEUE, metadata_size: size });
   }
 
   setInterested(interested: boolean): void {
@@ -167,7 +191,7 @@ export class PeerSession {
   checkAlive(keepAlive: number, deadAfter: number): boolean {
     const now = this.#clock.now();
     if (this.#ready && now - this.#lastSent > keepAlive) this.send({ type: 'keep-alive' });
-    return now - this.lastReceived > deadAfter;
+    return now - Math.max(this.lastReceived, this.throttledUntil) > deadAfter;
   }
 
   close(reason?: PeerwireError): void {
@@ -191,18 +215,31 @@ export class PeerSession {
       onBlockEnd: (piece, begin, length) => events.onBlockEnd(this, piece, begin, length),
       onDrain: () => events.onDrain(this),
       onReceived: (bytes) => this.#onReceived(bytes),
-      onClose: (reason) => events.onClose(this, reason),
+      onClose: (reason) => {
+        this.#sleep?.dispose();
+        this.#sleep = undefined;
+        events.onClose(this, reason);
+      },
     };
   }
 
   #onReceived(bytes: number): void {
     this.lastReceived = this.#clock.now();
     this.#download.spend(bytes);
+    if (!this.#sleep && this.#download.wait() > 0) this.#throttle();
+  }
+
+  /** TCP's own flow control slows the sender down while we do not read. */
+  #throttle(): void {
     const wait = this.#download.wait();
-    if (wait === 0) return;
-    // TCP's own flow control slows the sender down while we do not read.
-    this.wire.connection.pause();
-    this.#clock.setTimeout(() => this.wire.connection.resume(), wait);
+    if (wait > 0) {
+      this.wire.pause();
+      this.#sleep = this.#clock.setTimeout(() => this.#throttle(), Math.min(wait, LONGEST_SLEEP));
+      return;
+    }
+    this.#sleep = undefined;
+    this.#throttledUntil = this.#clock.now();
+    this.wire.resume();
   }
 
   #onExtendedHandshake(handshake: ExtendedHandshake): void {
@@ -219,10 +256,12 @@ export class PeerSession {
       case 'extended':
         return;
       case 'choke':
+        if (this.peerChoking) return;
         this.peerChoking = true;
         this.#events.onChoke(this);
         return;
       case 'unchoke':
+        if (!this.peerChoking) return;
         this.peerChoking = false;
         this.#events.onUnchoke(this);
         return;

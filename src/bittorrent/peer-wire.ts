@@ -9,6 +9,8 @@ import { encodeMessage, type Message } from './wire/messages.ts';
 
 /** BEP 10: message id 0 of the extension protocol is its handshake. */
 const EXTENDED_HANDSHAKE_ID = 0;
+/** Bytes that wait to be sent beyond which we take no further requests: a peer that asks and never reads is not served. */
+const HIGH_WATER = 2 * 1024 * 1024;
 
 export interface PeerWireOptions {
   /** 20 bytes naming this running peer in BitTorrent handshakes. */
@@ -105,9 +107,14 @@ export class PeerWire implements Disposable {
   readonly #names = new Map<number, string>();
   #handshakeBytes: Buffer | undefined = Buffer.alloc(0);
   #remote: Handshake | undefined;
-  #remoteExtensions: Readonly<Record<string, number>> = {};
+  /** The other's ids of extensions that we know too. */
+  readonly #remoteIds = new Map<string, number>();
   #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
   #flushQueued = false;
+  /** Why we do not read: the owner said so, or too much waits to be sent. */
+  #paused = false;
+  #flooded = false;
   #closed = false;
 
   /** Opens the protocol on a connection that we dialled. `infoHash`: 20 bytes. */
@@ -132,12 +139,21 @@ export class PeerWire implements Disposable {
     wire.#sendHandshake(incoming.handshake.infoHash);
     wire.#handshakeBytes = undefined;
     queueMicrotask(() => {
-      if (wire.#closed) return;
-      wire.#onHandshake(incoming.handshake);
+      // Closed since its handshake was read: nobody has been told yet, and the connection tells only once.
+      if (incoming.connection.closed) {
+        wire.#onClose(undefined);
+        return;
+      }
+      // First, so that closing in any callback below is reported.
       wire.#start(() => {});
-      const rest = Buffer.from(incoming.rest);
-      if (rest.length > 0) wire.#onData(rest);
-      incoming.connection.resume();
+      try {
+        wire.#onHandshake(incoming.handshake);
+        const rest = Buffer.from(incoming.rest);
+        if (rest.length > 0) wire.#onData(rest);
+        wire.#updateReading();
+      } catch (error) {
+        incoming.connection.close(toPeerwireError(error));
+      }
     });
     return wire;
   }
@@ -173,7 +189,23 @@ export class PeerWire implements Disposable {
 
   /** True when the other announced this extension. */
   supports(extension: string): boolean {
-    return (this.#remoteExtensions[extension] ?? 0) > 0;
+    return this.#remoteIds.has(extension);
+  }
+
+  /** Bytes that wait to be sent. */
+  get queued(): number {
+    return this.#connection.writableLength + this.#pendingBytes;
+  }
+
+  /** Stops reading until `resume`, for a rate limit. */
+  pause(): void {
+    this.#paused = true;
+    this.#updateReading();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#updateReading();
   }
 
   send(message: Message): void {
@@ -182,8 +214,8 @@ export class PeerWire implements Disposable {
 
   /** Sends an extension message under the other's id for it; false when the other does not know it. */
   sendExtended(extension: string, payload: Uint8Array): boolean {
-    const id = this.#remoteExtensions[extension] ?? 0;
-    if (id === 0) return false;
+    const id = this.#remoteIds.get(extension);
+    if (id === undefined) return false;
     this.send({ type: 'extended', id, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) });
     return true;
   }
@@ -218,15 +250,21 @@ export class PeerWire implements Disposable {
   #start(check: (handshake: Handshake) => void): void {
     const sink: ConnectionSink = {
       onData: (chunk) => this.#onData(chunk, check),
-      onDrain: () => this.#handler.onDrain(),
-      onClose: (reason) => {
-        if (this.#closed) return;
-        this.#closed = true;
-        this.#pending = [];
-        this.#handler.onClose(reason);
+      onDrain: () => {
+        this.#onSent();
+        this.#handler.onDrain();
       },
+      onClose: (reason) => this.#onClose(reason),
     };
     this.#connection.start(sink);
+  }
+
+  #onClose(reason: PeerwireError | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#handler.onClose(reason);
   }
 
   #onData(chunk: Uint8Array, check: (handshake: Handshake) => void = () => {}): void {
@@ -245,6 +283,10 @@ export class PeerWire implements Disposable {
         this.#decoder.push(bytes.subarray(HANDSHAKE_SIZE));
       }
       this.#handler.onReceived?.(chunk.length);
+      if (!this.#flooded && this.queued > HIGH_WATER) {
+        this.#flooded = true;
+        this.#updateReading();
+      }
     } catch (error) {
       this.#connection.close(toPeerwireError(error));
     }
@@ -264,7 +306,7 @@ export class PeerWire implements Disposable {
     }
     if (message.id === EXTENDED_HANDSHAKE_ID) {
       const handshake = decodeExtendedHandshake(message.payload);
-      this.#remoteExtensions = { ...this.#remoteExtensions, ...handshake.m };
+      this.#learnIds(handshake.m);
       this.#handler.onExtendedHandshake(handshake);
       return;
     }
@@ -272,9 +314,30 @@ export class PeerWire implements Disposable {
     if (name !== undefined) this.#handler.onExtended(name, message.payload);
   }
 
+  /** Names that we do not know are not kept: they cost memory and nobody asks for them. */
+  #learnIds(ids: Readonly<Record<string, number>>): void {
+    for (const name of this.#names.values()) {
+      const id = Object.hasOwn(ids, name) ? ids[name] : undefined;
+      if (id === 0) this.#remoteIds.delete(name);
+      else if (id !== undefined) this.#remoteIds.set(name, id);
+    }
+  }
+
+  #updateReading(): void {
+    if (this.#paused || this.#flooded) this.#connection.pause();
+    else this.#connection.resume();
+  }
+
+  #onSent(): void {
+    if (!this.#flooded || this.queued > HIGH_WATER / 2) return;
+    this.#flooded = false;
+    this.#updateReading();
+  }
+
   #queue(bytes: Uint8Array): void {
     if (this.#closed) return;
     this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
     if (this.#flushQueued) return;
     this.#flushQueued = true;
     queueMicrotask(() => {
@@ -287,6 +350,7 @@ export class PeerWire implements Disposable {
     if (this.#pending.length === 0 || this.#closed) return;
     const chunks = this.#pending;
     this.#pending = [];
-    this.#connection.write(chunks.length === 1 ? chunks : [Buffer.concat(chunks)]);
+    this.#pendingBytes = 0;
+    this.#connection.write(chunks.length === 1 ? chunks : [Buffer.concat(chunks)], () => this.#onSent());
   }
 }

@@ -29,9 +29,13 @@ export class PieceBuffers {
   }
 
   /** `first`: the swarm holds none yet. That one is granted beyond the budget, however large. */
+  fits(length: number, first: boolean): boolean {
+    return first || this.#used + roundUp(length) <= this.#budget;
+  }
+
   take(length: number, first: boolean): PieceBuffer | undefined {
+    if (!this.fits(length, first)) return undefined;
     const size = roundUp(length);
-    if (!first && this.#used + size > this.#budget) return undefined;
     this.#used += size;
     const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);
     return { shared, bytes: new Uint8Array(shared, 0, length) };

@@ -21,11 +21,11 @@ export class RateLimiter {
     return this.#rate;
   }
 
+  /** Debts of the old rate weigh at most a second of the new one. */
   setRate(rate: number): void {
     this.#refill();
     this.#rate = rate;
-    this.#tokens = Math.min(this.#tokens, rate / 10);
-    if (rate === 0) this.#tokens = 0;
+    this.#tokens = Math.max(-rate, Math.min(this.#tokens, rate / 10));
   }
 
   spend(bytes: number): void {

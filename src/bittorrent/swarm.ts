@@ -332,7 +332,6 @@ export class Swarm implements Disposable {
     this.#downloader?.removeSession(session);
     this.#metadata.removeSession(session);
     this.#hashes.removeSession(session);
-    this.#uploader?.wake(session);
     this.#uploader?.remove(session);
     this.#idleSince.delete(session);
     const account = this.#accounts.get(session.source) ?? { downloaded: 0, uploaded: 0 };

@@ -13,6 +13,8 @@ const BATCH = 512 * 1024;
 /** No further read while this much waits to be sent: two batches keep disk and socket both busy. */
 const HIGH_WATER = 2 * BATCH;
 const HEADER = 13;
+/** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
+const LONGEST_SLEEP = 500;
 
 export interface UploaderOptions {
   readonly info: Info;
@@ -28,6 +30,8 @@ interface Queue {
   readonly requests: BlockRequest[];
   unsent: number;
   working: boolean;
+  /** Ends the wait for room or for the rate limit. */
+  wake: (() => void) | undefined;
 }
 
 /**
@@ -71,19 +75,21 @@ export class Uploader {
     this.#reject(session, request);
   }
 
-  /** The session was choked: BEP 6 keeps its queue, but standard peers expect rejects. */
-  rejectAll(session: PeerSession): void {
-    for (const request of this.#queues.get(session)?.requests.splice(0) ?? []) this.#reject(session, request);
+  /** The connection sent what it had. */
+  wake(session: PeerSession): void {
+    this.#queues.get(session)?.wake?.();
   }
 
   remove(session: PeerSession): void {
+    const queue = this.#queues.get(session);
     this.#queues.delete(session);
+    queue?.wake?.();
   }
 
   #queue(session: PeerSession): Queue {
     let queue = this.#queues.get(session);
     if (!queue) {
-      queue = { requests: [], unsent: 0, working: false };
+      queue = { requests: [], unsent: 0, working: false, wake: undefined };
       this.#queues.set(session, queue);
     }
     return queue;
@@ -99,20 +105,30 @@ export class Uploader {
     queue.working = true;
     void this.#work(session, queue).finally(() => {
       queue.working = false;
+      // Requests that came after the work had seen an empty queue.
+      if (queue.requests.length > 0 && this.#isOpen(session, queue)) this.#pump(session, queue);
     });
+  }
+
+  #isOpen(session: PeerSession, queue: Queue): boolean {
+    return !session.wire.closed && this.#queues.get(session) === queue;
   }
 
   async #work(session: PeerSession, queue: Queue): Promise<void> {
     const { limiter, clock } = this.#options;
     // Let the requests that arrived in the same chunk join the first batch.
     await undefined;
-    while (queue.requests.length > 0 && !session.wire.closed && this.#queues.get(session) === queue) {
+    while (queue.requests.length > 0 && this.#isOpen(session, queue)) {
       const wait = limiter.wait();
       if (wait > 0 || queue.unsent >= HIGH_WATER) {
         await new Promise<void>((resolve) => {
-          if (wait > 0) clock.setTimeout(resolve, wait);
-          else this.#wake.set(session, resolve);
+          const timer = wait > 0 ? clock.setTimeout(resolve, Math.min(wait, LONGEST_SLEEP)) : undefined;
+          queue.wake = () => {
+            timer?.dispose();
+            resolve();
+          };
         });
+        queue.wake = undefined;
         continue;
       }
       const batch = takeBatch(
@@ -137,18 +153,9 @@ export class Uploader {
       session.wire.writeBlocks(buffer.subarray(0, bytes), () => {
         queue.unsent -= bytes;
         if (this.#spare.length < 8) this.#spare.push(buffer);
-        if (queue.unsent < HIGH_WATER) this.wake(session);
+        if (queue.unsent < HIGH_WATER) queue.wake?.();
       });
     }
-  }
-
-  readonly #wake = new Map<PeerSession, () => void>();
-
-  /** The connection sent what it had, or closed. */
-  wake(session: PeerSession): void {
-    const resolve = this.#wake.get(session);
-    this.#wake.delete(session);
-    resolve?.();
   }
 
   async #read(batch: readonly BlockRequest[], buffer: Buffer): Promise<void> {

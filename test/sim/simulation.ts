@@ -104,6 +104,8 @@ export interface SimPeer {
   readonly storage: MemoryStorage;
   readonly have: Bitfield;
   readonly buffers: PieceBuffers;
+  readonly upload: RateLimiter;
+  readonly download: RateLimiter;
   completed: boolean;
   readonly problems: PeerwireError[];
 }
@@ -183,9 +185,11 @@ export class Simulation {
     name: string,
     storage: MemoryStorage,
     have: Bitfield,
-    upload: number,
+    uploadRate: number,
     content: SwarmContent | undefined,
   ): SimPeer {
+    const upload = new RateLimiter(this.clock, uploadRate);
+    const download = new RateLimiter(this.clock);
     const buffers = this.buffers ?? new PieceBuffers(8 * 1024 * 1024);
     const swarm = new Swarm(
       {
@@ -196,13 +200,13 @@ export class Simulation {
         logger: silentLogger,
         hasher,
         buffers,
-        upload: new RateLimiter(this.clock, upload),
-        download: new RateLimiter(this.clock),
+        upload,
+        download,
         accountable: (source) => source.split('/')[0] ?? source,
       },
       content,
     );
-    const peer: SimPeer = { name, swarm, storage, have, buffers, completed: false, problems: [] };
+    const peer: SimPeer = { name, swarm, storage, have, buffers, upload, download, completed: false, problems: [] };
     swarm.onComplete(() => {
       peer.completed = true;
     });

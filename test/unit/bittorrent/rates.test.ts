@@ -26,6 +26,13 @@ describe('rates', () => {
     assert.equal(limiter.wait(), 0);
   });
 
+  it('RateLimiter forgets most of a debt when its rate changes', () => {
+    const limiter = new RateLimiter(new VirtualClock(), 1_000_000);
+    limiter.spend(500_000);
+    limiter.setRate(100);
+    assert.equal(limiter.wait(), 1_000);
+  });
+
   it('RateMeter measures a steady flow and forgets a flow that ended', () => {
     const meter = new RateMeter();
     for (let now = 0; now <= 10_000; now += 50) meter.add(50_000, now);

@@ -1,0 +1,66 @@
+import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
+import { encodeExtendedHandshake } from '../../src/bittorrent/wire/extended.ts';
+import type { Message } from '../../src/bittorrent/wire/messages.ts';
+import { type MemoryConnection, memoryPair } from './memory-connection.ts';
+import type { SimPeer, Simulation } from './simulation.ts';
+
+/** Under which it wants metadata messages. */
+export const METADATA_ID = 9;
+
+export interface HostilePeer {
+  readonly connection: MemoryConnection;
+  /** The victim's end. */
+  readonly other: MemoryConnection;
+  readonly received: Message[];
+  send(...messages: Message[]): void;
+}
+
+/** A peer that says only what the test tells it to. `onMessage` may answer. */
+export function hostilePeer(
+  sim: Simulation,
+  victim: SimPeer,
+  source: string,
+  onMessage: (message: Message, peer: HostilePeer) => void = () => {},
+): HostilePeer {
+  const [connection, other] = memoryPair(sim.clock, { latency: 1, rate: 0 }, sim.random);
+  const received: Message[] = [];
+  const infoHash = Buffer.from(sim.version.info.infoHash, 'hex').subarray(0, 20);
+  const wire = PeerWire.initiate(
+    connection,
+    infoHash,
+    { peerId: Buffer.alloc(20, 7), extensions: { ut_metadata: METADATA_ID } },
+    {
+      onReady: () => {},
+      onMessage: (message) => {
+        received.push(message);
+        onMessage(message, peer);
+      },
+      onExtendedHandshake: () => {},
+      onExtended: (_name, payload) => {
+        const message: Message = { type: 'extended', id: METADATA_ID, payload };
+        received.push(message);
+        onMessage(message, peer);
+      },
+      onBlockStart: () => undefined,
+      onBlockEnd: () => {},
+      onDrain: () => {},
+      onClose: () => {},
+    },
+  );
+  const peer: HostilePeer = {
+    connection,
+    other,
+    received,
+    send: (...messages) => {
+      for (const message of messages) wire.send(message);
+    },
+  };
+  readHandshake(other, sim.clock)
+    .then((incoming) => victim.swarm.accept(incoming, source))
+    .catch(() => undefined);
+  return peer;
+}
+
+export function extendedHandshake(m: Record<string, number>, fields: { metadata_size?: number } = {}): Message {
+  return { type: 'extended', id: 0, payload: encodeExtendedHandshake({ m, ...fields }) };
+}
