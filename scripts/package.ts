@@ -9,7 +9,15 @@ const { name, version } = JSON.parse(readFileSync('package.json', 'utf8')) as { 
 const vsix = `${name}-${version}.vsix`;
 const vsce = spawnSync(
   process.execPath,
-  ['node_modules/@vscode/vsce/vsce', 'package', '--no-dependencies', '--allow-missing-repository', '--out', vsix],
+  [
+    'node_modules/@vscode/vsce/vsce',
+    'package',
+    '--no-dependencies',
+    '--allow-missing-repository',
+    '--no-rewrite-relative-links',
+    '--out',
+    vsix,
+  ],
   { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
 );
 const output = vsce.stdout + vsce.stderr;
