@@ -16,15 +16,32 @@ const common = {
 const esm = {
   ...common,
   format: 'esm',
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
 };
 
 await rm('dist', { recursive: true, force: true });
 await mkdir('dist', { recursive: true });
 await Promise.all([
-  build({ ...common, format: 'cjs', entryPoints: ['src/extension/extension.ts'], outfile: 'dist/extension.cjs', external: ['vscode'] }),
-  build({ ...esm, entryPoints: { 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' }, outdir: 'dist' }),
-  build({ ...esm, entryPoints: { cli: 'src/cli/main.ts' }, outdir: 'dist', banner: { js: `#!/usr/bin/env node\n${esm.banner.js}` } }),
+  build({
+    ...common,
+    format: 'cjs',
+    entryPoints: ['src/extension/extension.ts'],
+    outfile: 'dist/extension.cjs',
+    external: ['vscode'],
+  }),
+  build({
+    ...esm,
+    entryPoints: { 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' },
+    outdir: 'dist',
+  }),
+  build({
+    ...esm,
+    entryPoints: { cli: 'src/cli/main.ts' },
+    outdir: 'dist',
+    banner: { js: `#!/usr/bin/env node\n${esm.banner.js}` },
+  }),
   build({ ...esm, entryPoints: { tracker: 'tracker/main.ts' }, outdir: 'dist' }),
 ]);
 await chmod('dist/cli.js', 0o755);
