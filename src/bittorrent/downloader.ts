@@ -11,7 +11,7 @@ import { PiecePicker, type Random } from './piece-picker.ts';
 import type { Storage } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
-const HASH_HERE = 64 * 1024;
+export const HASH_HERE = 64 * 1024;
 /** Requests to keep outstanding to a peer at first and at least; each block that arrives allows one more (slow start). */
 const START_DEPTH = 16;
 /** Never more: 16 MiB in flight to one peer. */

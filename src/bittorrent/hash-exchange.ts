@@ -21,8 +21,16 @@ const MOST_HASHES = 512;
 const ANSWER_TIMEOUT = 10_000;
 /** Pause before peers that could not answer are asked again, in ms. */
 const RETRY_AFTER = 3_000;
-/** Leaf requests that we compute for one peer at a time: each reads a piece from disk. */
-const LEAF_REQUESTS = 2;
+/** A peer that did not answer in time is asked after the others for this long, in ms. */
+const SILENT_FOR = 60_000;
+/** Peers asked at once for the leaves of a piece: the caller holds the piece's memory meanwhile. */
+const ASKED_AT_ONCE = 3;
+/** Pieces whose leaves we compute at a time, for one peer one: each is read from disk. */
+const LEAF_JOBS = 4;
+/** Pieces whose leaves are kept, since requests for parts of the same come one after another. */
+const KEPT_LEAVES = 8;
+/** Bytes waiting to be sent to a peer beyond which its requests are rejected. */
+const HIGH_WATER = 4 * 1024 * 1024;
 
 type HashMessage = Message & { type: 'hash-request' | 'hashes' | 'hash-reject' };
 
@@ -48,28 +56,33 @@ export class HashExchange {
   readonly #clock: Clock;
   readonly #sessions = new Set<PeerSession>();
   readonly #pending = new Map<PeerSession, Pending[]>();
-  readonly #serving = new Map<PeerSession, number>();
+  readonly #silentUntil = new Map<PeerSession, number>();
+  /** Peers for which leaves are being computed. */
+  readonly #serving = new Set<PeerSession>();
+  readonly #leaves = new Map<number, Buffer>();
   readonly #trees = new Map<string, HashTree>();
+  /** By root in hex; one of several with the same content. */
+  readonly #files = new Map<string, FileEntry>();
+  readonly #waiting = new Set<() => void>();
   #source: HashSource | undefined;
-  #waiting: (() => void)[] = [];
 
-  constructor(clock: Clock, source: HashSource | undefined) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#source = source;
   }
 
   setSource(source: HashSource): void {
     this.#source = source;
+    for (const file of source.info.files) if (file.root) this.#files.set(file.root.toString('hex'), file);
   }
 
   addSession(session: PeerSession): void {
     this.#sessions.add(session);
-    for (const wake of this.#waiting.splice(0)) wake();
+    for (const wake of [...this.#waiting]) wake();
   }
 
   removeSession(session: PeerSession): void {
     this.#sessions.delete(session);
-    this.#serving.delete(session);
+    this.#silentUntil.delete(session);
     for (const pending of this.#pending.get(session) ?? []) this.#settle(pending, undefined);
     this.#pending.delete(session);
   }
@@ -112,18 +125,32 @@ export class HashExchange {
     const width = file.pieceCount === 1 ? powerOfTwo(blocks) : info.pieceLength / BLOCK_SIZE;
     if (width < 2) return undefined;
     const request = { root: file.root, base: 0, index: offset / BLOCK_SIZE, length: width, proofLayers: 0 };
-    for (const session of [...this.#sessions]) {
-      const hashes = await this.#ask(session, request);
-      if (hashes?.length !== width * HASH_SIZE) continue;
-      const leaves = hashes.subarray(0, blocks * HASH_SIZE);
-      if (pieceRoot(leaves, info.pieceLength, Math.ceil(file.length / BLOCK_SIZE)).equals(expected)) return leaves;
-    }
-    return undefined;
+    const candidates = this.#candidates().filter((session) => session.has(piece));
+    return await new Promise((resolve) => {
+      const askOneAfterAnother = async (): Promise<void> => {
+        for (let session = candidates.shift(); session; session = candidates.shift()) {
+          const hashes = await this.#ask(session, request);
+          if (hashes?.length !== width * HASH_SIZE) continue;
+          const leaves = hashes.subarray(0, blocks * HASH_SIZE);
+          if (!pieceRoot(leaves, info.pieceLength, blockCount(file)).equals(expected)) continue;
+          candidates.length = 0;
+          resolve(leaves);
+        }
+      };
+      void Promise.all(Array.from({ length: ASKED_AT_ONCE }, askOneAfterAnother)).then(() => resolve(undefined));
+    });
+  }
+
+  /** Those that answer first, those that lately did not last. */
+  #candidates(): PeerSession[] {
+    const now = this.#clock.now();
+    const isSilent = (session: PeerSession): number => ((this.#silentUntil.get(session) ?? 0) > now ? 1 : 0);
+    return [...this.#sessions].sort((a, b) => isSilent(a) - isSilent(b));
   }
 
   onMessage(session: PeerSession, message: HashMessage): void {
     if (message.type === 'hash-request') {
-      void this.#serve(session, message);
+      this.#serve(session, message);
       return;
     }
     const list = this.#pending.get(session) ?? [];
@@ -140,7 +167,7 @@ export class HashExchange {
     const tried = new Set<PeerSession>();
     for (;;) {
       if (signal.aborted) throw new PeerwireError('cancelled', 'Fetching the hashes was cancelled.');
-      const session = [...this.#sessions].find((candidate) => !tried.has(candidate));
+      const session = this.#candidates().find((candidate) => !tried.has(candidate));
       if (!session) {
         // A peer that had no hashes a moment ago may have them later.
         await this.#anotherSession(signal);
@@ -160,11 +187,12 @@ export class HashExchange {
     return new Promise((resolve) => {
       const done = (): void => {
         timer.dispose();
+        this.#waiting.delete(done);
         signal.removeEventListener('abort', done);
         resolve();
       };
       const timer = this.#clock.setTimeout(done, RETRY_AFTER);
-      this.#waiting.push(done);
+      this.#waiting.add(done);
       signal.addEventListener('abort', done, { once: true });
     });
   }
@@ -178,6 +206,7 @@ export class HashExchange {
           const list = this.#pending.get(session) ?? [];
           const index = list.indexOf(pending);
           if (index >= 0) list.splice(index, 1);
+          this.#silentUntil.set(session, this.#clock.now() + SILENT_FOR);
           resolve(undefined);
         }, ANSWER_TIMEOUT),
       };
@@ -193,43 +222,53 @@ export class HashExchange {
     pending.resolve(hashes);
   }
 
-  async #serve(session: PeerSession, message: HashMessage): Promise<void> {
+  #serve(session: PeerSession, message: HashMessage): void {
     const { root, base, index, length, proofLayers } = message;
     const request = { root, base, index, length, proofLayers };
-    let hashes: Buffer | undefined;
-    try {
-      hashes = await this.#answer(session, request);
-    } catch {
-      // Content that cannot be read now has no hashes to give; the peer asks another.
-      hashes = undefined;
-    }
-    if (session.wire.closed) return;
-    session.send(hashes ? { type: 'hashes', ...request, hashes } : { type: 'hash-reject', ...request });
+    const reply = (hashes: Buffer | undefined): void => {
+      if (session.wire.closed) return;
+      session.send(hashes ? { type: 'hashes', ...request, hashes } : { type: 'hash-reject', ...request });
+    };
+    const answer = session.wire.queued > HIGH_WATER ? undefined : this.#answer(session, request);
+    // At once where possible, so that the wire sees what it queues. Content that cannot be read now has no hashes to give.
+    if (answer instanceof Promise) void answer.then(reply, () => reply(undefined));
+    else reply(answer);
   }
 
-  async #answer(session: PeerSession, request: HashRequest): Promise<Buffer | undefined> {
+  #answer(session: PeerSession, request: HashRequest): Buffer | undefined | Promise<Buffer | undefined> {
     const source = this.#source;
-    if (!source) return undefined;
-    const { info } = source;
-    const blocksPerPiece = info.pieceLength / BLOCK_SIZE;
+    const file = this.#files.get(request.root.toString('hex'));
+    if (!source || !file) return undefined;
+    const blocksPerPiece = source.info.pieceLength / BLOCK_SIZE;
     if (request.length > Math.max(MOST_HASHES, blocksPerPiece)) return undefined;
-    const file = info.files.find((candidate) => candidate.root?.equals(request.root) === true);
-    if (!file?.root) return undefined;
     // The leaves of one whole piece need no proof: the asker knows the piece's hash. A file of one piece has no layer above.
     const tree = this.#tree(source, file);
     if (tree && request.base >= Math.log2(blocksPerPiece)) return tree.hashes(request);
     const width = file.pieceCount === 1 ? powerOfTwo(blockCount(file)) : blocksPerPiece;
     const index = Math.floor((request.index * 2 ** request.base) / width);
-    if (index >= file.pieceCount) return undefined;
-    const serving = this.#serving.get(session) ?? 0;
-    if (serving >= LEAF_REQUESTS) return undefined;
-    this.#serving.set(session, serving + 1);
+    if (!(index < file.pieceCount)) return undefined;
+    const answer = (leaves: Buffer): Buffer | undefined =>
+      tree ? tree.hashesInPiece(index, leaves, request) : hashesFor(leaves, 0, blockCount(file), request);
+    const piece = file.firstPiece + index;
+    const kept = this.#leaves.get(piece);
+    if (kept) return answer(kept);
+    if (this.#serving.size >= LEAF_JOBS || this.#serving.has(session)) return undefined;
+    return this.#computeLeaves(source, session, piece).then((leaves) => leaves && answer(leaves));
+  }
+
+  async #computeLeaves(source: HashSource, session: PeerSession, piece: number): Promise<Buffer | undefined> {
+    this.#serving.add(session);
     try {
-      const leaves = await source.leaves(file.firstPiece + index);
+      const leaves = await source.leaves(piece);
       if (!leaves) return undefined;
-      return tree ? tree.hashesInPiece(index, leaves, request) : hashesFor(leaves, 0, blockCount(file), request);
+      this.#leaves.set(piece, leaves);
+      for (const oldest of this.#leaves.keys()) {
+        if (this.#leaves.size <= KEPT_LEAVES) break;
+        this.#leaves.delete(oldest);
+      }
+      return leaves;
     } finally {
-      this.#serving.set(session, (this.#serving.get(session) ?? 1) - 1);
+      this.#serving.delete(session);
     }
   }
 

@@ -1,35 +1,49 @@
+import type { Clock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { InfoHash } from '../common/ids.ts';
 import { sha256 } from './merkle.ts';
-import { type Info, parseInfo } from './metainfo.ts';
+import { type Info, MAX_INFO_SIZE, parseInfo } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
 import { decodeMetadataMessage, encodeMetadataMessage, METADATA_PIECE } from './wire/ut-metadata.ts';
 
-/** Largest info dictionary that we ask for, in bytes: some 300,000 files. */
-export const METADATA_LIMIT = 32 * 1024 * 1024;
 /** Metadata pieces asked of one peer at once. */
 const WINDOW = 64;
+/** A peer that sends no metadata for this long is passed over, in ms. */
+const ANSWER_TIMEOUT = 5_000;
+/** Pause before peers that were passed over are asked again, in ms. */
+const RETRY_AFTER = 5_000;
+/** Bytes waiting to be sent to a peer beyond which its requests are rejected. */
+const HIGH_WATER = 4 * 1024 * 1024;
 
 interface Attempt {
   readonly session: PeerSession;
   readonly bytes: Buffer;
   readonly arrived: Set<number>;
   asked: number;
+  /** When it was begun, or data last came, in ms. */
+  heard: number;
 }
 
 /** BEP 9 both ways: serves our info dictionary, and fetches one from a single peer at a time, so that a lie has one author. */
-export class MetadataExchange {
+export class MetadataExchange implements Disposable {
   readonly #infoHash: InfoHash;
+  readonly #clock: Clock;
   readonly #onInfo: (info: Info | PeerwireError) => void;
   #info: Info | undefined;
   #attempt: Attempt | undefined;
+  /** Nothing is to be fetched any more: disposed, or the metadata of this infohash cannot be used. */
+  #stopped = false;
+  /** Of the attempt, or of the pause before the next. */
+  #timer: Disposable | undefined;
   readonly #refused = new Set<PeerSession>();
+  /** In the order in which they are asked. */
   readonly #sessions = new Set<PeerSession>();
 
   /** `onInfo` hears the parsed metadata, or why metadata that does match the infohash cannot be used (hostile names…). */
-  constructor(infoHash: InfoHash, info: Info | undefined, onInfo: (info: Info | PeerwireError) => void) {
+  constructor(infoHash: InfoHash, clock: Clock, onInfo: (info: Info | PeerwireError) => void) {
     this.#infoHash = infoHash;
-    this.#info = info;
+    this.#clock = clock;
     this.#onInfo = onInfo;
   }
 
@@ -37,17 +51,35 @@ export class MetadataExchange {
     return this.#info?.bytes.length;
   }
 
-  /** A session whose extended handshake arrived. */
+  /** The metadata is known from elsewhere: it is served from now on, and not fetched. */
+  setInfo(info: Info): void {
+    this.#info = info;
+    this.#attempt = undefined;
+    this.#timer?.dispose();
+    for (const session of this.#sessions) session.announceMetadata(info.bytes.length);
+  }
+
+  /** A session whose extended handshake arrived, for the first time or again. */
   addSession(session: PeerSession): void {
+    if (this.#info) session.announceMetadata(this.#info.bytes.length);
+    // Behind the others, so that announcing again and again does not keep them from being asked.
+    this.#sessions.delete(session);
     this.#sessions.add(session);
+    this.#refused.delete(session);
     this.#next();
   }
 
   removeSession(session: PeerSession): void {
     this.#sessions.delete(session);
+    this.#refused.delete(session);
     if (this.#attempt?.session !== session) return;
     this.#attempt = undefined;
     this.#next();
+  }
+
+  dispose(): void {
+    this.#stopped = true;
+    this.#timer?.dispose();
   }
 
   onMessage(session: PeerSession, payload: Buffer): void {
@@ -58,10 +90,7 @@ export class MetadataExchange {
         this.#serve(session, message.piece);
         return;
       case 'reject':
-        if (this.#attempt?.session !== session) return;
-        this.#refused.add(session);
-        this.#attempt = undefined;
-        this.#next();
+        if (this.#attempt?.session === session) this.#passOver(session);
         return;
       case 'data':
         this.#onData(session, message);
@@ -75,7 +104,7 @@ export class MetadataExchange {
     const bytes = this.#info?.bytes;
     const start = piece * METADATA_PIECE;
     const reply =
-      bytes === undefined || start >= bytes.length
+      bytes === undefined || start >= bytes.length || session.wire.queued > HIGH_WATER
         ? encodeMetadataMessage({ type: 'reject', piece })
         : encodeMetadataMessage({
             type: 'data',
@@ -87,14 +116,42 @@ export class MetadataExchange {
   }
 
   #next(): void {
-    if (this.#info || this.#attempt) return;
+    if (this.#info || this.#stopped || this.#attempt) return;
+    this.#timer?.dispose();
     for (const session of this.#sessions) {
       const size = session.metadataSize ?? 0;
-      if (size <= 0 || size > METADATA_LIMIT || this.#refused.has(session)) continue;
-      this.#attempt = { session, bytes: Buffer.alloc(size), arrived: new Set(), asked: 0 };
+      if (size <= 0 || size > MAX_INFO_SIZE || this.#refused.has(session)) continue;
+      if (!session.wire.supports('ut_metadata')) continue;
+      this.#attempt = { session, bytes: Buffer.alloc(size), arrived: new Set(), asked: 0, heard: this.#clock.now() };
       this.#ask(this.#attempt);
+      this.#watch(this.#attempt);
       return;
     }
+    if (this.#refused.size === 0) return;
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#refused.clear();
+      this.#next();
+    }, RETRY_AFTER);
+  }
+
+  #watch(attempt: Attempt): void {
+    const quietSince = Math.max(attempt.heard, attempt.session.throttledUntil);
+    this.#timer = this.#clock.setTimeout(
+      () => {
+        // Data may have come since; one timer for an attempt is enough.
+        const quiet = this.#clock.now() - Math.max(attempt.heard, attempt.session.throttledUntil);
+        if (quiet >= ANSWER_TIMEOUT) this.#passOver(attempt.session);
+        else this.#watch(attempt);
+      },
+      quietSince + ANSWER_TIMEOUT - this.#clock.now(),
+    );
+  }
+
+  /** Asks another; this one again when no other is left. */
+  #passOver(session: PeerSession): void {
+    this.#refused.add(session);
+    this.#attempt = undefined;
+    this.#next();
   }
 
   #ask(attempt: Attempt): void {
@@ -117,18 +174,23 @@ export class MetadataExchange {
     }
     message.data.copy(attempt.bytes, start);
     attempt.arrived.add(message.piece);
+    attempt.heard = this.#clock.now();
     this.#ask(attempt);
     if (attempt.arrived.size * METADATA_PIECE < attempt.bytes.length) return;
     if (sha256(attempt.bytes).toString('hex') !== this.#infoHash) {
       throw new PeerwireError('corrupt', 'The peer sent metadata that does not match the infohash.');
     }
     this.#attempt = undefined;
+    this.#timer?.dispose();
+    let info: Info;
     try {
-      this.#info = parseInfo(attempt.bytes);
+      info = parseInfo(attempt.bytes);
     } catch (error) {
+      this.#stopped = true;
       this.#onInfo(toPeerwireError(error));
       return;
     }
-    this.#onInfo(this.#info);
+    this.setInfo(info);
+    this.#onInfo(info);
   }
 }

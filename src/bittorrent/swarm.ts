@@ -6,7 +6,7 @@ import type { InfoHash } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { Bitfield } from './bitfield.ts';
 import type { Connection } from './connection.ts';
-import { type BlockHasher, Downloader } from './downloader.ts';
+import { type BlockHasher, Downloader, HASH_HERE } from './downloader.ts';
 import { HashExchange } from './hash-exchange.ts';
 import { MetadataExchange } from './metadata-exchange.ts';
 import { type Info, type PieceLayers, pieceAt } from './metainfo.ts';
@@ -111,8 +111,7 @@ export class Swarm implements Disposable {
 
   constructor(options: SwarmOptions, content?: SwarmContent) {
     this.#options = options;
-    this.#info = content?.info;
-    this.#metadata = new MetadataExchange(options.infoHash, content?.info, (info) => {
+    this.#metadata = new MetadataExchange(options.infoHash, options.clock, (info) => {
       if (info instanceof PeerwireError) {
         this.#onProblem.fire(info);
         return;
@@ -121,8 +120,9 @@ export class Swarm implements Disposable {
       for (const session of [...this.#sessions]) this.#learnPieceCount(session, info);
       this.#onInfo.fire(info);
     });
-    this.#hashes = new HashExchange(options.clock, undefined);
+    this.#hashes = new HashExchange(options.clock);
     if (content) this.provide(content);
+    this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
     this.#disposables.add(options.buffers.onFree(() => this.#downloader?.onBufferFree()));
   }
@@ -174,6 +174,7 @@ export class Swarm implements Disposable {
     if (this.#content) throw new PeerwireError('internal', 'The swarm has its content already.');
     this.#content = content;
     this.#info = content.info;
+    this.#metadata.setInfo(content.info);
     const { clock, upload } = this.#options;
     const onProblem = (error: PeerwireError): void => this.#onUnreadable.fire(error);
     this.#uploader = new Uploader({ ...content, clock, limiter: upload, onProblem });
@@ -380,9 +381,11 @@ export class Swarm implements Disposable {
   async #leaves(content: SwarmContent, piece: number): Promise<Buffer | undefined> {
     if (!content.have.has(piece)) return undefined;
     const { fileIndex, offset, length } = pieceAt(content.info, piece);
-    const bytes = new Uint8Array(length);
+    const { hasher } = this.#options;
+    const shared = new SharedArrayBuffer(length);
+    const bytes = new Uint8Array(shared);
     await content.storage().read(fileIndex, offset, [bytes]);
-    return this.#options.hasher.hashBlocksSync(bytes);
+    return length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, length);
   }
 
   #tick(): void {

@@ -3,6 +3,7 @@ import { BLOCK_SIZE } from '../../src/bittorrent/merkle.ts';
 import { readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { encodeHandshake } from '../../src/bittorrent/wire/handshake.ts';
 import { encodeBlockHeader } from '../../src/bittorrent/wire/messages.ts';
+import { encodeMetadataMessage } from '../../src/bittorrent/wire/ut-metadata.ts';
 import { extendedHandshake, hostilePeer } from './hostile-peer.ts';
 import { memoryPair } from './memory-connection.ts';
 import { Simulation } from './simulation.ts';
@@ -17,8 +18,11 @@ describe('peers that do not play fair', () => {
     // Metadata of some 16 KiB, and a file whose hashes are as much.
     sim = new Simulation(1, [...new Array<number>(200).fill(1), 512 * BLOCK_SIZE], BLOCK_SIZE);
     const seed = sim.addPeer('seed', 'all');
+    const root = sim.version.info.files[200]!.root!;
     const kinds = {
       rejects: { type: 'request', piece: 0, begin: 0, length: BLOCK_SIZE },
+      metadata: { type: 'extended', id: 1, payload: encodeMetadataMessage({ type: 'request', piece: 0 }) },
+      hashes: { type: 'hash-request', root, base: 0, index: 0, length: 512, proofLayers: 8 },
     } as const;
     for (const [kind, request] of Object.entries(kinds)) {
       const peer = hostilePeer(sim, seed, kind);
