@@ -148,7 +148,8 @@ export class WireDecoder {
 
   #block(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#size - this.#done);
-    this.#target?.set(bytes.subarray(at, end), this.#done);
+    // Not `set`: into shared memory it copies atomically, word by word.
+    if (this.#target) bytes.copy(this.#target, this.#done, at, end);
     this.#done += end - at;
     if (this.#done === this.#size) {
       this.#state = 'header';
