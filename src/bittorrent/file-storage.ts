@@ -20,18 +20,26 @@ export type FileLocation =
   | { readonly kind: 'published'; readonly path: string; readonly stamp: FileStamp };
 
 interface OpenFile {
-  handle: Promise<FileHandle>;
+  readonly fileIndex: number;
+  readonly writable: boolean;
+  readonly handle: Promise<FileHandle>;
   users: number;
-  stale: boolean;
+  /** No new users; closes when the last is done. */
+  retired: boolean;
+  readonly closed: Promise<void>;
+  readonly onClosed: () => void;
 }
 
 /**
- * Storage on a file system, with a bounded cache of open files. Never follows a link at the last component. `locate` is
- * asked at each use, so files may move: `release` them first.
+ * Storage on a file system, with a bounded cache of open files. Never follows a link at the last component; only writing
+ * creates anything. `locate` is asked at each use, so files may move: `release` them first.
  */
 export class FileStorage implements Storage {
   readonly #locate: (fileIndex: number) => FileLocation;
+  /** The one to use for a file, in order of last use. */
   readonly #open = new Map<number, OpenFile>();
+  /** Those too whose last users are not done yet. */
+  readonly #all = new Set<OpenFile>();
   readonly #made = new Set<string>();
   #closed = false;
 
@@ -41,7 +49,7 @@ export class FileStorage implements Storage {
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
     const location = this.#locate(fileIndex);
-    await this.#use(fileIndex, location, async (handle) => {
+    await this.#use(fileIndex, location, false, async (handle) => {
       const expected = views.reduce((sum, view) => sum + view.length, 0);
       const { bytesRead } = await handle.readv(views, offset);
       if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
@@ -53,7 +61,7 @@ export class FileStorage implements Storage {
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
     const location = this.#locate(fileIndex);
     if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
-    await this.#use(fileIndex, location, async (handle) => {
+    await this.#use(fileIndex, location, true, async (handle) => {
       let written = 0;
       while (written < data.length) {
         const { bytesWritten } = await handle.write(data, written, data.length - written, offset + written);
@@ -62,54 +70,71 @@ export class FileStorage implements Storage {
     });
   }
 
-  /** Closes the open handle of a file, for instance before it is renamed. */
+  /** Closes the file, for instance before it is renamed. Resolves when its present users are done and it is closed. */
   async release(fileIndex: number): Promise<void> {
-    const entry = this.#open.get(fileIndex);
-    if (!entry) return;
-    this.#open.delete(fileIndex);
-    await this.#retire(entry);
+    await Promise.all(
+      [...this.#all].filter((entry) => entry.fileIndex === fileIndex).map((entry) => this.#retire(entry)),
+    );
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const entries = [...this.#open.values()];
-    this.#open.clear();
-    await Promise.all(entries.map((entry) => this.#retire(entry)));
+    await Promise.all([...this.#all].map((entry) => this.#retire(entry)));
   }
 
-  async #use(fileIndex: number, location: FileLocation, action: (handle: FileHandle) => Promise<void>): Promise<void> {
+  async #use(
+    fileIndex: number,
+    location: FileLocation,
+    writing: boolean,
+    action: (handle: FileHandle) => Promise<void>,
+  ): Promise<void> {
     if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
-    let entry = this.#open.get(fileIndex);
-    if (entry) this.#open.delete(fileIndex);
-    else entry = { handle: this.#openFile(location), users: 0, stale: false };
-    // Re-insertion keeps the map in order of last use.
-    this.#open.set(fileIndex, entry);
+    const entry = this.#entry(fileIndex, location, writing);
     entry.users++;
     this.#evict();
     try {
       await action(await entry.handle);
     } catch (error) {
-      if (this.#open.get(fileIndex) === entry) this.#open.delete(fileIndex);
-      entry.stale = true;
+      entry.retired = true;
       if (location.kind === 'published' && systemCode(error) === 'ENOENT') {
         throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
       }
       throw toPeerwireError(error, 'Reading or writing a file');
     } finally {
       entry.users--;
-      if (entry.stale && entry.users === 0) closeQuietly(entry.handle);
+      if (entry.retired) void this.#retire(entry);
     }
   }
 
-  async #openFile(location: FileLocation): Promise<FileHandle> {
-    const staged = location.kind === 'staged';
-    const access = staged ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
+  #entry(fileIndex: number, location: FileLocation, writing: boolean): OpenFile {
+    let entry = this.#open.get(fileIndex);
+    if (entry && writing && !entry.writable) {
+      void this.#retire(entry);
+      entry = undefined;
+    }
+    if (!entry) {
+      let onClosed = (): void => {};
+      const closed = new Promise<void>((resolve) => {
+        onClosed = resolve;
+      });
+      const handle = this.#openFile(location, writing);
+      entry = { fileIndex, writable: writing, handle, users: 0, retired: false, closed, onClosed };
+      this.#all.add(entry);
+    }
+    // Re-insertion keeps the map in order of last use.
+    this.#open.delete(fileIndex);
+    this.#open.set(fileIndex, entry);
+    return entry;
+  }
+
+  async #openFile(location: FileLocation, writing: boolean): Promise<FileHandle> {
+    const access = writing ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
     const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     try {
-      if (staged) await this.#makeParent(location.path);
+      if (writing) await this.#makeParent(location.path);
       return await open(location.path, flags, 0o600);
     } catch (error) {
-      if (!staged && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
+      if (location.kind === 'published' && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
         throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
       }
       throw error;
@@ -125,19 +150,23 @@ export class FileStorage implements Storage {
 
   #evict(): void {
     if (this.#open.size <= OPEN_FILES) return;
-    for (const [index, entry] of this.#open) {
+    for (const entry of this.#open.values()) {
       if (this.#open.size <= OPEN_FILES) return;
-      if (entry.users > 0) continue;
-      this.#open.delete(index);
-      closeQuietly(entry.handle);
+      if (entry.users === 0) void this.#retire(entry);
     }
   }
 
-  async #retire(entry: OpenFile): Promise<void> {
-    entry.stale = true;
-    if (entry.users > 0) return;
-    const handle = await entry.handle.catch(() => undefined);
-    await handle?.close().catch(() => undefined);
+  /** Resolves when it is closed, which its last user may have to do. */
+  #retire(entry: OpenFile): Promise<void> {
+    entry.retired = true;
+    if (this.#open.get(entry.fileIndex) === entry) this.#open.delete(entry.fileIndex);
+    if (entry.users > 0 || !this.#all.delete(entry)) return entry.closed;
+    // A handle that failed to open has nothing to close, and a close that fails leaves nothing to do.
+    void entry.handle
+      .then((handle) => handle.close())
+      .catch(() => undefined)
+      .then(entry.onClosed);
+    return entry.closed;
   }
 }
 
@@ -147,9 +176,4 @@ async function checkStamp(path: string, stamp: FileStamp): Promise<void> {
   if (size !== stamp.size || mtimeMs !== stamp.mtimeMs) {
     throw new PeerwireError('stale', 'The file changed after it was published.');
   }
-}
-
-function closeQuietly(handle: Promise<FileHandle>): void {
-  // A handle that failed to open has nothing to close, and a close that fails leaves nothing to do.
-  void handle.then((opened) => opened.close()).catch(() => undefined);
 }

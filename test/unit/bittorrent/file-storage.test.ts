@@ -54,11 +54,48 @@ describe('FileStorage', () => {
     }
   });
 
+  it('only writing creates files and folders', async () => {
+    const path = join(dir, 'folder', 'file');
+    const storage = new FileStorage(() => ({ kind: 'staged', path }));
+    await assert.rejects(storage.read(0, 0, [Buffer.alloc(1)]));
+    await assert.rejects(stat(join(dir, 'folder')), { code: 'ENOENT' });
+    await storage.write(0, 0, Buffer.from('ab'));
+    const view = Buffer.alloc(2);
+    await storage.read(0, 0, [view]);
+    assert.equal(view.toString(), 'ab');
+    await storage.release(0);
+    // Read first: the file that is open for reading alone is no obstacle to writing.
+    await storage.read(0, 0, [view]);
+    await storage.write(0, 0, Buffer.from('cd'));
+    await storage.read(0, 0, [view]);
+    assert.equal(view.toString(), 'cd');
+    await storage.close();
+  });
+
+  it('release and close wait for those who read and write', async () => {
+    const path = join(dir, 'file');
+    const storage = new FileStorage(() => ({ kind: 'staged', path }));
+    await storage.write(0, 0, Buffer.alloc(4 * 1024 * 1024));
+    const done: string[] = [];
+    const use = (name: string, action: Promise<void>): Promise<unknown> => action.then(() => done.push(name));
+    const using = [
+      use('read', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)])),
+      use('write', storage.write(0, 0, Buffer.alloc(4 * 1024 * 1024, 1))),
+    ];
+    await Promise.all([...using, use('release', storage.release(0)), use('again', storage.release(0))]);
+    assert.deepEqual(done.slice(2).sort(), ['again', 'release']);
+    const last = use('last', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)]));
+    await use('close', storage.close());
+    await last;
+    assert.deepEqual(done.slice(4), ['last', 'close']);
+  });
+
   it('never follows a link', async () => {
     await writeFile(join(dir, 'secret'), 'secret');
     await symlink(join(dir, 'secret'), join(dir, 'link'));
     const storage = new FileStorage(() => ({ kind: 'staged', path: join(dir, 'link') }));
     await assert.rejects(storage.write(0, 0, Buffer.from('x')));
+    await assert.rejects(storage.read(0, 0, [Buffer.alloc(1)]));
     await storage.close();
   });
 });
