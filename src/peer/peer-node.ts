@@ -105,7 +105,7 @@ export class PeerNode implements PeerApi {
       deviceName: (device) => this.#index.deviceName(device as DeviceId),
     });
     this.#index = new ShareIndex({ self, name: options.name.get, networks, shares, downloads: this.#downloads });
-    this.#uploads = new Uploads({ hub: this.#hub, index: this.#index, clock });
+    this.#uploads = this.#disposables.add(new Uploads({ hub: this.#hub, index: this.#index, clock }));
   }
 
   async start(resume: boolean): Promise<void> {
@@ -126,7 +126,6 @@ export class PeerNode implements PeerApi {
     own.add(this.#uploads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
     own.add(this.#uploads.onRemoved((id) => this.#events.fire({ event: 'transfer-removed', id })));
     own.add(this.#hub.onStale(({ network, infohash }) => void this.#onStale(network, infohash)));
-    own.add(this.#uploads);
     await shares.start();
     await networks.start();
     this.#publishCatalogues();
