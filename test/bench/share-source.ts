@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { TransferSource } from '../editor/in-host/transfer-source.ts';
-import { PeerwireProcess, peerwire } from './peerwire-process.ts';
+import { CLI, Stage } from '../integration/processes.ts';
 import { writeRandom } from './random-file.ts';
 
 /** A `peerwire run` that shares one file of random bytes. `folder`: where the file and the peer's home are made. */
@@ -10,23 +8,20 @@ export async function startSource(
   bytes: number,
   folder = tmpdir(),
 ): Promise<{ source: TransferSource; dispose(): Promise<void> }> {
-  const home = await mkdtemp(path.join(folder, 'peerwire-source-'));
-  let peer: PeerwireProcess | undefined;
-  const dispose = async (): Promise<void> => {
-    await peer?.dispose();
-    await rm(home, { recursive: true, force: true });
-  };
+  const stage = new Stage(CLI, folder);
   try {
-    const file = path.join(home, 'big.bin');
-    await writeRandom(file, bytes);
-    const identity = path.join(home, 'home');
-    const { invite } = await peerwire(identity, 'network', 'create', 'bench');
-    peer = await PeerwireProcess.start('--home', identity, 'run', '--no-lan', '--listen', '127.0.0.1:0');
-    const { share } = await peerwire(identity, 'share', file);
-    const address = `127.0.0.1:${peer.ready.port}`;
-    return { source: { invite: String(invite), address, share: String(share), bytes, folder }, dispose };
+    await writeRandom(stage.path('big.bin'), bytes);
+    const { invite } = await stage.ok('source', 'network', 'create', 'bench');
+    const peer = await stage.peer('source');
+    const { port } = await peer.event(({ event }) => event === 'ready');
+    const { share } = await stage.ok('source', 'share', stage.path('big.bin'));
+    const address = `127.0.0.1:${port}`;
+    return {
+      source: { invite: String(invite), address, share: String(share), bytes, folder },
+      dispose: () => stage.dispose(),
+    };
   } catch (error) {
-    await dispose();
+    await stage.dispose();
     throw error;
   }
 }

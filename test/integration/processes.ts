@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
+/** What `npm run package` and `npm run build` make. */
+export const CLI = path.resolve(import.meta.dirname, '../../dist/cli.js');
+
 /** A line of JSON that a command printed. */
 export type Line = Record<string, unknown>;
 
@@ -62,13 +65,14 @@ export class Running {
 
 /** Processes, homes and files of one test; everything ends and goes with `dispose`. */
 export class Stage {
-  readonly dir = mkdtempSync(path.join(tmpdir(), 'peerwire-stage-'));
+  readonly dir: string;
   readonly #main: string;
   readonly #running: Running[] = [];
 
-  /** `main`: the command's bundle. */
-  constructor(main: string) {
+  /** `main`: the command's bundle. `parent`: where homes and files are made. */
+  constructor(main: string, parent = tmpdir()) {
     this.#main = main;
+    this.dir = mkdtempSync(path.join(parent, 'peerwire-stage-'));
   }
 
   path(...parts: string[]): string {
