@@ -10,8 +10,8 @@ import { type BlockRequest, encodeBlockHeader } from './wire/messages.ts';
 
 /** Bytes of content read and sent in one go. */
 const BATCH = 512 * 1024;
-/** No further read while this much waits to be sent: two batches keep disk and socket both busy. */
-const HIGH_WATER = 2 * BATCH;
+/** No further read while this much is being read or waits to be sent: some batches keep disk, cipher and socket busy. */
+const HIGH_WATER = 4 * BATCH;
 const HEADER = 13;
 /** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
 const LONGEST_SLEEP = 500;
@@ -114,48 +114,68 @@ export class Uploader {
     return !session.wire.closed && this.#queues.get(session) === queue;
   }
 
+  /** Reads ahead while earlier batches are encrypted and sent; batches leave in the order of their requests. */
   async #work(session: PeerSession, queue: Queue): Promise<void> {
-    const { limiter, clock } = this.#options;
+    const { limiter } = this.#options;
     // Let the requests that arrived in the same chunk join the first batch.
     await undefined;
+    let sent = Promise.resolve(true);
     while (queue.requests.length > 0 && this.#isOpen(session, queue)) {
       const wait = limiter.wait();
       if (wait > 0 || queue.unsent >= HIGH_WATER) {
-        await new Promise<void>((resolve) => {
-          const timer = wait > 0 ? clock.setTimeout(resolve, Math.min(wait, LONGEST_SLEEP)) : undefined;
-          queue.wake = () => {
-            timer?.dispose();
-            resolve();
-          };
-        });
-        queue.wake = undefined;
+        await this.#sleep(queue, wait);
         continue;
       }
-      const batch = takeBatch(
-        queue.requests,
-        limiter.rate === 0 ? BATCH : Math.max(BLOCK_SIZE, Math.min(BATCH, limiter.rate / 20)),
-      );
+      const most = limiter.rate === 0 ? BATCH : Math.max(BLOCK_SIZE, Math.min(BATCH, limiter.rate / 20));
+      const batch = takeBatch(queue.requests, most);
       const bytes = batch.reduce((sum, request) => sum + HEADER + request.length, 0);
-      const buffer = this.#take(bytes);
-      try {
-        await this.#read(batch, buffer);
-      } catch (error) {
-        this.#spare.push(buffer);
-        for (const request of [...batch, ...queue.requests.splice(0)]) this.#reject(session, request);
-        this.#options.onProblem(toPeerwireError(error));
-        return;
-      }
-      if (session.wire.closed) return;
-      const payload = bytes - batch.length * HEADER;
       limiter.spend(bytes);
-      session.uploaded.add(payload, clock.now());
       queue.unsent += bytes;
-      session.wire.writeBlocks(buffer.subarray(0, bytes), () => {
-        queue.unsent -= bytes;
-        if (this.#spare.length < 8) this.#spare.push(buffer);
-        if (queue.unsent < HIGH_WATER) queue.wake?.();
-      });
+      sent = this.#send(session, queue, batch, bytes, sent);
     }
+    await sent;
+  }
+
+  #sleep(queue: Queue, wait: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer?.dispose();
+        queue.wake = undefined;
+        resolve();
+      };
+      const timer = wait > 0 ? this.#options.clock.setTimeout(wake, Math.min(wait, LONGEST_SLEEP)) : undefined;
+      queue.wake = wake;
+    });
+  }
+
+  /** Resolves with false when this batch, or one before it, could not be sent: those behind it are not sent either. */
+  async #send(
+    session: PeerSession,
+    queue: Queue,
+    batch: readonly BlockRequest[],
+    bytes: number,
+    before: Promise<boolean>,
+  ): Promise<boolean> {
+    const buffer = this.#take(bytes);
+    const finish = (): void => {
+      queue.unsent -= bytes;
+      if (this.#spare.length < 8) this.#spare.push(buffer);
+      if (queue.unsent < HIGH_WATER) queue.wake?.();
+    };
+    const failure = await this.#read(batch, buffer).then(
+      () => undefined,
+      (error: unknown) => toPeerwireError(error),
+    );
+    const inTurn = await before;
+    if (failure && inTurn) this.#options.onProblem(failure);
+    if (failure || !inTurn || session.wire.closed) {
+      finish();
+      for (const request of [...batch, ...queue.requests.splice(0)]) this.#reject(session, request);
+      return false;
+    }
+    session.uploaded.add(bytes - batch.length * HEADER, this.#options.clock.now());
+    session.wire.writeBlocks(buffer.subarray(0, bytes), finish);
+    return true;
   }
 
   async #read(batch: readonly BlockRequest[], buffer: Buffer): Promise<void> {
