@@ -7,14 +7,10 @@ import { COMMAND_IDS } from '../../../src/extension/command-ids.ts';
 import { peerwireExtension, testApi } from './test-api.ts';
 
 describe('the extension in its host', () => {
-  it('activates without keeping the host busy', async () => {
+  it('activates', async () => {
     const extension = peerwireExtension();
-    const before = performance.eventLoopUtilization();
     await extension.activate();
-    const { active } = performance.eventLoopUtilization(before);
     assert.equal(extension.isActive, true);
-    // The benchmark measures against the design's bounds; this one only catches a blunder, on a busy machine too.
-    assert.ok(active < 1_000, `${active} ms`);
   });
 
   it('registers every command of its manifest', async () => {
