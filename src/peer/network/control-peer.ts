@@ -293,10 +293,10 @@ export class ControlPeer implements GossipLink {
   /** Stops reading for `wait` ms, so that who sends too much slows down itself. */
   #throttle(wait: number): void {
     if (wait <= 0 || this.#resume !== undefined || this.#wire.closed) return;
-    this.channel.pause();
+    this.#wire.pause();
     this.#resume = this.#options.clock.setTimeout(() => {
       this.#resume = undefined;
-      this.channel.resume();
+      this.#wire.resume();
     }, wait);
   }
 
