@@ -1,52 +1,25 @@
-import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
-import { type FileEntry, type Info, pieceAt } from '../bittorrent/metainfo.ts';
+import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import type { Storage } from '../bittorrent/storage.ts';
 import type { SourceAccount, Swarm } from '../bittorrent/swarm.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
-import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
-import type { ConflictPolicy, SourceInfo, TransferInfo, TransferState } from './api.ts';
+import type { SourceInfo, TransferInfo, TransferState } from './api.ts';
+import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
-import { type FilesPlan, type PlannedFile, planFiles, type RootCache } from './files/plan.ts';
+import { type FilesPlan, planFiles, type RootCache } from './files/plan.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
+import { StagedPieces } from './staged-pieces.ts';
 import { PieceJournal } from './state-store.ts';
 import { parsePeerKey, type SwarmHub } from './swarm-hub.ts';
 import type { Version } from './version-store.ts';
-
-/** A download as stored: enough to go on after a crash at any moment. */
-export interface DownloadRecord {
-  readonly id: string;
-  readonly share: ShareId;
-  readonly infohash: InfoHash;
-  readonly network: NetworkId;
-  readonly name: string;
-  readonly destination: string;
-  readonly file?: string;
-  readonly policy: ConflictPolicy;
-  readonly allowRisky: boolean;
-  state: 'running' | 'paused' | 'done' | 'failed';
-  /** Private directory on the destination's file system. */
-  staging?: string;
-  path?: string;
-  error?: { code: string; message: string };
-  fetched: number;
-  /** Bytes wanted, once known. */
-  size: number;
-  /** What the owner's catalogue said. */
-  readonly listedSize?: number;
-  elapsed?: number;
-  /** Verified bytes by peer key (device/instance). */
-  sources: Record<string, number>;
-  /** Files in place that are as they were received, by file index: what is seeded on. */
-  placed: Record<number, PlacedCopy>;
-}
 
 export interface DownloadOptions {
   readonly record: DownloadRecord;
@@ -59,18 +32,6 @@ export interface DownloadOptions {
   readonly deviceName: (device: string) => string;
   /** Where other finished downloads of the version put its files: they are served meanwhile, too. */
   readonly placedElsewhere: () => ReadonlyMap<number, PlacedCopy>;
-}
-
-/** A file in place, and what it looked like when it was placed. */
-export interface PlacedCopy {
-  readonly path: string;
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
-export async function isUnchanged(copy: PlacedCopy): Promise<boolean> {
-  const now = await stat(copy.path).catch(() => undefined);
-  return now?.size === copy.size && now.mtimeMs === copy.mtimeMs;
 }
 
 /** One download from the first byte of metadata to the files in place. Pausing and failing keep what was verified. */
@@ -282,9 +243,11 @@ export class Download implements Disposable {
       const have = new Bitfield(info.pieceCount);
       this.#have = have;
       for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
-      const resumed = await this.#resume(info, toFetch, stagedPath, have, journal);
-      for (const file of toFetch)
-        await this.#reuse(file.copyFrom, info, file.fileIndex, stagedPath(file.fileIndex), have, journal, signal);
+      const staged = new StagedPieces({ info, stagedPath, have, journal, pool, signal });
+      for (const { fileIndex, copyFrom } of toFetch) {
+        await staged.resume(fileIndex);
+        if (copyFrom !== undefined) await staged.reuse(fileIndex, copyFrom);
+      }
       const missing = new Set(wanted.filter((piece) => !have.has(piece)));
       this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
       storage = new FileStorage((index) => locations.get(index) ?? { kind: 'staged', path: stagedPath(index) });
@@ -295,7 +258,7 @@ export class Download implements Disposable {
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
-      await this.#check(info, resumed, stagedPath, journal, signal);
+      await staged.check();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
       const placed = await gate.closedFor(fileIndexes, async () => {
         const results = await place({
@@ -348,57 +311,6 @@ export class Download implements Disposable {
     }
   }
 
-  /**
-   * Takes over what earlier runs verified, as far as its bytes are still staged. Returns the files that it concerns: a
-   * power loss can keep the journal and lose the bytes, so they are hashed once more before they are placed.
-   */
-  async #resume(
-    info: Info,
-    files: readonly PlannedFile[],
-    stagedPath: (index: number) => string,
-    have: Bitfield,
-    journal: PieceJournal,
-  ): Promise<number[]> {
-    const resumed: number[] = [];
-    if (journal.count === 0) return resumed;
-    for (const { fileIndex } of files) {
-      const file = fileOf(info, fileIndex);
-      const staged = piecesOf(file).filter((piece) => journal.has(piece));
-      if (staged.length === 0) continue;
-      const size = (await stat(stagedPath(fileIndex)).catch(() => undefined))?.size ?? 0;
-      const there = staged.filter((piece) => {
-        const { offset, length } = pieceAt(info, piece);
-        return offset + length <= size;
-      });
-      for (const piece of there) have.add(piece);
-      if (there.length > 0) resumed.push(fileIndex);
-    }
-    return resumed;
-  }
-
-  async #check(
-    info: Info,
-    files: readonly number[],
-    stagedPath: (index: number) => string,
-    journal: PieceJournal,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (const index of files) {
-      const file = fileOf(info, index);
-      const hash = await this.#options.pool.hashFile(
-        { path: stagedPath(index), size: file.length },
-        { pieceLength: info.pieceLength, signal },
-      );
-      if (file.root && hash.root?.equals(file.root) === true) continue;
-      await rm(stagedPath(index), { force: true });
-      await journal.delete();
-      throw new PeerwireError(
-        'corrupt',
-        'What was downloaded earlier was damaged on this disk; retry to fetch it again.',
-      );
-    }
-  }
-
   async #fetch(
     version: Version,
     have: Bitfield,
@@ -443,32 +355,6 @@ export class Download implements Disposable {
     } finally {
       owned.dispose();
       lease.dispose();
-    }
-  }
-
-  /** Content that is on this disk already is copied and checked, not fetched. */
-  async #reuse(
-    copyFrom: string | undefined,
-    info: Info,
-    index: number,
-    staged: string,
-    have: Bitfield,
-    journal: PieceJournal,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const file = fileOf(info, index);
-    const pieces = piecesOf(file);
-    if (copyFrom === undefined || !file.root || pieces.every((piece) => have.has(piece))) return;
-    await mkdir(dirname(staged), { recursive: true, mode: 0o700 });
-    await copyFile(copyFrom, staged);
-    const { root } = await this.#options.pool.hashFile(
-      { path: staged, size: file.length },
-      { pieceLength: info.pieceLength, signal },
-    );
-    if (root?.equals(file.root) !== true) return;
-    for (const piece of pieces) {
-      have.add(piece);
-      journal.add(piece);
     }
   }
 
@@ -525,19 +411,4 @@ export class Download implements Disposable {
     record.error = { code: error.code, message: error.message };
     this.#options.logger.warn(`A download stopped: ${error.message}`);
   }
-}
-
-/** The location of a copy that others may change. */
-export function publishedAt({ path, size, mtimeMs }: PlacedCopy): FileLocation {
-  return { kind: 'published', path, stamp: { size, mtimeMs } };
-}
-
-function fileOf(info: Info, index: number): FileEntry {
-  const file = info.files[index];
-  if (!file) throw new PeerwireError('internal', `There is no file ${index} in this version.`);
-  return file;
-}
-
-export function piecesOf(file: FileEntry): number[] {
-  return Array.from({ length: file.pieceCount }, (_, index) => file.firstPiece + index);
 }

@@ -1,0 +1,63 @@
+import { stat } from 'node:fs/promises';
+import type { FileLocation } from '../bittorrent/file-storage.ts';
+import type { FileEntry, Info } from '../bittorrent/metainfo.ts';
+import { PeerwireError } from '../common/errors.ts';
+import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
+import type { ConflictPolicy } from './api.ts';
+
+/** A download as stored: enough to go on after a crash at any moment. */
+export interface DownloadRecord {
+  readonly id: string;
+  readonly share: ShareId;
+  readonly infohash: InfoHash;
+  readonly network: NetworkId;
+  readonly name: string;
+  readonly destination: string;
+  readonly file?: string;
+  readonly policy: ConflictPolicy;
+  readonly allowRisky: boolean;
+  state: 'running' | 'paused' | 'done' | 'failed';
+  /** Private directory on the destination's file system. */
+  staging?: string;
+  path?: string;
+  error?: { code: string; message: string };
+  fetched: number;
+  /** Bytes wanted, once known. */
+  size: number;
+  /** What the owner's catalogue said. */
+  readonly listedSize?: number;
+  elapsed?: number;
+  /** Verified bytes by peer key (device/instance). */
+  sources: Record<string, number>;
+  /** Files in place that are as they were received, by file index: what is seeded on. */
+  placed: Record<number, PlacedCopy>;
+}
+
+/** A file in place, and what it looked like when it was placed. */
+export interface PlacedCopy {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export async function isUnchanged(copy: PlacedCopy): Promise<boolean> {
+  const now = await stat(copy.path).catch(() => undefined);
+  return now?.size === copy.size && now.mtimeMs === copy.mtimeMs;
+}
+
+/** The location of a copy that others may change. */
+export function publishedAt({ path, size, mtimeMs }: PlacedCopy): FileLocation {
+  return { kind: 'published', path, stamp: { size, mtimeMs } };
+}
+
+/** Throws `internal` when there is no such file. */
+export function fileOf(info: Info, index: number): FileEntry {
+  const file = info.files[index];
+  if (!file) throw new PeerwireError('internal', `There is no file ${index} in this version.`);
+  return file;
+}
+
+/** Indices of a file's pieces. */
+export function piecesOf(file: FileEntry): number[] {
+  return Array.from({ length: file.pieceCount }, (_, index) => file.firstPiece + index);
+}
