@@ -1,6 +1,6 @@
 import { PeerwireError } from '../common/errors.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import type { ShareInfo } from '../peer/api.ts';
-import { formatSize } from './text.ts';
 
 /** The share of this id, or the only one of this name; undefined when there is none. Throws `ambiguous`. */
 export function findShare(shares: readonly ShareInfo[], text: string): ShareInfo | undefined {
@@ -31,7 +31,7 @@ const SHOWN = 5;
 function candidates(shares: readonly ShareInfo[]): string {
   const shown = shares
     .slice(0, SHOWN)
-    .map((share) => `${share.share} (${share.name}, ${formatSize(share.size)}, from ${share.ownerName})`);
+    .map((share) => `${share.share} (${share.name}, ${formatBytes(share.size)}, from ${share.ownerName})`);
   const rest = shares.length - shown.length;
   return shown.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }

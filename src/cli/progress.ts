@@ -1,9 +1,10 @@
 import { SingleBar } from 'cli-progress';
 import type { Disposable } from '../common/disposable.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import type { PeerEvent, TransferInfo } from '../peer/api.ts';
 import { EventThrottle } from './event-throttle.ts';
 import type { Output } from './output.ts';
-import { formatDuration, formatSize, plural, safeText } from './text.ts';
+import { formatDuration, plural, safeText } from './text.ts';
 
 /** Milliseconds between two progress lines for programs. */
 export const REPORT_PERIOD = 500;
@@ -34,7 +35,7 @@ export function hashingProgress(output: Output): Progress<HashingEvent> {
       text:
         phase === 'scanning'
           ? `looking: ${plural(done, 'file')}`
-          : `hashing ${formatSize(done)} of ${formatSize(total)}`,
+          : `hashing ${formatBytes(done)} of ${formatBytes(total)}`,
     }));
   }
   return linesProgress(output, (event) => event);
@@ -51,7 +52,7 @@ function transferText({ state, size, done, rate, eta, sources }: TransferInfo): 
     case 'downloading': {
       const connected = sources.filter((source) => source.connected).length;
       const left = eta === undefined ? '' : `, ${formatDuration(eta)} left`;
-      return `${formatSize(done)} of ${formatSize(size)}, ${formatSize(rate)}/s${left}, ${plural(connected, 'source')}`;
+      return `${formatBytes(done)} of ${formatBytes(size)}, ${formatBytes(rate)}/s${left}, ${plural(connected, 'source')}`;
     }
     default:
       return state;

@@ -17,21 +17,6 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
   return all.map((row) => line(row).trimEnd()).join('\n');
 }
 
-const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
-
-/** Decimal units, two digits where that matters: 999 B, 3.1 MB, 48 MB. */
-export function formatSize(bytes: number): string {
-  let value = Math.max(0, bytes);
-  let unit = 0;
-  // 999.5 KB would round to 1000 KB.
-  while (unit < UNITS.length - 1 && (unit === 0 ? value >= 1000 : value >= 999.5)) {
-    value /= 1000;
-    unit++;
-  }
-  const rounded = value < 9.95 && unit > 0 ? Math.round(value * 10) / 10 : Math.round(value);
-  return `${rounded} ${UNITS[unit]}`;
-}
-
 /** `duration`: milliseconds. 0.8 s, 12 s, 3 min 5 s, 2 h 10 min. */
 export function formatDuration(duration: number): string {
   const seconds = Math.max(0, duration / 1000);

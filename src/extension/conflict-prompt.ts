@@ -1,6 +1,7 @@
+import { formatBytes } from '../common/format-bytes.ts';
 import type { DownloadPlan } from '../peer/api.ts';
 import { type ConflictChoice, conflictsOf } from './conflicts.ts';
-import { formatBytes } from './format.ts';
+
 import { iconlessText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
 import { vscode } from './vscode.ts';

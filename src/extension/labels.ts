@@ -17,8 +17,9 @@
  *                report.pdf, download, failed, <reason>
  *   status bar   Peerwire: 2 peers, downloading at 48 MB/s
  */
+import { formatBytes } from '../common/format-bytes.ts';
 import type { NetworkInfo, ShareFile, ShareInfo, TransferInfo } from '../peer/api.ts';
-import { countFiles, countPeers, countShares, countSources, formatBytes, formatRate } from './format.ts';
+import { countFiles, countPeers, countShares, countSources, formatRate } from './format.ts';
 import type { Person } from './network-model.ts';
 import { safeText } from './safe-text.ts';
 import { groupName, stateName, type TransferGroup } from './transfer-model.ts';

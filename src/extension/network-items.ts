@@ -1,9 +1,10 @@
 /** Rows of the Network view. All text from others goes through `safeText`; tooltips are plain strings, never Markdown. */
 
+import { formatBytes } from '../common/format-bytes.ts';
 import { formatDeviceId } from '../common/ids.ts';
 import type { NetworkInfo, ShareInfo, TransferInfo } from '../peer/api.ts';
 import type { FileTreeFile, FileTreeFolder } from './file-tree.ts';
-import { countFiles, countPeers, countShares, countSources, formatAge, formatBytes } from './format.ts';
+import { countFiles, countPeers, countShares, countSources, formatAge } from './format.ts';
 import { fileLabel, folderLabel, networkLabel, networkState, personLabel, personName, shareLabel } from './labels.ts';
 import type { Person } from './network-model.ts';
 import { safeText } from './safe-text.ts';

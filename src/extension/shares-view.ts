@@ -1,6 +1,7 @@
 import { type Disposable, DisposableList } from '../common/disposable.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import type { ShareInfo } from '../peer/api.ts';
-import { countFiles, countPeers, formatBytes } from './format.ts';
+import { countFiles, countPeers } from './format.ts';
 import { ownShareLabel, ownShareState } from './labels.ts';
 import { iconUri, lines, shareIcon } from './network-items.ts';
 import type { PeerState } from './peer-state.ts';

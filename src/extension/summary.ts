@@ -1,6 +1,7 @@
 /** Sentences about what would go out or come in. */
+import { formatBytes } from '../common/format-bytes.ts';
 import type { ScanSummary } from '../peer/api.ts';
-import { countFiles, formatBytes, formatCount } from './format.ts';
+import { countFiles, formatCount } from './format.ts';
 import { safeText } from './safe-text.ts';
 import type { Translate } from './translate.ts';
 

@@ -1,9 +1,9 @@
 /** Which group a transfer stands in, what can be done with it, and its row in words. */
+import { formatBytes } from '../common/format-bytes.ts';
 import type { TransferInfo } from '../peer/api.ts';
 import {
   countPeers,
   countSources,
-  formatBytes,
   formatDuration,
   formatRate,
   formatTimeLeft,

@@ -1,6 +1,7 @@
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import type { TransferInfo } from '../peer/api.ts';
-import { formatBytes, formatRate } from './format.ts';
+import { formatRate } from './format.ts';
 import { groupLabel, transferLabel } from './labels.ts';
 import { iconUri, lines } from './network-items.ts';
 import type { PeerState } from './peer-state.ts';

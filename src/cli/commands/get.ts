@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
+import { formatBytes } from '../../common/format-bytes.ts';
 import type { ConflictPolicy, DownloadPlan, ShareInfo, TransferInfo } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { findShare, unknownShare } from '../find-share.ts';
@@ -10,7 +11,7 @@ import { transferProgress } from '../progress.ts';
 import { type Session, withPeer } from '../session.ts';
 import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
-import { formatDuration, formatSize, plural, safeText } from '../text.ts';
+import { formatDuration, plural, safeText } from '../text.ts';
 import { parseSeconds } from '../values.ts';
 
 /** Milliseconds to wait for the share and for a source of it, when the user does not say. */
@@ -222,7 +223,7 @@ function report({ output }: CommandContext, plan: DownloadPlan, transfer: Transf
     { path: target, bytes: size, seconds: duration / 1000, fetched, sources: perSource.length, perSource },
     fetched === 0
       ? safeText(`You already have “${name}”: ${target}`)
-      : safeText(`Got “${name}” (${formatSize(size)}) in ${formatDuration(duration)}${origin}: ${target}`) +
+      : safeText(`Got “${name}” (${formatBytes(size)}) in ${formatDuration(duration)}${origin}: ${target}`) +
           (fetched < size ? `\n${plural(size - fetched, 'byte')} were here already.` : ''),
   );
 }

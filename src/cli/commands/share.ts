@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { formatBytes } from '../../common/format-bytes.ts';
 import type { PeerApi, ShareInfo, ShareRequest } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { findShare, unknownShare } from '../find-share.ts';
 import { abortable } from '../interrupt.ts';
 import { hashingProgress } from '../progress.ts';
 import { OFFLINE, withPeer } from '../session.ts';
-import { formatSize, plural, safeText } from '../text.ts';
+import { plural, safeText } from '../text.ts';
 import { collect } from '../values.ts';
 
 interface ShareOptions {
@@ -57,7 +58,7 @@ async function share(context: CommandContext, file: string, options: ShareOption
     const { share, infohash, size, files } = published;
     context.output.result(
       { share, infohash, name: published.name, size, files },
-      `Shared “${safeText(published.name)}”: ${plural(files, 'file')}, ${formatSize(size)}.\n${share}`,
+      `Shared “${safeText(published.name)}”: ${plural(files, 'file')}, ${formatBytes(size)}.\n${share}`,
     );
   });
 }

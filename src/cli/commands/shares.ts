@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
+import { formatBytes } from '../../common/format-bytes.ts';
 import type { PeerApi, ShareInfo } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { withPeer } from '../session.ts';
 import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
-import { formatAge, formatSize, formatTable } from '../text.ts';
+import { formatAge, formatTable } from '../text.ts';
 import { parseSeconds } from '../values.ts';
 import { FIND_WAIT, QUIET } from './peers.ts';
 
@@ -38,7 +39,7 @@ async function listShares(context: CommandContext, options: SharesOptions): Prom
       shares.map((share) => [
         share.name,
         share.kind,
-        formatSize(share.size),
+        formatBytes(share.size),
         String(share.files),
         share.own ? 'you' : share.ownerName,
         String(share.sources),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { formatAge, formatDuration, formatSize, formatTable, plural, safeText } from '../../../src/cli/text.ts';
+import { formatAge, formatDuration, formatTable, plural, safeText } from '../../../src/cli/text.ts';
+import { formatBytes } from '../../../src/common/format-bytes.ts';
 
 describe('text for terminals', () => {
   it('makes names harmless', () => {
@@ -31,7 +32,7 @@ describe('text for terminals', () => {
       [1e15, '1 PB'],
       [-5, '0 B'],
     ] as const;
-    for (const [bytes, expected] of cases) assert.equal(formatSize(bytes), expected);
+    for (const [bytes, expected] of cases) assert.equal(formatBytes(bytes), expected);
   });
 
   it('formats durations', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { formatBytes } from '../../../src/common/format-bytes.ts';
 import {
   countFiles,
   formatAge,
-  formatBytes,
   formatCount,
   formatDuration,
   formatRate,
