@@ -50,11 +50,19 @@ export const bench: Bench = {
 
 /** Milliseconds, from the editor of *Developer: Show Running Extensions*. */
 async function activationTime({ workbench }: PeerwireWindow): Promise<number> {
-  await workbench.command('Developer: Show Running Extensions');
-  const row = workbench.page.locator('.runtime-extensions-editor .extension').filter({ hasText: 'Peerwire' });
-  const text = await row.filter({ hasText: /Activation: \d+ms/ }).innerText();
-  // It covers the views as a modal editor.
-  await workbench.page.keyboard.press('Escape');
-  await row.waitFor({ state: 'hidden' });
-  return Number(/Activation: (\d+)ms/.exec(text)?.[1]);
+  // Only rows on screen exist.
+  await workbench.page.setViewportSize({ width: 1280, height: 2400 });
+  const list = workbench.page.locator('.runtime-extensions-editor');
+  const row = list.locator('.extension').filter({ hasText: 'Peerwire' });
+  for (const deadline = Date.now() + 30_000; ; ) {
+    await workbench.command('Developer: Show Running Extensions');
+    const text = await row.innerText();
+    // It covers the views as a modal editor.
+    await workbench.page.keyboard.press('Escape');
+    await list.waitFor({ state: 'hidden' });
+    // What is still activating is listed without a time.
+    const time = /Activation: (\d+)ms/.exec(text)?.[1];
+    if (time !== undefined) return Number(time);
+    if (Date.now() > deadline) throw new Error(`Peerwire does not activate: ${text}`);
+  }
 }

@@ -132,7 +132,10 @@ export class EditorServer {
 
 /** Without the long complaint about the native logger that this build does without. */
 function readable(log: string): string {
-  return log.replaceAll(/Error: Could not locate the bindings file[\s\S]*?\n\}\n/g, '');
+  const lines = log.split('
+').filter((line) => !/spdlog|SpdLog|Could not locate the bindings/.test(line));
+  return lines.join('
+');
 }
 
 function listening(child: ChildProcess, timeout: number): Promise<{ port: number; log: () => string }> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { COMMAND_IDS } from '../../../src/extension/command-ids.ts';
+import { recordFigure } from './figures.ts';
 import { peerwireExtension, testApi } from './test-api.ts';
 
 describe('the extension in its host', () => {
@@ -11,6 +12,9 @@ describe('the extension in its host', () => {
     const extension = peerwireExtension();
     await extension.activate();
     assert.equal(extension.isActive, true);
+    const [activation] = performance.getEntriesByName('peerwire.activate');
+    assert.ok(activation);
+    recordFigure('activate(), ms', activation.duration);
   });
 
   it('registers every command of its manifest', async () => {
