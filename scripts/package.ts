@@ -19,7 +19,7 @@ const vsce = spawnSync(
     '--allow-missing-repository',
     '--no-rewrite-relative-links',
     '--out',
-    vsix,
+    part,
   ],
   { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
 );

@@ -132,10 +132,8 @@ export class EditorServer {
 
 /** Without the long complaint about the native logger that this build does without. */
 function readable(log: string): string {
-  const lines = log.split('
-').filter((line) => !/spdlog|SpdLog|Could not locate the bindings/.test(line));
-  return lines.join('
-');
+  const lines = log.split('\n').filter((line) => !/spdlog|Could not locate the bindings/i.test(line));
+  return lines.join('\n');
 }
 
 function listening(child: ChildProcess, timeout: number): Promise<{ port: number; log: () => string }> {
