@@ -198,7 +198,7 @@ export class Downloader {
       // Only the block that completes it: a duplicate may still arrive while the piece is hashed and written.
       if (active.complete) void this.#verify(active);
     }
-    if (session.outstanding.size < this.#depth(session) * 0.75) this.#pump(session);
+    if (session.outstanding.size < session.depth * 0.75) this.#pump(session);
   }
 
   /** Called about once a second: takes requests back from peers that went silent, and keeps the endgame going. */
@@ -294,6 +294,7 @@ export class Downloader {
     if (session.snubs >= MOST_SNUBS && !all) return;
     const now = this.#options.clock.now();
     const depth = this.#depth(session);
+    session.depth = depth;
     while (session.outstanding.size < depth) {
       const active = this.#continue(session) ?? this.#begin(session) ?? this.#help(session);
       if (!active) break;

@@ -56,6 +56,8 @@ export class PeerSession {
   readonly uploaded = new RateMeter();
   /** Payload bytes from this peer that passed verification. */
   verifiedBytes = 0;
+  /** Requests to keep outstanding, as of when some were last sent. */
+  depth = 0;
   /** Blocks that arrived. */
   blocks = 0;
   /** Payload bytes that arrived without a request of ours. */

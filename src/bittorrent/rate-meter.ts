@@ -5,11 +5,14 @@ export class RateMeter {
   readonly #slots = new Float64Array(RateMeter.SLOTS);
   #current = -1;
   #first = -1;
+  /** Sum of the slots. */
+  #recent = 0;
   total = 0;
 
   add(bytes: number, now: number): void {
     this.#advance(now);
     this.total += bytes;
+    this.#recent += bytes;
     this.#slots[this.#current % RateMeter.SLOTS] = (this.#slots[this.#current % RateMeter.SLOTS] ?? 0) + bytes;
   }
 
@@ -17,10 +20,9 @@ export class RateMeter {
   rate(now: number): number {
     if (this.#current < 0) return 0;
     this.#advance(now);
-    const sum = this.#slots.reduce((total, slot) => total + slot, 0);
     const slots = Math.min(RateMeter.SLOTS, this.#current - this.#first + 1);
     const partial = (now % RateMeter.SLOT) / RateMeter.SLOT;
-    return sum / (Math.max(1, slots - 1 + partial) * (RateMeter.SLOT / 1000));
+    return this.#recent / (Math.max(1, slots - 1 + partial) * (RateMeter.SLOT / 1000));
   }
 
   #advance(now: number): void {
@@ -29,13 +31,15 @@ export class RateMeter {
       this.#first = slot;
       this.#current = slot;
     }
+    if (slot - this.#current > RateMeter.SLOTS) {
+      this.#slots.fill(0);
+      this.#recent = 0;
+      this.#current = slot;
+    }
     while (this.#current < slot) {
       this.#current++;
+      this.#recent -= this.#slots[this.#current % RateMeter.SLOTS] ?? 0;
       this.#slots[this.#current % RateMeter.SLOTS] = 0;
-      if (slot - this.#current > RateMeter.SLOTS) {
-        this.#slots.fill(0);
-        this.#current = slot;
-      }
     }
   }
 }

@@ -6,12 +6,14 @@ import { type Info, pieceAt } from './metainfo.ts';
 import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
-import { type BlockRequest, encodeBlockHeader } from './wire/messages.ts';
+import { type BlockRequest, writeBlockHeader } from './wire/messages.ts';
 
 /** Bytes of content read and sent in one go. */
-const BATCH = 512 * 1024;
+const BATCH = 1024 * 1024;
+/** Blocks in it. */
+const BATCH_BLOCKS = BATCH / BLOCK_SIZE;
 /** No further read while this much is being read or waits to be sent: some batches keep disk, cipher and socket busy. */
-const HIGH_WATER = 4 * BATCH;
+const HIGH_WATER = 3 * BATCH;
 const HEADER = 13;
 /** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
 const LONGEST_SLEEP = 500;
@@ -186,8 +188,7 @@ export class Uploader {
     const views: Uint8Array[] = [];
     let position = 0;
     for (const { piece, begin, length } of batch) {
-      encodeBlockHeader(piece, begin, length).copy(buffer, position);
-      position += HEADER;
+      position = writeBlockHeader(buffer, position, piece, begin, length);
       const content = Math.max(0, Math.min(length, pieceLength - begin));
       if (content > 0) views.push(buffer.subarray(position, position + content));
       buffer.fill(0, position + content, position + length);
@@ -197,8 +198,8 @@ export class Uploader {
   }
 
   #take(bytes: number): Buffer {
-    if (bytes > BATCH + 64 * HEADER) return Buffer.allocUnsafeSlow(bytes);
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BATCH + 64 * HEADER);
+    if (bytes > BATCH + BATCH_BLOCKS * HEADER) return Buffer.allocUnsafeSlow(bytes);
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BATCH + BATCH_BLOCKS * HEADER);
   }
 }
 
@@ -208,7 +209,7 @@ function takeBatch(requests: BlockRequest[], limit: number): BlockRequest[] {
   if (!first) return [];
   let end = first.begin + first.length;
   let count = 1;
-  while (count < 32 && end - first.begin < limit) {
+  while (count < BATCH_BLOCKS && end - first.begin < limit) {
     const next = requests[count];
     if (!next || next.piece !== first.piece || next.begin !== end || end + next.length - first.begin > limit) break;
     end += next.length;

@@ -108,11 +108,16 @@ export function encodeMessage(message: Message): Buffer {
 /** What precedes the `length` bytes of a block on the wire. */
 export function encodeBlockHeader(piece: number, begin: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafe(BLOCK_HEADER_SIZE);
-  bytes.writeUInt32BE(BLOCK_HEADER_SIZE - LENGTH_SIZE + length, 0);
-  bytes.writeUInt8(BLOCK_ID, 4);
-  bytes.writeUInt32BE(piece, 5);
-  bytes.writeUInt32BE(begin, 9);
+  writeBlockHeader(bytes, 0, piece, begin, length);
   return bytes;
+}
+
+/** Writes the header at an offset of a buffer that gets the block behind it; returns the offset of the block. */
+export function writeBlockHeader(target: Buffer, at: number, piece: number, begin: number, length: number): number {
+  target.writeUInt32BE(BLOCK_HEADER_SIZE - LENGTH_SIZE + length, at);
+  target.writeUInt8(BLOCK_ID, at + 4);
+  target.writeUInt32BE(piece, at + 5);
+  return target.writeUInt32BE(begin, at + 9);
 }
 
 function start(type: keyof typeof IDS, payloadSize: number): Buffer {
