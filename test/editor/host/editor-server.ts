@@ -77,6 +77,8 @@ export class EditorServer {
       HOME: home,
       XDG_STATE_HOME: undefined,
       XDG_CONFIG_HOME: undefined,
+      // What a killed editor leaves behind goes with its home. (Elsewhere such paths get too long for its sockets.)
+      ...(process.platform === 'linux' ? { TMPDIR: path.join(home, 'tmp') } : {}),
       EXTENSIONS_GALLERY: JSON.stringify({ serviceUrl: '' }),
       ...options.env,
     };
@@ -88,6 +90,7 @@ export class EditorServer {
         const settings = JSON.stringify({ ...QUIET_SETTINGS, ...options.settings }, null, 2);
         await writeFile(path.join(folder, 'settings.json'), settings);
       }
+      await mkdir(path.join(home, 'tmp'), { recursive: true });
       const terms = '--accept-server-license-terms';
       const install = options.extensions.flatMap((vsix) => ['--install-extension', vsix]);
       if (install.length > 0) await run(process.execPath, [main, ...folders, terms, '--force', ...install], { env });
