@@ -30,6 +30,8 @@ export interface DownloadOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceName: (device: string) => string;
+  /** Stores the record; resolves when it is on disk. */
+  readonly persist: () => Promise<void>;
   /** Where other finished downloads of the version put its files: they are served meanwhile, too. */
   readonly placedElsewhere: () => ReadonlyMap<number, PlacedCopy>;
 }
@@ -332,12 +334,12 @@ export class Download implements Disposable {
     try {
       this.#swarm = swarm;
       owned.add(
-        swarm.onPiece((piece) => {
-          journal.add(piece);
-          this.#done += pieceAt(version.info, piece).length;
+        journal.onWritten((pieces) => {
+          for (const piece of pieces) this.#done += pieceAt(version.info, piece).length;
           this.#changed.fire();
         }),
       );
+      owned.add(swarm.onPiece((piece) => journal.add(piece)));
       owned.add(swarm.onSessions(() => this.#changed.fire()));
       await new Promise<void>((resolve, reject) => {
         const abort = (): void => reject(toPeerwireError(signal.reason));
@@ -384,7 +386,8 @@ export class Download implements Disposable {
     delete record.staging;
     if (!needed) return undefined;
     record.staging = await stagingDir(record.destination);
-    this.#changed.fire();
+    // Before the first byte: a kill must find its way back to what is staged.
+    await this.#options.persist();
     return record.staging;
   }
 

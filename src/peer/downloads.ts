@@ -274,6 +274,7 @@ export class Downloads implements Disposable {
       ...shared,
       record,
       journalPath: join(dir, 'journals', `${record.id}.have`),
+      persist: () => this.#save(),
       placedElsewhere: () => this.#placed(record.network, record.infohash, record),
     });
     const row: Row = {
@@ -316,10 +317,8 @@ export class Downloads implements Disposable {
     const changed = state !== row.lastState;
     row.lastState = state;
     this.#dirty = true;
-    if (!running) {
-      if (changed) void this.#save();
-      this.#startNext();
-    }
+    if (changed) void this.#save();
+    if (!running) this.#startNext();
     const wait = row.reported + REPORT_INTERVAL - now;
     if (wait <= 0 || changed) {
       row.timer?.dispose();

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
 
 /** `PWJ1`, then the number of pieces and its check. */
 const MAGIC = 0x50574a31;
@@ -17,6 +18,9 @@ export class PieceJournal {
   readonly path: string;
   readonly pieceCount: number;
   readonly #bits: Uint8Array;
+  readonly #written = new Emitter<readonly number[]>();
+  /** Pieces whose records are in the file: a kill cannot take them back. */
+  readonly onWritten: Event<readonly number[]> = this.#written.event;
   #count = 0;
   #handle: FileHandle | undefined;
   /** Bytes of whole records in the file. */
@@ -131,6 +135,7 @@ export class PieceJournal {
           throw error;
         }
         this.#end += records.length;
+        this.#written.fire(batch);
       }
     } catch (error) {
       this.#error = toPeerwireError(error, 'Writing the journal of a download');
