@@ -9,8 +9,6 @@ import { buildFileTree, readFileTree } from './file-tree.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
 import { checkComponent, checkTree, MAX_PATH_DEPTH } from './safe-path.ts';
 
-export { compareTreePaths } from './file-tree.ts';
-
 /** Bytes of an info dictionary: some 100,000 files. */
 export const MAX_INFO_SIZE = 16 * 1024 * 1024;
 /** Bytes of a piece. BEP 52 sets no limit; a piece in progress lies in memory. */

@@ -210,10 +210,6 @@ export class Swarm implements Disposable {
     this.#downloader.want(pieces);
   }
 
-  pause(): void {
-    this.#downloader?.setPaused(true);
-  }
-
   resume(): void {
     this.#downloader?.setPaused(false);
   }

@@ -13,12 +13,14 @@ import type { Logger } from '../common/log.ts';
 import type { SourceInfo, TransferInfo, TransferState } from './api.ts';
 import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
-import { type FilesPlan, planFiles, type RootCache } from './files/plan.ts';
+import { type FilesPlan, planFiles } from './files/plan.ts';
+import type { RootCache } from './files/root-cache.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
+import { parsePeerKey } from './network/channel.ts';
+import { PieceJournal } from './piece-journal.ts';
 import { StagedPieces } from './staged-pieces.ts';
-import { PieceJournal } from './state-store.ts';
-import { parsePeerKey, type SwarmHub } from './swarm-hub.ts';
+import type { SwarmHub } from './swarm-hub.ts';
 import type { Version } from './version-store.ts';
 
 export interface DownloadOptions {
@@ -211,7 +213,7 @@ export class Download implements Disposable {
       const version = await hub.fetchVersion(record.network, record.infohash, signal);
       const { info } = version;
       this.#info = info;
-      const plan = await planFiles(info, version.layers, record.destination, {
+      const plan = await planFiles(info, record.destination, {
         ...(record.file === undefined ? {} : { file: record.file }),
         pool,
         cache,

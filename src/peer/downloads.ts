@@ -12,7 +12,7 @@ import type { Logger } from '../common/log.ts';
 import type { DownloadRequest, TransferInfo } from './api.ts';
 import { Download } from './download.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
-import type { RootCache } from './files/plan.ts';
+import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { StateStore } from './state-store.ts';
 import type { SwarmHub } from './swarm-hub.ts';
@@ -170,10 +170,6 @@ export class Downloads implements Disposable {
     if (row.download.running) throw new PeerwireError('busy', 'This transfer is still running; cancel it first.');
     if (row.download.record.state !== 'done') await row.download.discard();
     await this.#forget(row);
-  }
-
-  has(id: string): boolean {
-    return this.#rows.has(id);
   }
 
   async removeNetwork(network: NetworkId): Promise<void> {

@@ -9,7 +9,7 @@ import { type Logger, prefixed } from '../common/log.ts';
 import { createIdentity, type Identity, loadIdentity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
 import type { PeerApi, RateLimits } from './api.ts';
-import { RootCache } from './files/plan.ts';
+import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
 import { Networks } from './networks.ts';
 import { OwnShares } from './own-shares.ts';

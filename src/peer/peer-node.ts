@@ -27,7 +27,8 @@ import type {
   TransferInfo,
 } from './api.ts';
 import { Downloads } from './downloads.ts';
-import { planFiles, type RootCache } from './files/plan.ts';
+import { planFiles } from './files/plan.ts';
+import type { RootCache } from './files/root-cache.ts';
 import { walk } from './files/walk.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
@@ -314,9 +315,9 @@ export class PeerNode implements PeerApi {
 
   async plan(request: { share: string; destination: string; file?: string }): Promise<DownloadPlan> {
     const share = this.#index.resolve(request.share);
-    const { info, layers } = await this.#version(share);
+    const { info } = await this.#version(share);
     const { pool, cache } = this.#options;
-    const plan = await planFiles(info, layers, resolve(request.destination), {
+    const plan = await planFiles(info, resolve(request.destination), {
       ...(request.file === undefined ? {} : { file: request.file }),
       pool,
       cache,

@@ -5,7 +5,7 @@ import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { fileOf, piecesOf } from './download-record.ts';
 import type { HashPool } from './hash-pool.ts';
-import type { PieceJournal } from './state-store.ts';
+import type { PieceJournal } from './piece-journal.ts';
 
 export interface StagedPiecesOptions {
   readonly info: Info;

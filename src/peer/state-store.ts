@@ -4,8 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorMessage, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
 
-export { PieceJournal } from './piece-journal.ts';
-
 /** Names that are safe on every system; temporary and corrupt files are told from them by their endings. */
 const NAME = /^[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*$/i;
 const TEMPORARY = /\.tmp-[0-9a-f]{12}$/;

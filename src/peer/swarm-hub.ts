@@ -9,10 +9,10 @@ import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { Emitter, type Event, once } from '../common/event.ts';
-import type { DeviceId, InfoHash, NetworkId, PeerInstance } from '../common/ids.ts';
+import type { DeviceId, InfoHash, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
-import { type MemberChannel, type PeerRef, peerKey } from './network/channel.ts';
+import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
 import type { NetworkNode } from './network/network-node.ts';
 import type { Version, VersionStore } from './version-store.ts';
 
@@ -93,9 +93,9 @@ export class SwarmHub implements Disposable {
     return this.#entries.get(keyOf(network, infohash))?.swarm;
   }
 
-  /** The swarm of a version, made with this content if there is none. It lives at least until every lease is disposed. */
-  lease(network: NetworkId, infohash: InfoHash, content?: SwarmContent): { swarm: Swarm } & Disposable {
-    const entry = this.#entry(network, infohash, content);
+  /** The swarm of a version, made if there is none. It lives at least until every lease is disposed. */
+  lease(network: NetworkId, infohash: InfoHash): { swarm: Swarm } & Disposable {
+    const entry = this.#entry(network, infohash);
     entry.leases++;
     return { swarm: entry.swarm, ...toDisposable(() => this.#release(entry)) };
   }
@@ -363,11 +363,6 @@ export class SwarmHub implements Disposable {
     entry.channels.set(key, channel);
     return true;
   }
-}
-
-export function parsePeerKey(key: string): PeerRef {
-  const [device = '', instance = ''] = key.split('/');
-  return { device: device as DeviceId, instance: instance as PeerInstance };
 }
 
 function abortReason(signal: AbortSignal): PeerwireError {

@@ -2,8 +2,9 @@ import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { SourceInfo, TransferInfo } from './api.ts';
+import { parsePeerKey } from './network/channel.ts';
 import type { ShareIndex } from './share-index.ts';
-import { type HubSwarm, parsePeerKey, type SwarmHub } from './swarm-hub.ts';
+import type { HubSwarm, SwarmHub } from './swarm-hub.ts';
 
 const REPORT_INTERVAL = 500;
 /** An upload's row goes when nothing was sent for this long, in ms. */

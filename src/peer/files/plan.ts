@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Info, PieceLayers } from '../../bittorrent/metainfo.ts';
+import type { Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
@@ -10,8 +10,6 @@ import { RootCache } from './root-cache.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { type Found, survey } from './survey.ts';
 import { fileAt, targetPath, targetTree } from './target-tree.ts';
-
-export { RootCache } from './root-cache.ts';
 
 export interface PlannedFile {
   readonly fileIndex: number;
@@ -51,12 +49,7 @@ export interface PlanOptions {
  * Compares a version with what a destination (which need not exist) holds, and looks for its content elsewhere in there.
  * Changes nothing. Rejects with 'not-found' (no such `file`), 'exists' (the destination is a file), 'cancelled', 'permission', 'io'.
  */
-export async function planFiles(
-  info: Info,
-  _layers: PieceLayers,
-  destination: string,
-  options: PlanOptions,
-): Promise<FilesPlan> {
+export async function planFiles(info: Info, destination: string, options: PlanOptions): Promise<FilesPlan> {
   const { pool, signal, cache = new RootCache() } = options;
   const indexes = chosenFiles(info, options.file);
   const real = await existingFolder(destination);

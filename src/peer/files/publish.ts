@@ -1,11 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import {
-  choosePieceLength,
-  compareTreePaths,
-  createInfo,
-  type Info,
-  type PieceLayers,
-} from '../../bittorrent/metainfo.ts';
+import { compareTreePaths } from '../../bittorrent/file-tree.ts';
+import { choosePieceLength, createInfo, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { FileHash, HashPool } from '../hash-pool.ts';
 import { changedError } from './hash-range.ts';

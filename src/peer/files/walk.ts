@@ -1,7 +1,7 @@
 import { constants, type Dirent, type Stats } from 'node:fs';
 import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { compareTreePaths } from '../../bittorrent/metainfo.ts';
+import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { checkTree, foldName } from '../../bittorrent/safe-path.ts';
 import { errorMessage, PeerwireError, systemCode } from '../../common/errors.ts';
 import { fileError } from './file-error.ts';

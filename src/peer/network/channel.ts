@@ -26,3 +26,9 @@ export interface PeerRef {
 export function peerKey(peer: PeerRef): string {
   return `${peer.device}/${peer.instance}`;
 }
+
+/** The peer that a key of `peerKey` names. */
+export function parsePeerKey(key: string): PeerRef {
+  const [device = '', instance = ''] = key.split('/');
+  return { device: device as DeviceId, instance: instance as PeerInstance };
+}

@@ -27,11 +27,10 @@ describe('planFiles', () => {
     pool.hashed = 0;
   });
 
-  const LAYERS = new Map<string, Buffer>();
   const CONTENT = { 'a.txt': 'one', 'sub/b.txt': 'two', 'sub/deep/c': 'three', none: '' };
   const info = versionOf('share', CONTENT);
   const plan = (version: Info = info, options: { file?: string; cache?: RootCache } = {}): Promise<FilesPlan> =>
-    planFiles(version, LAYERS, join(temp.path, 'dest'), { pool, ...options });
+    planFiles(version, join(temp.path, 'dest'), { pool, ...options });
   const states = ({ files }: FilesPlan) => Object.fromEntries(files.map(({ path, state }) => [path, state]));
   const copies = ({ files }: FilesPlan) =>
     Object.fromEntries(files.flatMap(({ path, copyFrom }) => (copyFrom === undefined ? [] : [[path, copyFrom]])));
@@ -153,7 +152,7 @@ describe('planFiles', () => {
     const other = join(temp.path, 'other');
     mkdirSync(other);
     temp.file('other/share/a.txt', 'one');
-    const cancelled = planFiles(info, LAYERS, other, { pool, signal: AbortSignal.abort() });
+    const cancelled = planFiles(info, other, { pool, signal: AbortSignal.abort() });
     await assert.rejects(cancelled, { code: 'cancelled' });
   });
 });

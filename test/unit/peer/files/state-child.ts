@@ -1,6 +1,7 @@
 // Writes state for as long as it lives: `state-child.ts DIRECTORY`. Says a number when everything up to it is durable.
 import { join } from 'node:path';
-import { PieceJournal, StateStore } from '../../../../src/peer/state-store.ts';
+import { PieceJournal } from '../../../../src/peer/piece-journal.ts';
+import { StateStore } from '../../../../src/peer/state-store.ts';
 
 const [dir = ''] = process.argv.slice(2);
 const store = new StateStore(dir);

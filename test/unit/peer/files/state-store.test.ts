@@ -12,7 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { PieceJournal, StateStore } from '../../../../src/peer/state-store.ts';
+import { PieceJournal } from '../../../../src/peer/piece-journal.ts';
+import { StateStore } from '../../../../src/peer/state-store.ts';
 import { Child } from './child.ts';
 import { useTempDir } from './temp-dir.ts';
 
