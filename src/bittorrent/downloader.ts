@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { ActivePiece } from './active-piece.ts';
@@ -6,8 +7,9 @@ import type { Bitfield } from './bitfield.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
-import type { PieceBuffers } from './piece-buffers.ts';
+import type { PieceBuffer, PieceBuffers } from './piece-buffers.ts';
 import { PiecePicker, type Random } from './piece-picker.ts';
+import { PriorityWindows } from './priority-windows.ts';
 import type { Storage } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
@@ -67,6 +69,7 @@ export interface DownloaderOptions {
 export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #picker: PiecePicker;
+  readonly #urgent = new PriorityWindows();
   readonly #active = new Map<number, ActivePiece<PeerSession>>();
   readonly #sessions = new Set<PeerSession>();
   /** Pieces that a session is not asked for now → when it may be again, in ms. */
@@ -102,6 +105,13 @@ export class Downloader {
     }
     for (const session of this.#sessions) this.#updateInterest(session);
     this.pumpAll();
+  }
+
+  /** These come before all others, in this order, until had or disposed; ones not wanted yet become wanted. */
+  prioritize(pieces: readonly number[]): Disposable {
+    const window = this.#urgent.add(pieces.filter((piece) => !this.#options.have.has(piece)));
+    this.want(pieces);
+    return window;
   }
 
   setPaused(paused: boolean): void {
@@ -296,7 +306,8 @@ export class Downloader {
     const depth = this.#depth(session);
     session.depth = depth;
     while (session.outstanding.size < depth) {
-      const active = this.#continue(session) ?? this.#begin(session) ?? this.#help(session);
+      const active =
+        this.#urgentPiece(session) ?? this.#continue(session) ?? this.#begin(session) ?? this.#help(session);
       if (!active) break;
       while (session.outstanding.size < depth) {
         const block = active.requestNext(session);
@@ -319,6 +330,25 @@ export class Downloader {
     });
   }
 
+  /** The first piece that somebody waits for and this peer can do something about. */
+  #urgentPiece(session: PeerSession): ActivePiece<PeerSession> | undefined {
+    for (const piece of this.#urgent) {
+      const active = this.#active.get(piece);
+      if (active ? active.free === 0 : !this.#picker.isOpen(piece)) continue;
+      if (!this.#mayAsk(session, piece)) continue;
+      if (active) return active;
+      const kind = this.#active.size === 0 ? 'first' : 'urgent';
+      const buffer = this.#options.buffers.take(pieceAt(this.#options.info, piece).length, kind);
+      if (!buffer) {
+        this.#starved = true;
+        return undefined;
+      }
+      this.#picker.remove(piece);
+      return this.#activate(session, piece, buffer);
+    }
+    return undefined;
+  }
+
   /** A piece that this peer began, or that lost its owner. */
   #continue(session: PeerSession): ActivePiece<PeerSession> | undefined {
     for (const active of this.#active.values()) {
@@ -333,16 +363,20 @@ export class Downloader {
   #begin(session: PeerSession): ActivePiece<PeerSession> | undefined {
     if (this.#picker.open === 0) return undefined;
     const { info, buffers } = this.#options;
-    const first = this.#active.size === 0;
-    if (!buffers.fits(this.#largest, first)) {
+    const kind = this.#active.size === 0 ? 'first' : 'normal';
+    if (!buffers.fits(this.#largest, kind)) {
       this.#starved = true;
       return undefined;
     }
     const piece = this.#picker.begin((candidate) => this.#mayAsk(session, candidate));
     if (piece === undefined) return undefined;
-    const { length } = pieceAt(info, piece);
-    const buffer = buffers.take(length, first);
+    const buffer = buffers.take(pieceAt(info, piece).length, kind);
     if (!buffer) throw new PeerwireError('internal', 'There was a buffer a moment ago.');
+    return this.#activate(session, piece, buffer);
+  }
+
+  #activate(session: PeerSession, piece: number, buffer: PieceBuffer): ActivePiece<PeerSession> {
+    const { length } = pieceAt(this.#options.info, piece);
     const active = new ActivePiece<PeerSession>(piece, length, buffer, session.snubs === 0 ? session : undefined);
     this.#active.set(piece, active);
     return active;
@@ -420,6 +454,7 @@ export class Downloader {
       this.#credit(active);
       this.#drop(active);
       have.add(active.index);
+      this.#urgent.delete(active.index);
       this.#missing--;
       this.#options.onPiece(active.index);
       if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);

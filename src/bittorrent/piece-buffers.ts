@@ -1,5 +1,8 @@
 import { Emitter, type Event } from '../common/event.ts';
 
+/** Bytes beyond the budget for pieces that somebody waits for. */
+const RESERVE = 4 * 1024 * 1024;
+
 /** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
 export interface PieceBuffer {
   readonly shared: SharedArrayBuffer;
@@ -29,13 +32,19 @@ export class PieceBuffers {
     return this.#used;
   }
 
-  /** `first`: the swarm holds none yet. That one is granted beyond the budget, however large. */
-  fits(length: number, first: boolean): boolean {
-    return first || this.#used + roundUp(length) <= this.#budget;
+  /**
+   * `first`: the swarm holds none yet. That one is granted beyond the budget, however large. `urgent`: somebody waits for
+   * the piece; for those there is a reserve beyond the budget, enough for one piece at least.
+   */
+  fits(length: number, kind: 'first' | 'urgent' | 'normal'): boolean {
+    if (kind === 'first') return true;
+    const size = roundUp(length);
+    if (kind === 'urgent' && this.#used <= this.#budget) return true;
+    return this.#used + size <= this.#budget + (kind === 'urgent' ? RESERVE : 0);
   }
 
-  take(length: number, first: boolean): PieceBuffer | undefined {
-    if (!this.fits(length, first)) return undefined;
+  take(length: number, kind: 'first' | 'urgent' | 'normal'): PieceBuffer | undefined {
+    if (!this.fits(length, kind)) return undefined;
     const size = roundUp(length);
     this.#used += size;
     const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);

@@ -189,25 +189,15 @@ export class Swarm implements Disposable {
 
   /** Begins, or extends, the download of these pieces. */
   download(pieces: Iterable<number>): void {
-    const content = this.#content;
-    if (!content) throw new PeerwireError('internal', 'A swarm without content cannot download.');
-    if (!this.#downloader) {
-      const { clock, random, logger, hasher, buffers } = this.#options;
-      this.#downloader = new Downloader({
-        ...content,
-        clock,
-        random,
-        logger,
-        hasher,
-        buffers,
-        onPiece: (piece) => this.#gotPiece(piece),
-        onCorrupt: (session, piece) => this.#corrupt(session, piece),
-        onProblem: (error) => this.#problem(error),
-        leafHashes: (piece) => this.#hashes.fetchLeaves(content.info, content.layers, piece),
-      });
-      for (const session of this.#sessions) if (session.pieces) this.#downloader.addSession(session);
-    }
-    this.#downloader.want(pieces);
+    this.#downloading().want(pieces);
+  }
+
+  /**
+   * From now on these pieces come before all others, in this order, until they are had or the result is disposed. Pieces
+   * that were not wanted yet become wanted, and stay so.
+   */
+  prioritize(pieces: readonly number[]): Disposable {
+    return this.#downloading().prioritize(pieces);
   }
 
   resume(): void {
@@ -259,6 +249,27 @@ export class Swarm implements Disposable {
       .close()
       .catch(() => undefined);
     this.#onDisposed.fire();
+  }
+
+  #downloading(): Downloader {
+    if (this.#downloader) return this.#downloader;
+    const content = this.#content;
+    if (!content) throw new PeerwireError('internal', 'A swarm without content cannot download.');
+    const { clock, random, logger, hasher, buffers } = this.#options;
+    this.#downloader = new Downloader({
+      ...content,
+      clock,
+      random,
+      logger,
+      hasher,
+      buffers,
+      onPiece: (piece) => this.#gotPiece(piece),
+      onCorrupt: (session, piece) => this.#corrupt(session, piece),
+      onProblem: (error) => this.#problem(error),
+      leafHashes: (piece) => this.#hashes.fetchLeaves(content.info, content.layers, piece),
+    });
+    for (const session of this.#sessions) if (session.pieces) this.#downloader.addSession(session);
+    return this.#downloader;
   }
 
   #add(

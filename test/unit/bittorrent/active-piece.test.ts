@@ -5,7 +5,7 @@ import { PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
 const BLOCK = 16_384;
 
 function piece(length = 3 * BLOCK + 5): ActivePiece<string> {
-  const buffer = new PieceBuffers(1 << 20).take(length, true);
+  const buffer = new PieceBuffers(1 << 20).take(length, 'first');
   assert.ok(buffer);
   return new ActivePiece(7, length, buffer, 'a');
 }
