@@ -17,7 +17,8 @@ import { Swarm, type SwarmContent } from '../../src/bittorrent/swarm.ts';
 import { systemClock } from '../../src/common/clock.ts';
 import { once } from '../../src/common/event.ts';
 import { silentLogger } from '../../src/common/log.ts';
-import { hasher, makeVersion, seededRandom, type TestVersion } from '../sim/simulation.ts';
+import { seededRandom } from '../sim/seeded-random.ts';
+import { hasher, makeVersion, type TestVersion } from '../sim/test-version.ts';
 import { PlainConnection } from './plain-connection.ts';
 
 const PYTHON = '/usr/bin/python3';

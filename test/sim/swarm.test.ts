@@ -3,7 +3,8 @@ import { encode } from '../../src/bittorrent/bencode.ts';
 import { sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { infoHashFromBytes } from '../../src/common/ids.ts';
-import { Simulation, seededRandom } from './simulation.ts';
+import { seededRandom } from './seeded-random.ts';
+import { Simulation } from './simulation.ts';
 
 const MiB = 1024 * 1024;
 /** Sizes around every boundary: empty, one byte, a block less and more one, several pieces. */

@@ -5,13 +5,25 @@ interface Timer {
   readonly at: number;
   readonly order: number;
   readonly callback: () => void;
+  set: boolean;
 }
 
 /** Time that passes only when the simulation says so; timers of the same moment run in the order in which they were set. */
 export class VirtualClock implements Clock {
   #now = 0;
   #order = 0;
-  readonly #timers = new Set<Timer>();
+  #pending = 0;
+  /** A binary heap by moment and order; disposed timers leave it when they come up. */
+  readonly #heap: Timer[] = [];
+  readonly #turns: number;
+
+  /**
+   * `turns`: how often the event loop turns between two moments, so that promises settle. Those of pure computation need
+   * one; real files and workers under a virtual clock get a few.
+   */
+  constructor(turns = 3) {
+    this.#turns = turns;
+  }
 
   now(): number {
     return this.#now;
@@ -22,9 +34,14 @@ export class VirtualClock implements Clock {
   }
 
   setTimeout(callback: () => void, delay: number): Disposable {
-    const timer: Timer = { at: this.#now + Math.max(0, delay), order: this.#order++, callback };
-    this.#timers.add(timer);
-    return toDisposable(() => this.#timers.delete(timer));
+    const timer: Timer = { at: this.#now + Math.max(0, delay), order: this.#order++, callback, set: true };
+    this.#pending++;
+    this.#push(timer);
+    return toDisposable(() => {
+      if (!timer.set) return;
+      timer.set = false;
+      this.#pending--;
+    });
   }
 
   setInterval(callback: () => void, period: number): Disposable {
@@ -40,36 +57,64 @@ export class VirtualClock implements Clock {
   }
 
   get pending(): number {
-    return this.#timers.size;
+    return this.#pending;
   }
 
   /** Runs timers, letting promises settle between them, until `done` or for `limit` ms of virtual time. */
   async run(done: () => boolean, limit: number): Promise<boolean> {
     const end = this.#now + limit;
     for (;;) {
-      await settle();
+      for (let turn = 0; turn < this.#turns; turn++) await new Promise((resolve) => setImmediate(resolve));
       if (done()) return true;
-      const next = this.#next();
+      const next = this.#first();
       if (!next || next.at > end) return done();
       this.#now = Math.max(this.#now, next.at);
       // All timers of this moment, then promises.
-      for (let timer: Timer | undefined = next; timer && timer.at <= this.#now; timer = this.#next()) {
-        this.#timers.delete(timer);
+      for (let timer: Timer | undefined = next; timer && timer.at <= this.#now; timer = this.#first()) {
+        this.#pop();
+        timer.set = false;
+        this.#pending--;
         timer.callback();
       }
     }
   }
 
-  #next(): Timer | undefined {
-    let best: Timer | undefined;
-    for (const timer of this.#timers) {
-      if (!best || timer.at < best.at || (timer.at === best.at && timer.order < best.order)) best = timer;
+  #first(): Timer | undefined {
+    while (this.#heap[0]?.set === false) this.#pop();
+    return this.#heap[0];
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above]!;
+      if (!isBefore(timer, parent)) break;
+      heap[at] = parent;
+      at = above;
     }
-    return best;
+    heap[at] = timer;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (!last || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= heap.length) break;
+      if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++;
+      if (!isBefore(heap[below]!, last)) break;
+      heap[at] = heap[below]!;
+      at = below;
+    }
+    heap[at] = last;
   }
 }
 
-/** Lets every promise that can settle without time passing do so. */
-async function settle(): Promise<void> {
-  for (let round = 0; round < 3; round++) await new Promise((resolve) => setImmediate(resolve));
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }

@@ -5,7 +5,8 @@ import { BLOCK_SIZE } from '../../../src/bittorrent/merkle.ts';
 import { createInfo } from '../../../src/bittorrent/metainfo.ts';
 import type { PeerSession } from '../../../src/bittorrent/peer-session.ts';
 import type { Message } from '../../../src/bittorrent/wire/messages.ts';
-import { leafHashes, makeVersion, seededRandom } from '../../sim/simulation.ts';
+import { seededRandom } from '../../sim/seeded-random.ts';
+import { leafHashes, makeVersion } from '../../sim/test-version.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
 
 const PIECE = 8 * BLOCK_SIZE;

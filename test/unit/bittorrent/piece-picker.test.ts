@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { PiecePicker } from '../../../src/bittorrent/piece-picker.ts';
-import { seededRandom } from '../../sim/simulation.ts';
+import { seededRandom } from '../../sim/seeded-random.ts';
 
 describe('PiecePicker', () => {
   it('always begins one of the rarest open pieces after the random first four', () => {
