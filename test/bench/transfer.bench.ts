@@ -8,6 +8,12 @@ import { CLI, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
 import { forgetPeak, residentMemory } from './memory.ts';
 import { writeRandom } from './random-file.ts';
+import { aria2 } from './rivals/aria2.ts';
+import { libtorrent } from './rivals/libtorrent.ts';
+import { nginx } from './rivals/nginx.ts';
+import type { Rival, RivalSource } from './rivals/rival.ts';
+import { rsync } from './rivals/rsync.ts';
+import { webtorrent } from './rivals/webtorrent.ts';
 
 const GIB = 1024 ** 3;
 const MB = 1e6;
@@ -20,7 +26,7 @@ interface Transfer {
 }
 
 export const bench: Bench = {
-  about: 'one source to one receiver, 1 GiB, files on tmpfs, beside a bare Node TLS pipe',
+  about: 'one source to one receiver, 1 GiB, files on tmpfs, beside a bare Node TLS pipe and other programs',
 
   async run(options: BenchOptions): Promise<BenchReport> {
     const size = Math.floor(GIB / options.scale);
@@ -33,15 +39,21 @@ export const bench: Bench = {
       const transfers: Transfer[] = [];
       const pipes: number[] = [];
       const staticPipes: number[] = [];
+      const rivals = await prepareRivals({ file: path.join(folder, 'big.bin'), size, pem }, folder, options);
       // In turns, so that a busy machine slows all of them down alike.
       for (let run = 0; run < options.runs; run++) {
         options.progress(`run ${run + 1} of ${options.runs}`);
         pipes.push(await pipe(size, pem, 'data'));
         staticPipes.push(await pipe(size, pem, 'onread'));
         transfers.push(await transfer(folder, path.join(folder, 'big.bin')));
+        for (const { seconds, transfer } of rivals) seconds.push(await transfer());
       }
       const of = (field: keyof Transfer): number => median(transfers.map((one) => one[field]));
       const rate = (seconds: number): number => size / seconds / MB;
+      const times = (rival: Rival): number => {
+        const measured = rivals.find((entry) => entry.rival === rival);
+        return measured ? median(measured.seconds) / of('seconds') : Number.NaN;
+      };
       return {
         rows: [
           {
@@ -57,8 +69,15 @@ export const bench: Bench = {
           },
           { name: 'TLS pipe', figures: { 'MB/s': rate(median(pipes)), seconds: median(pipes) } },
           { name: 'TLS pipe, onread', figures: { 'MB/s': rate(median(staticPipes)), seconds: median(staticPipes) } },
+          ...rivals.map(({ rival, seconds }) => ({
+            name: rival.name,
+            figures: { 'MB/s': rate(median(seconds)), seconds: median(seconds) },
+          })),
         ],
         targets: [
+          { what: 'speed, × libtorrent in plaintext', figure: times(libtorrent), bound: { atLeast: 1.5 } },
+          { what: 'speed, × webtorrent', figure: times(webtorrent), bound: { atLeast: 3 } },
+          { what: 'speed, × aria2', figure: times(aria2), bound: { atLeast: 3 } },
           { what: 'speed, × a bare TLS pipe', figure: median(pipes) / of('seconds'), bound: { atLeast: 0.6 } },
           { what: 'source, MB above idle', figure: of('sourceMemory') / MB, bound: { atMost: 150 } },
           { what: 'receiver, MB above idle', figure: of('receiverMemory') / MB, bound: { atMost: 150 } },
@@ -69,6 +88,32 @@ export const bench: Bench = {
     }
   },
 };
+
+interface MeasuredRival {
+  readonly rival: Rival;
+  readonly seconds: number[];
+  readonly transfer: () => Promise<number>;
+}
+
+/** Those that are installed; says how to get the others, whose figures stay empty. */
+async function prepareRivals(
+  source: Omit<RivalSource, 'folder'>,
+  parent: string,
+  { progress }: BenchOptions,
+): Promise<MeasuredRival[]> {
+  const measured: MeasuredRival[] = [];
+  for (const rival of [libtorrent, aria2, webtorrent, rsync, nginx]) {
+    const missing = rival.missing();
+    if (missing !== undefined) {
+      progress(`without ${rival.name}; to compare with it: ${missing}`);
+      continue;
+    }
+    const folder = await mkdtemp(path.join(parent, 'rival-'));
+    const { transfer } = await rival.prepare({ ...source, folder });
+    measured.push({ rival, seconds: [], transfer });
+  }
+  return measured;
+}
 
 /** Two running peers, one `get`. */
 async function transfer(folder: string, file: string): Promise<Transfer> {
