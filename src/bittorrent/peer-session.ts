@@ -1,10 +1,9 @@
 import type { Clock } from '../common/clock.ts';
-import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
+import type { ConnectionBandwidth, TransferBandwidth } from './bandwidth-manager.ts';
 import { Bitfield } from './bitfield.ts';
 import type { Connection } from './connection.ts';
 import { type IncomingWire, PeerWire, type PeerWireHandler } from './peer-wire.ts';
-import type { RateLimiter } from './rate-limiter.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { ExtendedHandshake } from './wire/extended.ts';
 import type { BlockRequest, Message } from './wire/messages.ts';
@@ -13,8 +12,6 @@ import type { BlockRequest, Message } from './wire/messages.ts';
 export const REQUEST_QUEUE = 2048;
 /** Requests outstanding to a peer that did not say its `reqq`. */
 const DEFAULT_REQUEST_QUEUE = 250;
-/** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
-const LONGEST_SLEEP = 500;
 
 export const SWARM_EXTENSIONS = { ut_metadata: 1 } as const;
 
@@ -44,7 +41,7 @@ export interface PeerSessionOptions {
   readonly source: string;
   readonly peerId: Uint8Array;
   readonly clock: Clock;
-  readonly download: RateLimiter;
+  readonly download: TransferBandwidth;
   readonly metadataSize?: number;
 }
 
@@ -84,11 +81,9 @@ export class PeerSession {
   #early: number[] = [];
   #lastSent: number;
   #announcedSize: number | undefined;
-  /** Runs while the rate limit keeps us from reading. */
-  #sleep: Disposable | undefined;
   #throttledUntil = Number.NEGATIVE_INFINITY;
   readonly #clock: Clock;
-  readonly #download: RateLimiter;
+  readonly #bandwidth: ConnectionBandwidth;
   readonly #events: SessionEvents;
 
   constructor(
@@ -98,7 +93,7 @@ export class PeerSession {
   ) {
     this.source = options.source;
     this.#clock = options.clock;
-    this.#download = options.download;
+    this.#bandwidth = options.download.connection((bytes) => this.#onGrant(bytes));
     this.#events = events;
     this.lastReceived = options.clock.now();
     this.lastBlock = this.lastReceived;
@@ -134,7 +129,7 @@ export class PeerSession {
 
   /** When our own rate limit last kept us from reading, in ms: such silence is not the peer's. */
   get throttledUntil(): number {
-    return this.#sleep ? this.#clock.now() : this.#throttledUntil;
+    return this.#bandwidth.waiting ? this.#clock.now() : this.#throttledUntil;
   }
 
   has(piece: number): boolean {
@@ -218,30 +213,21 @@ export class PeerSession {
       onDrain: () => events.onDrain(this),
       onReceived: (bytes) => this.#onReceived(bytes),
       onClose: (reason) => {
-        this.#sleep?.dispose();
-        this.#sleep = undefined;
+        this.#bandwidth.dispose();
         events.onClose(this, reason);
       },
     };
   }
 
-  #onReceived(bytes: number): void {
+  /** Our download limit is about what we fetch: a peer that only fetches from us is always heard. */
+  #onReceived(bytes: number): number {
     this.lastReceived = this.#clock.now();
-    this.#download.spend(bytes);
-    if (!this.#sleep && this.#download.wait() > 0) this.#throttle();
+    return this.peerInterested && !this.amInterested ? bytes : this.#bandwidth.take(bytes);
   }
 
-  /** TCP's own flow control slows the sender down while we do not read. */
-  #throttle(): void {
-    const wait = this.#download.wait();
-    if (wait > 0) {
-      this.wire.pause();
-      this.#sleep = this.#clock.setTimeout(() => this.#throttle(), Math.min(wait, LONGEST_SLEEP));
-      return;
-    }
-    this.#sleep = undefined;
-    this.#throttledUntil = this.#clock.now();
-    this.wire.resume();
+  #onGrant(bytes: number): void {
+    if (!this.#bandwidth.waiting) this.#throttledUntil = this.#clock.now();
+    this.wire.read(bytes);
   }
 
   #onExtendedHandshake(handshake: ExtendedHandshake): void {

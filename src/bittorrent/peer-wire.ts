@@ -36,8 +36,8 @@ export interface PeerWireHandler {
   onBlockEnd(piece: number, begin: number, length: number): void;
   /** Every written byte was handed to the operating system. */
   onDrain(): void;
-  /** Every received chunk, after it was decoded: for rate limits. */
-  onReceived?(bytes: number): void;
+  /** Bytes arrived: how many of them may be read now. The rest waits, unread, until `PeerWire.read` is called. */
+  onReceived?(bytes: number): number;
   /** Exactly once. */
   onClose(reason: PeerwireError | undefined): void;
 }
@@ -112,7 +112,9 @@ export class PeerWire implements Disposable {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #flushQueued = false;
-  /** Why we do not read: the owner said so, or too much waits to be sent. */
+  /** Received and not yet to be read, by a rate limit. */
+  #held: Buffer | undefined;
+  /** Why we do not read: the owner said so, bytes are held, or too much waits to be sent. */
   #paused = false;
   #flooded = false;
   #closed = false;
@@ -197,7 +199,16 @@ export class PeerWire implements Disposable {
     return this.#connection.writableLength + this.#pendingBytes;
   }
 
-  /** Stops reading until `resume`, for a rate limit. */
+  /** Reads this many of the bytes that `onReceived` held back. */
+  read(bytes: number): void {
+    const held = this.#held;
+    if (!held || this.#closed) return;
+    this.#held = bytes < held.length ? held.subarray(bytes) : undefined;
+    this.#decode(held.subarray(0, bytes));
+    if (this.#held === undefined) this.#updateReading();
+  }
+
+  /** Stops reading until `resume`. */
   pause(): void {
     this.#paused = true;
     this.#updateReading();
@@ -261,6 +272,10 @@ export class PeerWire implements Disposable {
 
   #onClose(reason: PeerwireError | undefined): void {
     if (this.#closed) return;
+    // What the other said before it left: no more than one chunk.
+    const held = this.#held;
+    this.#held = undefined;
+    if (held && reason === undefined) this.#decode(held);
     this.#closed = true;
     this.#pending = [];
     this.#pendingBytes = 0;
@@ -269,20 +284,37 @@ export class PeerWire implements Disposable {
 
   #onData(chunk: Uint8Array, check: (handshake: Handshake) => void = () => {}): void {
     if (this.#closed) return;
+    if (this.#handshakeBytes !== undefined) {
+      this.#onHandshakeData(this.#handshakeBytes, chunk, check);
+      return;
+    }
+    const now = this.#handler.onReceived?.(chunk.length) ?? chunk.length;
+    if (now < chunk.length) {
+      this.#held = Buffer.from(chunk.subarray(now));
+      this.#updateReading();
+      if (now === 0) return;
+    }
+    this.#decode(now < chunk.length ? chunk.subarray(0, now) : chunk);
+  }
+
+  #onHandshakeData(before: Buffer, chunk: Uint8Array, check: (handshake: Handshake) => void): void {
     try {
-      if (this.#handshakeBytes === undefined) {
-        this.#decoder.push(chunk);
-      } else {
-        const bytes: Buffer = Buffer.concat([this.#handshakeBytes, chunk]);
-        this.#handshakeBytes = bytes;
-        if (bytes.length < HANDSHAKE_SIZE) return;
-        const handshake = decodeHandshake(bytes.subarray(0, HANDSHAKE_SIZE));
-        check(handshake);
-        this.#handshakeBytes = undefined;
-        this.#onHandshake(handshake);
-        this.#decoder.push(bytes.subarray(HANDSHAKE_SIZE));
-      }
-      this.#handler.onReceived?.(chunk.length);
+      const bytes: Buffer = Buffer.concat([before, chunk]);
+      this.#handshakeBytes = bytes;
+      if (bytes.length < HANDSHAKE_SIZE) return;
+      const handshake = decodeHandshake(bytes.subarray(0, HANDSHAKE_SIZE));
+      check(handshake);
+      this.#handshakeBytes = undefined;
+      this.#onHandshake(handshake);
+      if (bytes.length > HANDSHAKE_SIZE) this.#onData(bytes.subarray(HANDSHAKE_SIZE));
+    } catch (error) {
+      this.#connection.close(toPeerwireError(error));
+    }
+  }
+
+  #decode(bytes: Uint8Array): void {
+    try {
+      this.#decoder.push(bytes);
       if (!this.#flooded && this.queued > HIGH_WATER) {
         this.#flooded = true;
         this.#updateReading();
@@ -324,7 +356,7 @@ export class PeerWire implements Disposable {
   }
 
   #updateReading(): void {
-    if (this.#paused || this.#flooded) this.#connection.pause();
+    if (this.#paused || this.#flooded || this.#held) this.#connection.pause();
     else this.#connection.resume();
   }
 

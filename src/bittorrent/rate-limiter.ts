@@ -1,34 +1,62 @@
 import type { Clock } from '../common/clock.ts';
+import { Emitter, type Event } from '../common/event.ts';
+
+/** What may be saved up while nobody spends, in seconds of the rate: enough to make up for timers that fire late. */
+const BURST = 0.15;
 
 /**
- * A token bucket shared by many connections. Users spend after the fact and wait while the bucket is in debt, so a burst
- * is at most one spending beyond 100 ms worth of the rate; over seconds the rate holds.
+ * A token bucket shared by many connections. Users spend after the fact and wait while the bucket is in debt, so that
+ * what passes in any time is the rate times that time, give or take one spending and 150 ms worth of the rate.
+ *
+ * A limiter with a parent is a further limit within that of the parent: one transfer's within the one of all.
  */
 export class RateLimiter {
   readonly #clock: Clock;
+  readonly #parent: RateLimiter | undefined;
+  readonly #onChange = new Emitter<void>();
   #rate: number;
   #tokens = 0;
   #updated: number;
+  /** The rate was set, here or in a parent: whoever waits should ask again. */
+  readonly onChange: Event<void>;
 
   /** `rate` in bytes per second; 0 means unlimited. */
-  constructor(clock: Clock, rate = 0) {
+  constructor(clock: Clock, rate = 0, parent?: RateLimiter) {
     this.#clock = clock;
     this.#rate = rate;
+    this.#parent = parent;
     this.#updated = clock.now();
+    this.onChange = (listener) => {
+      const own = this.#onChange.event(listener);
+      const above = parent?.onChange(listener);
+      return {
+        dispose: () => {
+          own.dispose();
+          above?.dispose();
+        },
+      };
+    };
   }
 
+  /** The smallest of its own and its parents' limits; 0 when there is none. */
   get rate(): number {
-    return this.#rate;
+    const above = this.#parent?.rate ?? 0;
+    if (this.#rate === 0 || above === 0) return this.#rate + above;
+    return Math.min(this.#rate, above);
   }
 
-  /** Debts of the old rate weigh at most a second of the new one. */
+  /** A debt weighs no more bytes than it did, and no more time: the new rate holds from now on. */
   setRate(rate: number): void {
+    if (rate === this.#rate) return;
     this.#refill();
+    const scaled = this.#rate === 0 ? 0 : (this.#tokens * rate) / this.#rate;
+    this.#tokens = this.#tokens < 0 ? Math.max(this.#tokens, scaled) : Math.min(this.#tokens, scaled);
     this.#rate = rate;
-    this.#tokens = Math.max(-rate, Math.min(this.#tokens, rate / 10));
+    this.#onChange.fire();
   }
 
   spend(bytes: number): void {
+    this.#parent?.spend(bytes);
     if (this.#rate === 0) return;
     this.#refill();
     this.#tokens -= bytes;
@@ -36,14 +64,22 @@ export class RateLimiter {
 
   /** Milliseconds until spending is allowed again; 0 now. */
   wait(): number {
-    if (this.#rate === 0) return 0;
+    const above = this.#parent?.wait() ?? 0;
+    if (this.#rate === 0) return above;
     this.#refill();
-    return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens / this.#rate) * 1000);
+    return this.#tokens >= 0 ? above : Math.max(above, Math.ceil((-this.#tokens / this.#rate) * 1000));
+  }
+
+  /** Seconds of its own rate that were not used, up to 0.15; without a rate there is no end of it. */
+  get saved(): number {
+    if (this.#rate === 0) return Number.POSITIVE_INFINITY;
+    this.#refill();
+    return this.#tokens / this.#rate;
   }
 
   #refill(): void {
     const now = this.#clock.now();
-    this.#tokens = Math.min(this.#rate / 10, this.#tokens + ((now - this.#updated) / 1000) * this.#rate);
+    this.#tokens = Math.min(this.#rate * BURST, this.#tokens + ((now - this.#updated) / 1000) * this.#rate);
     this.#updated = now;
   }
 }

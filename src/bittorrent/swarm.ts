@@ -4,6 +4,7 @@ import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { InfoHash } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
+import type { TransferBandwidth } from './bandwidth-manager.ts';
 import type { Bitfield } from './bitfield.ts';
 import type { Connection } from './connection.ts';
 import { type BlockHasher, Downloader, HASH_HERE } from './downloader.ts';
@@ -34,7 +35,7 @@ export interface SwarmOptions {
   readonly hasher: BlockHasher;
   readonly buffers: PieceBuffers;
   readonly upload: RateLimiter;
-  readonly download: RateLimiter;
+  readonly download: TransferBandwidth;
   /** Who answers for a source; a ban holds for all sources of the same. The source itself if absent. */
   readonly accountable?: (source: string) => string;
 }

@@ -1,3 +1,4 @@
+import { BandwidthManager } from '../bittorrent/bandwidth-manager.ts';
 import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { Info } from '../bittorrent/metainfo.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
@@ -62,7 +63,7 @@ interface Entry extends HubSwarm {
 /** All swarms of this peer, and the connections that feed them. */
 export class SwarmHub implements Disposable {
   readonly upload: RateLimiter;
-  readonly download: RateLimiter;
+  readonly download: BandwidthManager;
   readonly #options: SwarmHubOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #opening = new Map<string, Promise<Entry | undefined>>();
@@ -76,7 +77,7 @@ export class SwarmHub implements Disposable {
   constructor(options: SwarmHubOptions) {
     this.#options = options;
     this.upload = new RateLimiter(options.clock);
-    this.download = new RateLimiter(options.clock);
+    this.download = new BandwidthManager(options.clock);
     this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));
   }
 
@@ -229,7 +230,7 @@ export class SwarmHub implements Disposable {
         // A device answers for all its windows.
         accountable: (source) => parsePeerKey(source).device,
         upload: this.upload,
-        download: this.download,
+        download: this.download.transfer(),
       },
       content,
     );

@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { BandwidthManager } from '../../src/bittorrent/bandwidth-manager.ts';
 import { Bitfield } from '../../src/bittorrent/bitfield.ts';
 import { FileStorage } from '../../src/bittorrent/file-storage.ts';
 import { encodeTorrent, type Info } from '../../src/bittorrent/metainfo.ts';
@@ -103,7 +104,7 @@ describe('transfers with libtorrent', function () {
         hasher,
         buffers: new PieceBuffers(32 * 1024 * KiB),
         upload: new RateLimiter(systemClock),
-        download: new RateLimiter(systemClock),
+        download: new BandwidthManager(systemClock).transfer(),
       },
       given,
     );

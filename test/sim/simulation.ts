@@ -1,3 +1,4 @@
+import { BandwidthManager, type TransferBandwidth } from '../../src/bittorrent/bandwidth-manager.ts';
 import { Bitfield } from '../../src/bittorrent/bitfield.ts';
 import type { BlockHasher } from '../../src/bittorrent/downloader.ts';
 import { pieceAt } from '../../src/bittorrent/metainfo.ts';
@@ -20,7 +21,7 @@ export interface SimPeer {
   readonly have: Bitfield;
   readonly buffers: PieceBuffers;
   readonly upload: RateLimiter;
-  readonly download: RateLimiter;
+  readonly download: TransferBandwidth;
   completed: boolean;
   readonly problems: PeerwireError[];
 }
@@ -47,6 +48,7 @@ export class Simulation {
   readonly connections: MemoryConnection[] = [];
   /** Peers made from now on share these, as the swarms of one process do. */
   buffers: PieceBuffers | undefined;
+  bandwidth: BandwidthManager | undefined;
 
   constructor(seed: number, sizes: readonly number[], pieceLength: number) {
     this.random = seededRandom(seed);
@@ -75,7 +77,8 @@ export class Simulation {
     const { storage, have } = options;
     const { info, layers } = this.version;
     const upload = new RateLimiter(this.clock, options.upload ?? 0);
-    const download = new RateLimiter(this.clock, options.download ?? 0);
+    const download = (this.bandwidth ?? new BandwidthManager(this.clock)).transfer();
+    download.setRate(options.download ?? 0);
     const buffers = options.buffers ?? this.buffers ?? new PieceBuffers(8 * 1024 * 1024);
     const content: SwarmContent = { info, layers, have, storage: () => storage };
     const swarm = new Swarm(

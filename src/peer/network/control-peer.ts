@@ -285,9 +285,10 @@ export class ControlPeer implements GossipLink {
     }
   }
 
-  #onReceived(bytes: number): void {
+  #onReceived(bytes: number): number {
     this.#lastReceived = this.#options.clock.now();
     this.#throttle(this.#bytes.take(bytes));
+    return bytes;
   }
 
   /** Stops reading for `wait` ms, so that who sends too much slows down itself. */

@@ -26,11 +26,35 @@ describe('rates', () => {
     assert.equal(limiter.wait(), 0);
   });
 
-  it('RateLimiter forgets most of a debt when its rate changes', () => {
+  it('a debt of RateLimiter weighs no more bytes and no more time when the rate changes', () => {
     const limiter = new RateLimiter(new VirtualClock(), 1_000_000);
-    limiter.spend(500_000);
+    limiter.spend(50_000);
     limiter.setRate(100);
-    assert.equal(limiter.wait(), 1_000);
+    assert.equal(limiter.wait(), 50);
+    limiter.setRate(1_000_000);
+    assert.equal(limiter.wait(), 1);
+  });
+
+  it('RateLimiter within another keeps both, and tells of a change of either', () => {
+    const clock = new VirtualClock();
+    const all = new RateLimiter(clock, 1_000);
+    const one = new RateLimiter(clock, 0, all);
+    let changes = 0;
+    const listening = one.onChange(() => changes++);
+    assert.equal(one.rate, 1_000);
+    one.setRate(100);
+    assert.equal(one.rate, 100);
+    one.spend(50);
+    assert.deepEqual([one.wait(), all.wait()], [500, 50]);
+    all.spend(950);
+    assert.deepEqual([one.wait(), all.wait()], [1_000, 1_000]);
+    all.setRate(10);
+    assert.equal(one.rate, 10);
+    one.setRate(100);
+    assert.equal(changes, 2);
+    listening.dispose();
+    all.setRate(0);
+    assert.equal(changes, 2);
   });
 
   it('RateMeter measures a steady flow and forgets a flow that ended', () => {
