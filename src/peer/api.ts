@@ -5,8 +5,11 @@
  * Every method rejects with a `PeerwireError` (its code survives the crossing). Sizes are bytes, times are milliseconds
  * since the Unix epoch, rates are bytes per second.
  */
+import type { TransferPriority } from '../bittorrent/bandwidth-manager.ts';
 import type { Event } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId, PeerInstance, ShareId } from '../common/ids.ts';
+
+export type { TransferPriority };
 
 export interface PeerApi {
   readonly onEvent: Event<PeerEvent>;
@@ -49,6 +52,12 @@ export interface PeerApi {
   transfers(): Promise<TransferInfo[]>;
   pauseTransfer(transfer: string): Promise<void>;
   resumeTransfer(transfer: string): Promise<void>;
+  pauseAll(): Promise<void>;
+  resumeAll(): Promise<void>;
+  /** Limits of one transfer, within those of the peer; kept with a download. The row of an upload has an upload limit only. */
+  setTransferLimits(transfer: string, limits: RateLimits): Promise<void>;
+  /** Which downloads come first where they compete: for the download limit, for memory, in requests outstanding. */
+  setTransferPriority(transfer: string, priority: TransferPriority): Promise<void>;
   /** Stops and forgets a download; staged bytes are deleted, placed files stay. */
   cancelTransfer(transfer: string): Promise<void>;
   /** Removes a finished or failed row, or stops seeding what was fetched. */
@@ -216,6 +225,9 @@ export interface DownloadRequest {
   readonly onConflict: ConflictPolicy;
   /** Required when the plan lists risky files: the user confirmed them. */
   readonly allowRisky?: boolean;
+  /** As by `setTransferLimits` and `setTransferPriority`; absent: as they are, at first no limits and normal. */
+  readonly limits?: RateLimits;
+  readonly priority?: TransferPriority;
 }
 
 export type TransferState =
@@ -252,6 +264,9 @@ export interface TransferInfo {
   /** Milliseconds from the start of this run to the file in place. */
   readonly elapsed?: number;
   readonly seeding: boolean;
+  /** Its own, within those of the peer. */
+  readonly limits: RateLimits;
+  readonly priority: TransferPriority;
   readonly error?: { readonly code: string; readonly message: string };
 }
 

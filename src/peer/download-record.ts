@@ -4,6 +4,7 @@ import type { FileEntry, Info } from '../bittorrent/metainfo.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { ConflictPolicy } from './api.ts';
+import type { TransferSettings } from './transfer-settings.ts';
 
 /** A download as stored: enough to go on after a crash at any moment. */
 export interface DownloadRecord {
@@ -26,6 +27,8 @@ export interface DownloadRecord {
   size: number;
   /** What the owner's catalogue said. */
   readonly listedSize?: number;
+  /** The defaults if absent. */
+  settings?: TransferSettings;
   elapsed?: number;
   /** Verified bytes by peer key (device/instance). */
   sources: Record<string, number>;

@@ -21,6 +21,7 @@ import { parsePeerKey } from './network/channel.ts';
 import { PieceJournal } from './piece-journal.ts';
 import { StagedPieces } from './staged-pieces.ts';
 import type { SwarmHub } from './swarm-hub.ts';
+import { DEFAULT_SETTINGS } from './transfer-settings.ts';
 import type { Version } from './version-store.ts';
 
 export interface DownloadOptions {
@@ -155,6 +156,7 @@ export class Download implements Disposable {
       sources: this.#sourceInfos(accounts),
       ...(record.path === undefined ? {} : { path: record.path }),
       ...(record.elapsed === undefined ? {} : { elapsed: record.elapsed }),
+      ...(record.settings ?? DEFAULT_SETTINGS),
       seeding: record.state === 'done' && Object.keys(record.placed).length > 0,
       ...(record.error === undefined ? {} : { error: record.error }),
     };

@@ -16,6 +16,7 @@ import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { StateStore } from './state-store.ts';
 import type { SwarmHub } from './swarm-hub.ts';
+import { checkLimits, checkPriority, DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
 import type { VersionStore } from './version-store.ts';
 
 const FILE = 'transfers.json';
@@ -100,12 +101,14 @@ export class Downloads implements Disposable {
     request: DownloadRequest,
   ): Promise<TransferInfo> {
     const destination = resolve(request.destination);
+    const settings = requestedSettings(request);
     const existing = [...this.#rows.values()].find(({ download: { record } }) =>
       isSame(record, share, destination, request.file),
     );
     if (existing) {
       // The same wish again is the wish to go on, or to look again whether it is still there.
       const { record } = existing.download;
+      this.#configure(existing, settings);
       if (!existing.download.running) {
         Object.assign(record, {
           policy: request.onConflict,
@@ -134,6 +137,7 @@ export class Downloads implements Disposable {
       fetched: 0,
       size: request.file === undefined ? share.size : 0,
       listedSize: share.size,
+      settings: { ...DEFAULT_SETTINGS, ...settings },
       sources: {},
       placed: {},
     };
@@ -155,6 +159,40 @@ export class Downloads implements Disposable {
     download.record.state = 'running';
     this.#startNext();
     await this.#save();
+  }
+
+  async pauseAll(): Promise<void> {
+    const pausable = [...this.#rows.values()].filter(({ download }) => download.record.state === 'running');
+    // All at once, and before the next could start in the place of one.
+    for (const { download } of pausable) if (!download.running) download.record.state = 'paused';
+    await Promise.all(pausable.map(({ download }) => download.stop('paused')));
+    await this.#save();
+  }
+
+  async resumeAll(): Promise<void> {
+    for (const { download } of this.#rows.values())
+      if (download.record.state === 'paused') download.record.state = 'running';
+    this.#startNext();
+    await this.#save();
+  }
+
+  /** Limits or priority of a download, kept with it. */
+  async configure(id: string, settings: Partial<TransferSettings>): Promise<void> {
+    this.#configure(this.#row(id), settings);
+    await this.#save();
+  }
+
+  /** The same by version; false when no download is about it. */
+  async configureVersion(
+    { network, infohash }: { readonly network: NetworkId; readonly infohash: InfoHash },
+    settings: Partial<TransferSettings>,
+  ): Promise<boolean> {
+    const rows = [...this.#rows.values()].filter(
+      ({ download: { record } }) => record.network === network && record.infohash === infohash,
+    );
+    for (const row of rows) this.#configure(row, settings);
+    await this.#save();
+    return rows.length > 0;
   }
 
   /** Stops, deletes what is staged and forgets. */
@@ -284,7 +322,16 @@ export class Downloads implements Disposable {
     row.subscriptions.add(download.onChanged(() => this.#report(row)));
     row.subscriptions.add(download.onHeld(() => this.#held.fire()));
     this.#rows.set(record.id, row);
+    if (record.settings) this.#options.hub.configure(record.network, record.infohash, record.settings);
     return row;
+  }
+
+  #configure(row: Row, settings: Partial<TransferSettings>): void {
+    if (Object.keys(settings).length === 0) return;
+    const { record } = row.download;
+    record.settings = { ...DEFAULT_SETTINGS, ...record.settings, ...settings };
+    this.#options.hub.configure(record.network, record.infohash, record.settings);
+    this.#transfer.fire(row.download.info());
   }
 
   #row(id: string): Row {
@@ -303,6 +350,8 @@ export class Downloads implements Disposable {
       const key = `${download.record.network}/${download.record.infohash}`;
       if (download.running || download.record.state !== 'running' || busy.has(key)) continue;
       busy.add(key);
+      const { network, infohash, settings } = download.record;
+      this.#options.hub.configure(network, infohash, settings);
       download.start();
     }
   }
@@ -334,7 +383,10 @@ export class Downloads implements Disposable {
     row.timer?.dispose();
     row.subscriptions.dispose();
     this.#rows.delete(id);
-    if (!this.find(network, infohash)) this.#options.hub.drop(network, infohash);
+    if (!this.find(network, infohash)) {
+      this.#options.hub.drop(network, infohash);
+      this.#options.hub.configure(network, infohash, undefined);
+    }
     await this.#save();
     this.#removed.fire(id);
     this.#held.fire();
@@ -350,6 +402,13 @@ export class Downloads implements Disposable {
       this.#options.logger.error(`Transfers could not be stored: ${String(error)}`);
     });
   }
+}
+
+function requestedSettings({ limits, priority }: DownloadRequest): Partial<TransferSettings> {
+  return {
+    ...(limits === undefined ? {} : { limits: checkLimits(limits) }),
+    ...(priority === undefined ? {} : { priority: checkPriority(priority) }),
+  };
 }
 
 type StoredTransfer = DownloadRecord & { readonly owner: DeviceId };

@@ -25,6 +25,7 @@ import type {
   ShareInfo,
   ShareRequest,
   TransferInfo,
+  TransferPriority,
 } from './api.ts';
 import { Downloads } from './downloads.ts';
 import { planFiles } from './files/plan.ts';
@@ -37,6 +38,7 @@ import type { OwnShares } from './own-shares.ts';
 import { ShareIndex } from './share-index.ts';
 import type { StateStore } from './state-store.ts';
 import { SwarmHub } from './swarm-hub.ts';
+import { checkLimits, checkPriority, DEFAULT_SETTINGS } from './transfer-settings.ts';
 import { wordsFor } from './trust/words.ts';
 import { Uploads } from './uploads.ts';
 import type { Version, VersionStore } from './version-store.ts';
@@ -168,9 +170,7 @@ export class PeerNode implements PeerApi {
   }
 
   async setLimits(limits: RateLimits): Promise<void> {
-    const valid = [limits.upload, limits.download].every((limit) => Number.isFinite(limit) && limit >= 0);
-    if (!valid) throw new PeerwireError('usage', 'A rate limit is a number of bytes per second, or 0 for none.');
-    this.#limits = { upload: limits.upload, download: limits.download };
+    this.#limits = checkLimits(limits);
     this.#hub.setLimits(this.#limits);
   }
 
@@ -348,6 +348,27 @@ export class PeerNode implements PeerApi {
 
   async resumeTransfer(transfer: string): Promise<void> {
     await this.#downloads.resume(transfer);
+  }
+
+  async pauseAll(): Promise<void> {
+    await this.#downloads.pauseAll();
+  }
+
+  async resumeAll(): Promise<void> {
+    await this.#downloads.resumeAll();
+  }
+
+  async setTransferLimits(transfer: string, limits: RateLimits): Promise<void> {
+    const settings = { limits: checkLimits(limits) };
+    const version = this.#uploads.versionOf(transfer);
+    if (!version) return await this.#downloads.configure(transfer, settings);
+    if (!(await this.#downloads.configureVersion(version, settings)))
+      this.#hub.configure(version.network, version.infohash, { ...DEFAULT_SETTINGS, ...settings });
+    this.#uploads.refresh(transfer);
+  }
+
+  async setTransferPriority(transfer: string, priority: TransferPriority): Promise<void> {
+    await this.#downloads.configure(transfer, { priority: checkPriority(priority) });
   }
 
   async cancelTransfer(transfer: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { BandwidthManager } from '../bittorrent/bandwidth-manager.ts';
+import { BandwidthManager, type TransferBandwidth } from '../bittorrent/bandwidth-manager.ts';
 import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { Info } from '../bittorrent/metainfo.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
@@ -15,6 +15,7 @@ import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
 import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
 import type { NetworkNode } from './network/network-node.ts';
+import { DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
 import type { Version, VersionStore } from './version-store.ts';
 
 /** Memory for pieces in flight over all swarms, in bytes. */
@@ -52,6 +53,8 @@ export interface HubSwarm {
 }
 
 interface Entry extends HubSwarm {
+  readonly upload: RateLimiter;
+  readonly download: TransferBandwidth;
   leases: number;
   seekers: number;
   readonly connecting: Set<string>;
@@ -66,6 +69,7 @@ export class SwarmHub implements Disposable {
   readonly download: BandwidthManager;
   readonly #options: SwarmHubOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #settings = new Map<string, TransferSettings>();
   readonly #opening = new Map<string, Promise<Entry | undefined>>();
   readonly #disposables = new DisposableList();
   readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
@@ -84,6 +88,20 @@ export class SwarmHub implements Disposable {
   setLimits(limits: RateLimits): void {
     this.upload.setRate(limits.upload);
     this.download.setRate(limits.download);
+  }
+
+  /** What was set for the transfer of a version. */
+  settings(network: NetworkId, infohash: InfoHash): TransferSettings {
+    return this.#settings.get(keyOf(network, infohash)) ?? DEFAULT_SETTINGS;
+  }
+
+  /** Limits and priority of a version's swarm, now and whenever there is one; undefined: the defaults again. */
+  configure(network: NetworkId, infohash: InfoHash, settings: TransferSettings | undefined): void {
+    const key = keyOf(network, infohash);
+    if (settings) this.#settings.set(key, settings);
+    else this.#settings.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry) apply(entry, settings ?? DEFAULT_SETTINGS);
   }
 
   *swarms(): Generator<HubSwarm> {
@@ -217,6 +235,8 @@ export class SwarmHub implements Disposable {
       throw new PeerwireError('protocol', 'Another version with the same short hash is open.');
     }
     const { clock, random, hasher, peerId } = this.#options;
+    const upload = new RateLimiter(clock, 0, this.upload);
+    const download = this.download.transfer();
     const logger = prefixed(this.#options.logger, `swarm ${infohash.slice(0, 8)}`);
     const swarm = new Swarm(
       {
@@ -229,8 +249,8 @@ export class SwarmHub implements Disposable {
         buffers: this.#buffers,
         // A device answers for all its windows.
         accountable: (source) => parsePeerKey(source).device,
-        upload: this.upload,
-        download: this.download.transfer(),
+        upload,
+        download,
       },
       content,
     );
@@ -240,12 +260,15 @@ export class SwarmHub implements Disposable {
     const entry: Entry = {
       network,
       swarm,
+      upload,
+      download,
       leases: 0,
       seekers: 0,
       connecting: new Set(),
       retryAt: new Map(),
       channels: new Map(),
     };
+    apply(entry, this.settings(network, infohash));
     this.#entries.set(key, entry);
     return entry;
   }
@@ -369,6 +392,12 @@ export class SwarmHub implements Disposable {
 function abortReason(signal: AbortSignal): PeerwireError {
   const { reason } = signal;
   return reason instanceof PeerwireError ? reason : new PeerwireError('cancelled', 'Cancelled.');
+}
+
+function apply({ upload, download }: Entry, { limits, priority }: TransferSettings): void {
+  upload.setRate(limits.upload);
+  download.setRate(limits.download);
+  download.setPriority(priority);
 }
 
 function keyOf(network: NetworkId, infohash: string): string {

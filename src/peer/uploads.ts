@@ -1,6 +1,7 @@
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
+import type { InfoHash, NetworkId } from '../common/ids.ts';
 import type { SourceInfo, TransferInfo } from './api.ts';
 import { parsePeerKey } from './network/channel.ts';
 import type { ShareIndex } from './share-index.ts';
@@ -33,6 +34,20 @@ export class Uploads implements Disposable {
 
   list(): TransferInfo[] {
     return [...this.#rows.values()].map(({ info }) => info);
+  }
+
+  /** The version that a row is about; undefined when there is no such row. */
+  versionOf(id: string): { readonly network: NetworkId; readonly infohash: InfoHash } | undefined {
+    return this.#rows.get(id)?.info;
+  }
+
+  /** Something about the row changed that its figures do not show. */
+  refresh(id: string): void {
+    const row = this.#rows.get(id);
+    if (!row) return;
+    const { limits } = this.#options.hub.settings(row.info.network, row.info.infohash);
+    row.info = { ...row.info, limits };
+    this.#transfer.fire(row.info);
   }
 
   /** Ends the connections of an upload; true when there is such a row. They may come back while it is shared. */
@@ -89,6 +104,8 @@ export class Uploads implements Disposable {
       sources,
       elapsed: Math.round(now - (row?.since ?? now)),
       seeding: true,
+      limits: this.#options.hub.settings(network, swarm.infoHash).limits,
+      priority: 'normal',
     };
     if (row?.info.done === sent && row.info.rate === info.rate) return;
     this.#rows.set(id, { info, since: row?.since ?? now, active: sent === row?.info.done ? row.active : now });

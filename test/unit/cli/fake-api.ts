@@ -54,6 +54,8 @@ export function transferInfo(change: Partial<TransferInfo>): TransferInfo {
     fetched: 0,
     rate: 0,
     sources: [],
+    limits: { upload: 0, download: 0 },
+    priority: 'normal',
     seeding: false,
     ...change,
   } as TransferInfo;
