@@ -76,6 +76,8 @@ export class Downloader {
   readonly #keptFrom = new Map<PeerSession, Map<number, number>>();
   /** Bytes of the largest piece. */
   readonly #largest: number;
+  /** Pieces that are being hashed or written. */
+  readonly #verifying = new Set<Promise<void>>();
   #missing = 0;
   #pumpQueued = false;
   #paused = false;
@@ -206,7 +208,10 @@ export class Downloader {
         if (!other.fast) other.outstanding.delete(keyOf(piece, block));
       }
       // Only the block that completes it: a duplicate may still arrive while the piece is hashed and written.
-      if (active.complete) void this.#verify(active);
+      if (active.complete) {
+        const verifying = this.#verify(active).finally(() => this.#verifying.delete(verifying));
+        this.#verifying.add(verifying);
+      }
     }
     if (session.outstanding.size < session.depth * 0.75) this.#pump(session);
   }
@@ -218,6 +223,13 @@ export class Downloader {
       for (const [piece, until] of pieces) if (until <= now) pieces.delete(piece);
     for (const session of [...this.#sessions]) this.#checkProgress(session, now);
     for (const session of this.#sessions) this.#pump(session, true);
+  }
+
+  /** Forgets what is in flight and asks for nothing more; resolves when the pieces that arrived whole are verified and kept. */
+  async halt(): Promise<void> {
+    this.#paused = true;
+    for (const active of [...this.#active.values()]) if (!active.complete) this.#abandon(active);
+    await Promise.all(this.#verifying);
   }
 
   /** Forgets what is in flight. */

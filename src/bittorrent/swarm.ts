@@ -84,6 +84,7 @@ export class Swarm implements Disposable {
   #content: SwarmContent | undefined;
   #info: Info | undefined;
   #downloader: Downloader | undefined;
+  #halted = false;
   #uploader: Uploader | undefined;
 
   readonly #onInfo = new Emitter<Info>();
@@ -238,6 +239,17 @@ export class Swarm implements Disposable {
     }
   }
 
+  /**
+   * Ends all traffic at once and for good. Resolves when the pieces that had arrived whole are verified, written and
+   * reported; what had arrived in part is forgotten. To be followed by `dispose`.
+   */
+  async halt(): Promise<void> {
+    this.#halted = true;
+    const kept = this.#downloader?.halt();
+    for (const session of [...this.#sessions]) session.close();
+    await kept;
+  }
+
   dispose(): void {
     if (this.#disposables.disposed) return;
     this.#disposables.dispose();
@@ -278,7 +290,7 @@ export class Swarm implements Disposable {
     connection: Connection,
     source: string,
   ): void {
-    if (this.#disposables.disposed || this.isBanned(source)) {
+    if (this.#disposables.disposed || this.#halted || this.isBanned(source)) {
       connection.close(new PeerwireError('closed', 'This swarm does not accept the connection.'));
       return;
     }

@@ -358,6 +358,10 @@ export class Download implements Disposable {
         owned.add(hub.keepSeeking(network, infohash));
         this.#held.fire();
       });
+    } catch (error) {
+      // Nothing flows from now on; what had arrived whole still finds its way to the journal.
+      await swarm.halt();
+      throw error;
     } finally {
       owned.dispose();
       lease.dispose();

@@ -87,8 +87,15 @@ describe('downloads under disturbance', function () {
     const { b, content } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
     await until(b, id, started);
+    const before = await until(b, id, () => true);
+    const asked = performance.now();
     await b.pauseTransfer(id);
+    const seconds = (performance.now() - asked) / 1000;
     const paused = await until(b, id, ({ state }) => state === 'paused');
+    // What the limit let through meanwhile, and what is counted in whole blocks.
+    const most = before.fetched + (seconds + 0.3) * 4 * MiB + 65_536;
+    assert.ok(paused.fetched <= most, `${paused.fetched - before.fetched} bytes came in ${seconds} s`);
+    assert.ok(seconds < 2, `it took ${seconds} s to stop`);
     await new Promise((resolve) => setTimeout(resolve, 1_000)); // Nothing happens: there is no event to wait for.
     const later = await until(b, id, () => true);
     assert.equal(later.state, 'paused');
@@ -98,6 +105,53 @@ describe('downloads under disturbance', function () {
     const finished = await until(b, id, done);
     assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
     assert.ok(finished.fetched < content.length + 4 * MiB, `${finished.fetched}`);
+  });
+
+  it('all are paused at once and go on at once', async () => {
+    const { b, content } = await pair(12 * MiB, 4 * MiB);
+    const places = [destination(), `${destination()}-2`];
+    for (const place of places) await b.download({ share: 'file.bin', destination: place, onConflict: 'fail' });
+    const [first] = await b.transfers();
+    await until(b, first!.id, started);
+    await b.pauseAll();
+    const paused = await b.transfers();
+    assert.deepEqual(
+      paused.map(({ state, rate }) => [state, rate]),
+      [
+        ['paused', 0],
+        ['paused', 0],
+      ],
+    );
+    await b.resumeAll();
+    for (const { id } of paused) await until(b, id, done);
+    for (const place of places) assert.ok(readFileSync(path.join(place, 'file.bin')).equals(content));
+  });
+
+  it('a download keeps its own limit and priority, over a restart, too', async () => {
+    const { a, b, content } = await pair(6 * MiB, 0);
+    const share = { share: 'file.bin', destination: destination(), onConflict: 'fail' } as const;
+    const { id } = await b.download({ ...share, limits: { upload: 0, download: 500_000 } });
+    const moving = await until(b, id, ({ fetched }) => fetched > 100_000);
+    assert.deepEqual([moving.limits, moving.priority], [{ upload: 0, download: 500_000 }, 'normal']);
+    const heard = once(b.onEvent, (event) => event.event === 'transfer' && event.transfer.priority === 'high');
+    await b.setTransferPriority(id, 'high');
+    await heard;
+    await b.setTransferLimits(id, { upload: 7, download: 400_000 });
+    await assert.rejects(b.setTransferLimits(id, { upload: -1, download: 0 }), { code: 'usage' });
+    await assert.rejects(b.setTransferPriority(id, 'urgent' as 'high'), { code: 'usage' });
+    await assert.rejects(b.setTransferLimits('no-such', { upload: 0, download: 0 }), { code: 'not-found' });
+    await close(b);
+    const again = await peer('b');
+    const resumed = await until(again, id, ({ state }) => state === 'downloading');
+    assert.deepEqual([resumed.limits, resumed.priority], [{ upload: 7, download: 400_000 }, 'high']);
+    assert.ok(resumed.done < content.length, 'the limit did not hold');
+    await again.setTransferLimits(id, { upload: 0, download: 0 });
+    const finished = await until(again, id, done);
+    assert.ok(finished.fetched <= content.length + MiB, `${finished.fetched}`);
+    const upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
+    assert.ok(upload, 'there is no row of the upload');
+    await a.setTransferLimits(upload.id, { upload: 1_000_000, download: 0 });
+    assert.equal((await a.transfers()).find((row) => row.id === upload.id)?.limits.upload, 1_000_000);
   });
 
   it('cancel leaves nothing behind, and nothing arrives later', async () => {

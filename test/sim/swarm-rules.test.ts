@@ -75,4 +75,38 @@ describe('what a swarm promises its owner', () => {
     await sim.clock.run(() => false, 100);
     assert.deepEqual([...middle.swarm.connectedSources], ['source']);
   });
+
+  it('a halted swarm reads no further byte, keeps what had arrived whole, and gives all memory back', async () => {
+    sim = new Simulation(6, [4 * MiB], 65_536);
+    const source = sim.addPeer('source', 'all');
+    const receiver = sim.addPeer('receiver', 'none');
+    receiver.storage.delay = () => sim.pause(700);
+    const [mine] = sim.connect(receiver, source, { latency: 5, rate: 1_000_000 });
+    const pieces: number[] = [];
+    receiver.swarm.onPiece((piece) => pieces.push(piece));
+    await sim.clock.run(() => pieces.length > 3, 10_000);
+    const { fetched } = receiver.swarm;
+    const whole = Math.floor(fetched / 65_536);
+    assert.ok(whole > pieces.length + 2, 'nothing was being written');
+    let halted = false;
+    void receiver.swarm.halt().then(() => {
+      halted = true;
+    });
+    assert.ok(mine.closed, 'it goes on reading');
+    assert.ok(await sim.clock.run(() => halted, 1_000), 'it does not end');
+    assert.equal(receiver.swarm.fetched, fetched);
+    assert.equal(receiver.buffers.used, 0);
+    assert.ok(pieces.length >= whole - 2, `${pieces.length} of ${whole} pieces were kept`);
+    assert.equal(receiver.have.count, pieces.length);
+    assert.equal(sim.wrongPiece(receiver), undefined);
+    sim.connect(receiver, source);
+    await sim.clock.run(() => false, 1_000);
+    assert.equal(receiver.swarm.connectedSources.size, 0, 'it takes new connections');
+
+    const resumed = sim.add('resumed', { storage: receiver.storage, have: receiver.have, knowsMetadata: true });
+    resumed.swarm.download(sim.allPieces());
+    sim.connect(resumed, source);
+    assert.ok(await sim.clock.run(() => resumed.completed, 20_000));
+    assert.equal(resumed.swarm.fetched, sim.version.info.size - pieces.length * 65_536, 'it fetched pieces again');
+  });
 });
