@@ -1,21 +1,17 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { checkStamp, type FileBatcher, type FileStamp, goneStale } from './file-parts.ts';
+import { SMALL_FILE, SmallFiles } from './small-files.ts';
 import type { Storage } from './storage.ts';
 
 /** Files held open at once: enough for a big file and its neighbors, far below any descriptor limit. */
 const OPEN_FILES = 48;
 
-/** What a published file looked like when it was hashed. */
-export interface FileStamp {
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
 export type FileLocation =
-  /** Ours alone: created and written as pieces arrive. */
-  | { readonly kind: 'staged'; readonly path: string }
+  /** Ours alone: created and written as pieces arrive. `size`: bytes that it shall have. */
+  | { readonly kind: 'staged'; readonly path: string; readonly size?: number }
   /** Others may change it: read-only, and every read checks that it is still what was published. */
   | { readonly kind: 'published'; readonly path: string; readonly stamp: FileStamp };
 
@@ -31,8 +27,9 @@ interface OpenFile {
 }
 
 /**
- * Storage on a file system, with a bounded cache of open files. Never follows a link at the last component; only writing
- * creates anything. `locate` is asked at each use, so files may move: `release` them first.
+ * Storage on a file system, with a bounded cache of open files; small files are not kept open but handled many at a time,
+ * given somebody who can. Never follows a link at the last component; only writing creates anything. `locate` is asked at
+ * each use, so files may move: `release` them first.
  */
 export class FileStorage implements Storage {
   readonly #locate: (fileIndex: number) => FileLocation;
@@ -41,26 +38,61 @@ export class FileStorage implements Storage {
   /** Those too whose last users are not done yet. */
   readonly #all = new Set<OpenFile>();
   readonly #made = new Set<string>();
+  readonly #small: SmallFiles | undefined;
   #closed = false;
 
-  constructor(locate: (fileIndex: number) => FileLocation) {
+  constructor(locate: (fileIndex: number) => FileLocation, batcher?: FileBatcher) {
     this.#locate = locate;
+    this.#small = batcher && new SmallFiles(batcher);
   }
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
     const location = this.#locate(fileIndex);
-    await this.#use(fileIndex, location, false, async (handle) => {
-      const expected = views.reduce((sum, view) => sum + view.length, 0);
-      const { bytesRead } = await handle.readv(views, offset);
-      if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
-      // After the read, so that a change during it is seen as well.
-      if (location.kind === 'published') await checkStamp(location.path, location.stamp);
-    });
+    const alone = (): Promise<void> => this.#read(fileIndex, location, offset, views);
+    const small = this.#smallFiles(fileIndex, location);
+    await (small ? small.read(location, offset, views, alone) : alone());
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
     const location = this.#locate(fileIndex);
     if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
+    const alone = (): Promise<void> => this.#write(fileIndex, location, offset, data);
+    const small = this.#smallFiles(fileIndex, location);
+    await (small ? small.write(location.path, offset, data, alone) : alone());
+  }
+
+  /** Closes the file, for instance before it is renamed. Resolves when its present users are done and it is closed. */
+  async release(fileIndex: number): Promise<void> {
+    await this.#small?.idle();
+    if (this.#all.size === 0) return;
+    await Promise.all(
+      [...this.#all].filter((entry) => entry.fileIndex === fileIndex).map((entry) => this.#retire(entry)),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#small?.idle();
+    await Promise.all([...this.#all].map((entry) => this.#retire(entry)));
+  }
+
+  #smallFiles(fileIndex: number, location: FileLocation): SmallFiles | undefined {
+    if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
+    const size = location.kind === 'staged' ? location.size : location.stamp.size;
+    return size !== undefined && size <= SMALL_FILE && !this.#open.has(fileIndex) ? this.#small : undefined;
+  }
+
+  async #read(fileIndex: number, location: FileLocation, offset: number, views: readonly Uint8Array[]): Promise<void> {
+    await this.#use(fileIndex, location, false, async (handle) => {
+      const expected = views.reduce((sum, view) => sum + view.length, 0);
+      const { bytesRead } = await handle.readv(views, offset);
+      if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
+      // After the read, so that a change during it is seen as well.
+      if (location.kind === 'published') checkStamp(await stat(location.path), location.stamp);
+    });
+  }
+
+  async #write(fileIndex: number, location: FileLocation, offset: number, data: Uint8Array): Promise<void> {
     await this.#use(fileIndex, location, true, async (handle) => {
       let written = 0;
       while (written < data.length) {
@@ -70,25 +102,12 @@ export class FileStorage implements Storage {
     });
   }
 
-  /** Closes the file, for instance before it is renamed. Resolves when its present users are done and it is closed. */
-  async release(fileIndex: number): Promise<void> {
-    await Promise.all(
-      [...this.#all].filter((entry) => entry.fileIndex === fileIndex).map((entry) => this.#retire(entry)),
-    );
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#all].map((entry) => this.#retire(entry)));
-  }
-
   async #use(
     fileIndex: number,
     location: FileLocation,
     writing: boolean,
     action: (handle: FileHandle) => Promise<void>,
   ): Promise<void> {
-    if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
     const entry = this.#entry(fileIndex, location, writing);
     entry.users++;
     this.#evict();
@@ -96,10 +115,7 @@ export class FileStorage implements Storage {
       await action(await entry.handle);
     } catch (error) {
       entry.retired = true;
-      if (location.kind === 'published' && systemCode(error) === 'ENOENT') {
-        throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
-      }
-      throw toPeerwireError(error, 'Reading or writing a file');
+      throw toPeerwireError(location.kind === 'published' ? goneStale(error) : error, 'Reading or writing a file');
     } finally {
       entry.users--;
       if (entry.retired) void this.#retire(entry);
@@ -130,15 +146,8 @@ export class FileStorage implements Storage {
   async #openFile(location: FileLocation, writing: boolean): Promise<FileHandle> {
     const access = writing ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
     const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-    try {
-      if (writing) await this.#makeParent(location.path);
-      return await open(location.path, flags, 0o600);
-    } catch (error) {
-      if (location.kind === 'published' && ['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) {
-        throw new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
-      }
-      throw error;
-    }
+    if (writing) await this.#makeParent(location.path);
+    return await open(location.path, flags, 0o600);
   }
 
   async #makeParent(path: string): Promise<void> {
@@ -167,13 +176,5 @@ export class FileStorage implements Storage {
       .catch(() => undefined)
       .then(entry.onClosed);
     return entry.closed;
-  }
-}
-
-/** By path, not by handle: editors replace files by renaming another one over them. */
-async function checkStamp(path: string, stamp: FileStamp): Promise<void> {
-  const { size, mtimeMs } = await stat(path);
-  if (size !== stamp.size || mtimeMs !== stamp.mtimeMs) {
-    throw new PeerwireError('stale', 'The file changed after it was published.');
   }
 }

@@ -15,6 +15,9 @@ const BATCH_BLOCKS = BATCH / BLOCK_SIZE;
 /** No further read while this much is being read or waits to be sent: some batches keep disk, cipher and socket busy. */
 const HIGH_WATER = 3 * BATCH;
 const HEADER = 13;
+/** Bytes of a buffer that is kept for further batches; one of less than `LITTLE` is made for each. */
+const SPARE_SIZE = BATCH + BATCH_BLOCKS * HEADER;
+const LITTLE = 64 * 1024;
 /** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
 const LONGEST_SLEEP = 500;
 
@@ -38,7 +41,7 @@ interface Queue {
 
 /**
  * Answers block requests. Requests are queued, not data: content is read only while the connection has little left to
- * send, in batches of contiguous blocks with their headers already in place, one read and one write each.
+ * send, in batches with their headers already in place: one read for each run of contiguous blocks, one write for all.
  */
 export class Uploader {
   readonly #options: UploaderOptions;
@@ -161,7 +164,7 @@ export class Uploader {
     const buffer = this.#take(bytes);
     const finish = (): void => {
       queue.unsent -= bytes;
-      if (this.#spare.length < 8) this.#spare.push(buffer);
+      if (buffer.length === SPARE_SIZE && this.#spare.length < 8) this.#spare.push(buffer);
       if (queue.unsent < HIGH_WATER) queue.wake?.();
     };
     const failure = await this.#read(batch, buffer).then(
@@ -181,39 +184,57 @@ export class Uploader {
   }
 
   async #read(batch: readonly BlockRequest[], buffer: Buffer): Promise<void> {
-    const first = batch[0];
-    if (!first) return;
     const { info, storage } = this.#options;
-    const { fileIndex, offset, length: pieceLength } = pieceAt(info, first.piece);
-    const views: Uint8Array[] = [];
+    const reads: Promise<void>[] = [];
     let position = 0;
-    for (const { piece, begin, length } of batch) {
-      position = writeBlockHeader(buffer, position, piece, begin, length);
-      const content = Math.max(0, Math.min(length, pieceLength - begin));
-      if (content > 0) views.push(buffer.subarray(position, position + content));
-      buffer.fill(0, position + content, position + length);
-      position += length;
+    for (const run of runs(batch)) {
+      const [first] = run;
+      if (!first) continue;
+      const { fileIndex, offset, length: pieceLength } = pieceAt(info, first.piece);
+      const views: Uint8Array[] = [];
+      for (const { piece, begin, length } of run) {
+        position = writeBlockHeader(buffer, position, piece, begin, length);
+        const content = Math.max(0, Math.min(length, pieceLength - begin));
+        if (content > 0) views.push(buffer.subarray(position, position + content));
+        buffer.fill(0, position + content, position + length);
+        position += length;
+      }
+      if (views.length > 0) reads.push(storage().read(fileIndex, offset + first.begin, views));
     }
-    if (views.length > 0) await storage().read(fileIndex, offset + first.begin, views);
+    // All of them, also when one fails: they write to memory that is used again.
+    for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
   }
 
   #take(bytes: number): Buffer {
-    if (bytes > BATCH + BATCH_BLOCKS * HEADER) return Buffer.allocUnsafeSlow(bytes);
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BATCH + BATCH_BLOCKS * HEADER);
+    if (bytes < LITTLE || bytes > SPARE_SIZE) return Buffer.allocUnsafe(bytes);
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SPARE_SIZE);
   }
 }
 
-/** Takes a run of contiguous requests of one piece from the head of the queue, up to `limit` bytes. */
+/** Takes requests from the head of the queue, at least one and otherwise up to `limit` bytes. */
 function takeBatch(requests: BlockRequest[], limit: number): BlockRequest[] {
-  const first = requests[0];
-  if (!first) return [];
-  let end = first.begin + first.length;
-  let count = 1;
-  while (count < BATCH_BLOCKS && end - first.begin < limit) {
-    const next = requests[count];
-    if (!next || next.piece !== first.piece || next.begin !== end || end + next.length - first.begin > limit) break;
-    end += next.length;
+  let bytes = 0;
+  let count = 0;
+  for (const { length } of requests) {
+    if (count > 0 && (count === BATCH_BLOCKS || bytes + length > limit)) break;
+    bytes += length;
     count++;
   }
   return requests.splice(0, count);
+}
+
+/** Cuts a batch into contiguous blocks of one piece. */
+function runs(batch: readonly BlockRequest[]): BlockRequest[][] {
+  const all: BlockRequest[][] = [];
+  let run: BlockRequest[] = [];
+  for (const request of batch) {
+    const last = run.at(-1);
+    if (last && (request.piece !== last.piece || request.begin !== last.begin + last.length)) {
+      all.push(run);
+      run = [];
+    }
+    run.push(request);
+  }
+  all.push(run);
+  return all;
 }

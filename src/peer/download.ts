@@ -249,14 +249,19 @@ export class Download implements Disposable {
       const have = new Bitfield(info.pieceCount);
       this.#have = have;
       for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
-      const staged = new StagedPieces({ info, stagedPath, have, journal, pool, signal });
+      const pieces = new StagedPieces({ info, stagedPath, have, journal, pool, signal });
       for (const { fileIndex, copyFrom } of toFetch) {
-        await staged.resume(fileIndex);
-        if (copyFrom !== undefined) await staged.reuse(fileIndex, copyFrom);
+        await pieces.resume(fileIndex);
+        if (copyFrom !== undefined) await pieces.reuse(fileIndex, copyFrom);
       }
       const missing = new Set(wanted.filter((piece) => !have.has(piece)));
       this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
-      storage = new FileStorage((index) => locations.get(index) ?? { kind: 'staged', path: stagedPath(index) });
+      const staged = (index: number): FileLocation => ({
+        kind: 'staged',
+        path: stagedPath(index),
+        size: fileOf(info, index).length,
+      });
+      storage = new FileStorage((index) => locations.get(index) ?? staged(index), pool);
       const gate = new GatedStorage(storage);
 
       if (missing.size > 0) await this.#fetch(version, have, gate, wanted, journal, signal);
@@ -264,7 +269,7 @@ export class Download implements Disposable {
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
-      await staged.check();
+      await pieces.check();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
       const placed = await gate.closedFor(fileIndexes, async () => {
         const results = await place({

@@ -257,7 +257,7 @@ export class Downloads implements Disposable {
       const location = locations.get(index);
       if (!location) throw new PeerwireError('stale', 'This file is not here any more.');
       return location;
-    });
+    }, this.#options.pool);
     return { info, layers, have, storage: () => storage };
   }
 

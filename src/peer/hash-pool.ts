@@ -1,3 +1,4 @@
+import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
@@ -45,8 +46,8 @@ interface Batch {
   size: number;
 }
 
-/** Hashes files and pieces, in worker threads unless it is very little. */
-export class HashPool implements Disposable {
+/** Hashes files and pieces, in worker threads unless it is very little; small files are read and written there, too. */
+export class HashPool implements Disposable, FileBatcher {
   readonly #threads: HashThreads;
   #disposed = false;
 
@@ -105,6 +106,15 @@ export class HashPool implements Disposable {
   /** `hashBlocks` on this thread: for pieces up to some 64 KiB cheaper than the hop to a worker and back (30 µs). */
   hashBlocksSync(data: Uint8Array): Buffer {
     return leafHashes(data);
+  }
+
+  /** Like `readParts`, in a worker. Rejects with 'closed' or 'internal' (a worker died). */
+  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]> {
+    return this.#threads.fileParts('read', data, parts);
+  }
+
+  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]> {
+    return this.#threads.fileParts('write', data, parts);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
@@ -75,6 +76,22 @@ export class HashThreads implements Disposable {
       const request: HashRequest = { type: 'blocks', id: ++this.#lastId, data, offset, length };
       const onResponse = (response: HashResponse): void => {
         if (response.type === 'blocks') resolve(response.leaves);
+      };
+      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
+    });
+  }
+
+  /** Reads or writes parts of small files. Goes before files to hash. Rejects with 'closed' or 'internal' (a worker died). */
+  fileParts(
+    type: 'read' | 'write',
+    data: SharedArrayBuffer,
+    parts: readonly FilePart[],
+  ): Promise<readonly PartFailure[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      const request: HashRequest = { type, id: ++this.#lastId, data, parts };
+      const onResponse = (response: HashResponse): void => {
+        if (response.type === 'parts') resolve(response.failures);
       };
       this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
     });

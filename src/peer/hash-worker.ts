@@ -1,5 +1,6 @@
-// Worker thread entry of HashPool: hashes pieces in shared memory at once, and files one after another.
+// Worker thread entry of HashPool: hashes pieces in shared memory and handles small files at once, hashes files one after another.
 import { parentPort } from 'node:worker_threads';
+import { readParts, writeParts } from '../bittorrent/file-parts.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { hashRange } from './files/hash-range.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
@@ -18,6 +19,12 @@ port.on('message', (request: HashRequest) => {
         id: request.id,
         leaves: leafHashes(new Uint8Array(request.data, request.offset, request.length)),
       });
+      return;
+    case 'read':
+      respond({ type: 'parts', id: request.id, failures: readParts(request.data, request.parts) });
+      return;
+    case 'write':
+      respond({ type: 'parts', id: request.id, failures: writeParts(request.data, request.parts) });
       return;
     case 'ranges':
       files = files.then(async () => {

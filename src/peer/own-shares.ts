@@ -166,7 +166,7 @@ export class OwnShares implements Disposable {
       if (!file) throw new PeerwireError('internal', 'There is no such file in this version.');
       const path = info.single ? share.source : join(share.source, ...file.path);
       return { kind: 'published', path, stamp: { size: file.length, mtimeMs: share.mtimes[index] ?? 0 } };
-    });
+    }, this.#options.pool);
     return { info, layers, have: new Bitfield(info.pieceCount).fill(), storage: () => storage };
   }
 

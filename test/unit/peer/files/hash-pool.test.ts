@@ -240,6 +240,21 @@ describe('HashPool', () => {
     await assert.rejects(hash(1), { code: 'closed' });
   });
 
+  it('writes and reads small files in a worker', async () => {
+    const paths = ['a', 'b', 'c'].map((name) => join(temp.path, 'made', name));
+    const part = (path: string, at: number) => ({ path, offset: 0, length: 100, at: at * 100 });
+    const data = new SharedArrayBuffer(1000);
+    Buffer.from(data).fill('x');
+    assert.deepEqual(await pool.writeParts(data, paths.map(part)), []);
+    const back = new SharedArrayBuffer(1000);
+    const failures = await pool.readParts(back, [...paths, join(temp.path, 'nothing')].map(part));
+    assert.deepEqual(
+      failures.map(({ position, code }) => [position, code]),
+      [[3, 'not-found']],
+    );
+    assert.equal(Buffer.from(back).toString('latin1'), 'x'.repeat(300) + '\0'.repeat(700));
+  });
+
   it('rejects what is under way, and all later work, once disposed', async () => {
     const path = temp.file('big', '');
     truncateSync(path, 256 * MIB);

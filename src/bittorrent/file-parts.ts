@@ -1,0 +1,114 @@
+import { closeSync, constants, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
+
+/** What a published file looked like when it was hashed. */
+export interface FileStamp {
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** Part of a file on one side, of shared memory on the other; `at` is the position there. Plain data: it crosses threads. */
+export interface FilePart {
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly at: number;
+  /** The file is not ours: after reading it must still look like this. */
+  readonly stamp?: FileStamp;
+}
+
+/** What went wrong with the part at this position. */
+export interface PartFailure {
+  readonly position: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Reads or writes parts of many files in one go, on another thread: at several small files a millisecond, a hop for each would cost most. */
+export interface FileBatcher {
+  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
+  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
+}
+
+const CAREFUL = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/** Opens, reads and closes one file after another, by blocking calls. Never follows a link at the last component. */
+export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
+  const bytes = new Uint8Array(data);
+  return attemptEach(parts, (part) => {
+    const { path, stamp } = part;
+    try {
+      readPart(bytes, part);
+      // After the read, so that a change during it is seen as well.
+      if (stamp) checkStamp(statSync(path), stamp);
+    } catch (error) {
+      throw stamp ? goneStale(error) : error;
+    }
+  });
+}
+
+/** The same for writing; makes what is missing, files and folders. */
+export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
+  const bytes = new Uint8Array(data);
+  return attemptEach(parts, (part) => {
+    const fd = openForWriting(part.path);
+    try {
+      for (let done = 0; done < part.length; ) {
+        done += writeSync(fd, bytes, part.at + done, part.length - done, part.offset + done);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+/** Throws `stale` unless a file still looks as it did. By path, not by handle: editors replace files by renaming another one over them. */
+export function checkStamp(now: FileStamp, stamp: FileStamp): void {
+  if (now.size !== stamp.size || now.mtimeMs !== stamp.mtimeMs) {
+    throw new PeerwireError('stale', 'The file changed after it was published.');
+  }
+}
+
+/** `stale` in place of errors that say that a published file is not there any more. */
+export function goneStale(error: unknown): unknown {
+  if (!['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) return error;
+  return new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
+}
+
+function readPart(bytes: Uint8Array, { path, offset, length, at }: FilePart): void {
+  const fd = openSync(path, constants.O_RDONLY | CAREFUL);
+  try {
+    for (let done = 0; done < length; ) {
+      const count = readSync(fd, bytes, at + done, length - done, offset + done);
+      if (count === 0) throw new PeerwireError('stale', 'The file is shorter than what was published.');
+      done += count;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openForWriting(path: string): number {
+  const flags = constants.O_WRONLY | constants.O_CREAT | CAREFUL;
+  try {
+    return openSync(path, flags, 0o600);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    return openSync(path, flags, 0o600);
+  }
+}
+
+function attemptEach(parts: readonly FilePart[], action: (part: FilePart) => void): PartFailure[] {
+  const failures: PartFailure[] = [];
+  for (const [position, part] of parts.entries()) {
+    try {
+      action(part);
+    } catch (error) {
+      const { code, message } = toPeerwireError(error, 'Reading or writing a file');
+      failures.push({ position, code, message });
+    }
+  }
+  return failures;
+}

@@ -1,0 +1,169 @@
+import { PeerwireError } from '../common/errors.ts';
+import type { FileBatcher, FilePart, FileStamp, PartFailure } from './file-parts.ts';
+
+/** Files up to this size (bytes) are read and written together. */
+export const SMALL_FILE = 64 * 1024;
+/** Fewer at a time are not worth the hop to another thread, which may have to be started. */
+const FEW = 8;
+/** Bytes and files of one batch. */
+const BATCH_SIZE = 1024 * 1024;
+const BATCH_FILES = 128;
+/** Batches under way: the next waits at the other thread while the first is done there. */
+const AT_ONCE = 2;
+
+interface Job {
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly stamp: FileStamp | undefined;
+  readonly views: readonly Uint8Array[];
+  /** Does it without the others, when there are not enough of them. */
+  readonly alone: () => Promise<void>;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Gathers the reads and writes of many small files; while one batch is under way the next fills up. */
+export class SmallFiles {
+  readonly #reads: Lane;
+  readonly #writes: Lane;
+
+  constructor(batcher: FileBatcher) {
+    this.#reads = new Lane('read', (data, parts) => batcher.readParts(data, parts));
+    this.#writes = new Lane('write', (data, parts) => batcher.writeParts(data, parts));
+  }
+
+  /** `views` together are at most `SMALL_FILE` bytes; with a `stamp` the file is one that others may change. */
+  read(
+    file: { readonly path: string; readonly stamp?: FileStamp },
+    offset: number,
+    views: readonly Uint8Array[],
+    alone: () => Promise<void>,
+  ): Promise<void> {
+    return this.#reads.add(file.path, file.stamp, offset, views, alone);
+  }
+
+  write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>): Promise<void> {
+    return this.#writes.add(path, undefined, offset, [data], alone);
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    while (this.#reads.busy || this.#writes.busy) await Promise.all([this.#reads.idle(), this.#writes.idle()]);
+  }
+}
+
+class Lane {
+  readonly #kind: 'read' | 'write';
+  readonly #run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<readonly PartFailure[]>;
+  readonly #spare: SharedArrayBuffer[] = [];
+  readonly #running = new Set<Promise<void>>();
+  #queue: Job[] = [];
+  #scheduled: Promise<void> | undefined;
+
+  constructor(
+    kind: 'read' | 'write',
+    run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<readonly PartFailure[]>,
+  ) {
+    this.#kind = kind;
+    this.#run = run;
+  }
+
+  get busy(): boolean {
+    return this.#running.size > 0 || this.#scheduled !== undefined;
+  }
+
+  async idle(): Promise<void> {
+    await this.#scheduled;
+    await Promise.all(this.#running);
+  }
+
+  add(
+    path: string,
+    stamp: FileStamp | undefined,
+    offset: number,
+    views: readonly Uint8Array[],
+    alone: () => Promise<void>,
+  ): Promise<void> {
+    const length = views.reduce((sum, view) => sum + view.length, 0);
+    const done = new Promise<void>((resolve, reject) => {
+      this.#queue.push({ path, stamp, offset, views, length, alone, resolve, reject });
+    });
+    if (this.#running.size < AT_ONCE) this.#schedule();
+    return done;
+  }
+
+  /** Once all that arrived together is in the queue. */
+  #schedule(): void {
+    this.#scheduled ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#scheduled = undefined;
+        this.#start();
+        resolve();
+      });
+    });
+  }
+
+  #start(): void {
+    while (this.#queue.length > 0 && this.#running.size < AT_ONCE) {
+      const batch = this.#take();
+      const work = batch.length < FEW ? this.#oneByOne(batch) : this.#together(batch);
+      const ended = work.finally(() => {
+        this.#running.delete(ended);
+        this.#start();
+      });
+      this.#running.add(ended);
+    }
+  }
+
+  #take(): Job[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { length } of this.#queue) {
+      if (count === BATCH_FILES || bytes + length > BATCH_SIZE) break;
+      bytes += length;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #oneByOne(batch: readonly Job[]): Promise<void> {
+    await Promise.all(batch.map(({ alone, resolve, reject }) => alone().then(resolve, reject)));
+  }
+
+  async #together(batch: readonly Job[]): Promise<void> {
+    const shared = this.#spare.pop() ?? new SharedArrayBuffer(BATCH_SIZE);
+    const memory = Buffer.from(shared);
+    let at = 0;
+    const parts = batch.map(({ path, stamp, offset, length, views }): FilePart => {
+      const part = { path, offset, length, at, ...(stamp && { stamp }) };
+      if (this.#kind === 'write') for (const view of views) at += bufferOf(view).copy(memory, at);
+      else at += length;
+      return part;
+    });
+    const failures = new Map<number, PeerwireError>();
+    try {
+      for (const { position, code, message } of await this.#run(shared, parts))
+        failures.set(position, new PeerwireError(code, message));
+    } catch (error) {
+      for (const job of batch) job.reject(error);
+      return;
+    }
+    for (const [position, job] of batch.entries()) {
+      const failure = failures.get(position);
+      if (failure) {
+        job.reject(failure);
+        continue;
+      }
+      let from = parts[position]?.at ?? 0;
+      if (this.#kind === 'read') for (const view of job.views) from += memory.copy(view, 0, from, from + view.length);
+      job.resolve();
+    }
+    this.#spare.push(shared);
+  }
+}
+
+/** A Buffer's `copy` is a plain memory copy also from and into shared memory; `TypedArray.set` there copies atomically, several times slower. */
+function bufferOf(view: Uint8Array): Buffer {
+  return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}

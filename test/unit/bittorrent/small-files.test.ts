@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type FileBatcher, type FilePart, readParts, writeParts } from '../../../src/bittorrent/file-parts.ts';
+import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
+import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
+
+/** The real reads and writes, a turn later as from another thread, counted. */
+class Batches implements FileBatcher {
+  readonly sizes: number[] = [];
+
+  async readParts(data: SharedArrayBuffer, parts: readonly FilePart[]) {
+    this.sizes.push(parts.length);
+    await new Promise(setImmediate);
+    return readParts(data, parts);
+  }
+
+  async writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]) {
+    this.sizes.push(parts.length);
+    await new Promise(setImmediate);
+    return writeParts(data, parts);
+  }
+}
+
+describe('FileStorage with many small files', () => {
+  let dir: string;
+  let batches: Batches;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'peerwire-small-'));
+    batches = new Batches();
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  const COUNT = 1000;
+  const content = (index: number): Buffer => Buffer.from(`content of ${index}. `.repeat(1 + (index % 400)));
+  const staged = (index: number): FileLocation => ({
+    kind: 'staged',
+    path: join(dir, `folder ${index % 7}`, `${index}`),
+    size: content(index).length,
+  });
+  const all = Array.from({ length: COUNT }, (_, index) => index);
+
+  it('writes and reads them in a few batches', async () => {
+    const storage = new FileStorage(staged, batches);
+    await Promise.all(all.map((index) => storage.write(index, 0, content(index))));
+    for (const index of all) assert.deepEqual(readFileSync(staged(index).path), content(index));
+    const views = all.map((index) => Buffer.alloc(content(index).length));
+    await Promise.all(views.map((view, index) => storage.read(index, 0, [view.subarray(0, 5), view.subarray(5)])));
+    for (const [index, view] of views.entries()) assert.deepEqual(view, content(index));
+    // Parts of files, too.
+    const ends = all.map(() => Buffer.alloc(4));
+    await Promise.all(ends.map((end, index) => storage.read(index, content(index).length - 4, [end])));
+    for (const [index, end] of ends.entries()) assert.deepEqual(end, content(index).subarray(-4));
+    assert.ok(batches.sizes.length < 80, `${batches.sizes.length} batches`);
+    assert.equal(
+      batches.sizes.reduce((sum, size) => sum + size, 0),
+      3 * COUNT,
+    );
+    await storage.close();
+    await assert.rejects(storage.write(0, 0, content(0)), { code: 'closed' });
+  });
+
+  it('handles few of them, and big ones, by itself', async () => {
+    const size = SMALL_FILE + 1;
+    const big = new FileStorage((index) => ({ kind: 'staged', path: join(dir, `${index}`), size }), batches);
+    await Promise.all(all.slice(0, 20).map((index) => big.write(index, 0, Buffer.alloc(size, index))));
+    await big.close();
+    const few = new FileStorage(staged, batches);
+    await Promise.all(all.slice(0, 3).map((index) => few.write(index, 0, content(index))));
+    for (const index of [0, 1, 2]) assert.deepEqual(readFileSync(staged(index).path), content(index));
+    await few.close();
+    assert.deepEqual(batches.sizes, []);
+  });
+
+  it('tells which of them are not what was published, and reads the others', async () => {
+    const locations = all.slice(0, 100).map((index): FileLocation => {
+      const path = join(dir, `${index}`);
+      writeFileSync(path, content(index));
+      utimesSync(path, 1_000_000_000, 1_000_000_000);
+      const { size, mtimeMs } = statSync(path);
+      return { kind: 'published', path, stamp: { size, mtimeMs } };
+    });
+    writeFileSync(join(dir, '10'), content(10));
+    writeFileSync(join(dir, '20'), 'short');
+    rmSync(join(dir, '30'));
+    rmSync(join(dir, '40'));
+    symlinkSync(join(dir, '41'), join(dir, '40'));
+    const storage = new FileStorage((index) => locations[index]!, batches);
+    const views = locations.map((_, index) => Buffer.alloc(content(index).length));
+    const results = await Promise.allSettled(views.map((view, index) => storage.read(index, 0, [view])));
+    for (const [index, result] of results.entries()) {
+      if ([10, 20, 30, 40].includes(index)) assert.equal(result.status === 'rejected' && result.reason.code, 'stale');
+      else assert.deepEqual(views[index], content(index));
+    }
+    assert.ok(batches.sizes.length > 0);
+    await storage.close();
+  });
+
+  it('tells which of them cannot be written', async () => {
+    mkdirSync(staged(7).path, { recursive: true });
+    const target = join(dir, 'not ours');
+    writeFileSync(target, 'as it was');
+    symlinkSync(target, staged(14).path);
+    const storage = new FileStorage(staged, batches);
+    const results = await Promise.allSettled(all.map((index) => storage.write(index, 0, content(index))));
+    const failed = all.filter((index) => results[index]?.status === 'rejected');
+    assert.deepEqual(failed, [7, 14]);
+    assert.equal(readFileSync(target, 'utf8'), 'as it was');
+    await storage.close();
+  });
+
+  it('release and close wait for all that was asked for', async () => {
+    const storage = new FileStorage(staged, batches);
+    let written = 0;
+    const write = (index: number): Promise<unknown> => storage.write(index, 0, content(index)).then(() => written++);
+    const first = all.slice(0, 500).map(write);
+    await storage.release(499);
+    assert.equal(written, 500);
+    const rest = all.slice(500).map(write);
+    await storage.close();
+    assert.equal(written, COUNT);
+    await Promise.all([...first, ...rest]);
+  });
+
+  it('fails what a lost thread was to do', async () => {
+    const broken = {
+      readParts: () => Promise.reject(new Error('gone')),
+      writeParts: () => Promise.reject(new Error('gone')),
+    };
+    const storage = new FileStorage(staged, broken);
+    const results = await Promise.allSettled(all.map((index) => storage.write(index, 0, content(index))));
+    assert.ok(results.every((result) => result.status === 'rejected'));
+    await storage.close();
+  });
+});
