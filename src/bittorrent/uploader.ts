@@ -15,9 +15,10 @@ const BATCH_BLOCKS = BATCH / BLOCK_SIZE;
 /** No further read while this much is being read or waits to be sent: some batches keep disk, cipher and socket busy. */
 const HIGH_WATER = 3 * BATCH;
 const HEADER = 13;
-/** Bytes of a buffer that is kept for further batches; one of less than `LITTLE` is made for each. */
-const SPARE_SIZE = BATCH + BATCH_BLOCKS * HEADER;
+/** Bytes: a smaller batch goes on with another piece, and its buffer is not kept. */
 const LITTLE = 64 * 1024;
+/** Bytes of a buffer that is kept for further batches. */
+const SPARE_SIZE = BATCH + BATCH_BLOCKS * HEADER;
 /** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
 const LONGEST_SLEEP = 500;
 
@@ -211,16 +212,24 @@ export class Uploader {
   }
 }
 
-/** Takes requests from the head of the queue, at least one and otherwise up to `limit` bytes. */
+/** Takes a run of contiguous requests from the head of the queue, up to `limit` bytes, and short ones together. */
 function takeBatch(requests: BlockRequest[], limit: number): BlockRequest[] {
   let bytes = 0;
   let count = 0;
-  for (const { length } of requests) {
-    if (count > 0 && (count === BATCH_BLOCKS || bytes + length > limit)) break;
-    bytes += length;
+  let last: BlockRequest | undefined;
+  for (const request of requests) {
+    const full = count === BATCH_BLOCKS || bytes + request.length > limit;
+    // Only little is worth joining: what is read can no longer be overtaken.
+    if (last && (full || (bytes >= LITTLE && !follows(request, last)))) break;
+    bytes += request.length;
     count++;
+    last = request;
   }
   return requests.splice(0, count);
+}
+
+function follows(request: BlockRequest, last: BlockRequest): boolean {
+  return request.piece === last.piece && request.begin === last.begin + last.length;
 }
 
 /** Cuts a batch into contiguous blocks of one piece. */
@@ -229,7 +238,7 @@ function runs(batch: readonly BlockRequest[]): BlockRequest[][] {
   let run: BlockRequest[] = [];
   for (const request of batch) {
     const last = run.at(-1);
-    if (last && (request.piece !== last.piece || request.begin !== last.begin + last.length)) {
+    if (last && !follows(request, last)) {
       all.push(run);
       run = [];
     }
