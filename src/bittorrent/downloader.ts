@@ -7,7 +7,7 @@ import type { Bitfield } from './bitfield.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
-import type { PieceBuffer, PieceBuffers } from './piece-buffers.ts';
+import type { BufferUser, PieceBuffer } from './piece-buffers.ts';
 import { PiecePicker, type Random } from './piece-picker.ts';
 import { PriorityWindows } from './priority-windows.ts';
 import type { Storage } from './storage.ts';
@@ -47,7 +47,7 @@ export interface DownloaderOptions {
   readonly have: Bitfield;
   readonly storage: () => Storage;
   readonly hasher: BlockHasher;
-  readonly buffers: PieceBuffers;
+  readonly buffers: BufferUser;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -29,8 +29,6 @@ const ASKED_AT_ONCE = 3;
 const LEAF_JOBS = 4;
 /** Pieces whose leaves are kept, since requests for parts of the same come one after another. */
 const KEPT_LEAVES = 8;
-/** Bytes waiting to be sent to a peer beyond which its requests are rejected. */
-const HIGH_WATER = 4 * 1024 * 1024;
 
 type HashMessage = Message & { type: 'hash-request' | 'hashes' | 'hash-reject' };
 
@@ -229,7 +227,7 @@ export class HashExchange {
       if (session.wire.closed) return;
       session.send(hashes ? { type: 'hashes', ...request, hashes } : { type: 'hash-reject', ...request });
     };
-    const answer = session.wire.queued > HIGH_WATER ? undefined : this.#answer(session, request);
+    const answer = session.wire.congested ? undefined : this.#answer(session, request);
     // At once where possible, so that the wire sees what it queues. Content that cannot be read now has no hashes to give.
     if (answer instanceof Promise) void answer.then(reply, () => reply(undefined));
     else reply(answer);

@@ -13,8 +13,6 @@ const WINDOW = 64;
 const ANSWER_TIMEOUT = 5_000;
 /** Pause before peers that were passed over are asked again, in ms. */
 const RETRY_AFTER = 5_000;
-/** Bytes waiting to be sent to a peer beyond which its requests are rejected. */
-const HIGH_WATER = 4 * 1024 * 1024;
 
 interface Attempt {
   readonly session: PeerSession;
@@ -104,7 +102,7 @@ export class MetadataExchange implements Disposable {
     const bytes = this.#info?.bytes;
     const start = piece * METADATA_PIECE;
     const reply =
-      bytes === undefined || start >= bytes.length || session.wire.queued > HIGH_WATER
+      bytes === undefined || start >= bytes.length || session.wire.congested
         ? encodeMetadataMessage({ type: 'reject', piece })
         : encodeMetadataMessage({
             type: 'data',

@@ -2,6 +2,7 @@ import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Connection, ConnectionSink } from './connection.ts';
+import { Watermark } from './watermark.ts';
 import { WireDecoder } from './wire/decoder.ts';
 import { decodeExtendedHandshake, type ExtendedHandshake, encodeExtendedHandshake } from './wire/extended.ts';
 import { decodeHandshake, encodeHandshake, HANDSHAKE_SIZE, type Handshake } from './wire/handshake.ts';
@@ -10,7 +11,9 @@ import { encodeMessage, type Message } from './wire/messages.ts';
 /** BEP 10: message id 0 of the extension protocol is its handshake. */
 const EXTENDED_HANDSHAKE_ID = 0;
 /** Bytes that wait to be sent beyond which we take no further requests: a peer that asks and never reads is not served. */
-const HIGH_WATER = 2 * 1024 * 1024;
+const MOST_QUEUED = 2 * 1024 * 1024;
+/** The same for answers that are much larger than the question: hashes, metadata. */
+const MOST_ANSWERS = 4 * 1024 * 1024;
 
 export interface PeerWireOptions {
   /** 20 bytes naming this running peer in BitTorrent handshakes. */
@@ -116,7 +119,7 @@ export class PeerWire implements Disposable {
   #held: Buffer | undefined;
   /** Why we do not read: the owner said so, bytes are held, or too much waits to be sent. */
   #paused = false;
-  #flooded = false;
+  readonly #flood = new Watermark(MOST_QUEUED);
   #closed = false;
 
   /** Opens the protocol on a connection that we dialled. `infoHash`: 20 bytes. */
@@ -165,6 +168,7 @@ export class PeerWire implements Disposable {
     this.initiator = initiator;
     this.#options = options;
     this.#handler = handler;
+    this.#flood.onLow(() => this.#updateReading());
     for (const [name, id] of Object.entries(options.extensions)) this.#names.set(id, name);
     this.#decoder = new WireDecoder(
       {
@@ -206,6 +210,11 @@ export class PeerWire implements Disposable {
     this.#held = bytes < held.length ? held.subarray(bytes) : undefined;
     this.#decode(held.subarray(0, bytes));
     if (this.#held === undefined) this.#updateReading();
+  }
+
+  /** So much waits to be sent that large answers should rather be refused. */
+  get congested(): boolean {
+    return this.queued > MOST_ANSWERS;
   }
 
   /** Stops reading until `resume`. */
@@ -315,10 +324,8 @@ export class PeerWire implements Disposable {
   #decode(bytes: Uint8Array): void {
     try {
       this.#decoder.push(bytes);
-      if (!this.#flooded && this.queued > HIGH_WATER) {
-        this.#flooded = true;
-        this.#updateReading();
-      }
+      this.#flood.set(this.queued);
+      if (this.#flood.full) this.#updateReading();
     } catch (error) {
       this.#connection.close(toPeerwireError(error));
     }
@@ -356,14 +363,12 @@ export class PeerWire implements Disposable {
   }
 
   #updateReading(): void {
-    if (this.#paused || this.#flooded || this.#held) this.#connection.pause();
+    if (this.#paused || this.#flood.full || this.#held) this.#connection.pause();
     else this.#connection.resume();
   }
 
   #onSent(): void {
-    if (!this.#flooded || this.queued > HIGH_WATER / 2) return;
-    this.#flooded = false;
-    this.#updateReading();
+    if (this.#flood.full) this.#flood.set(this.queued);
   }
 
   #queue(bytes: Uint8Array): void {

@@ -1,7 +1,16 @@
+import type { Disposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
+import { TRANSFER_PRIORITIES, type TransferPriority } from './bandwidth-manager.ts';
+import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
 const RESERVE = 4 * 1024 * 1024;
+
+/**
+ * `first`: the swarm holds none yet. That one is granted beyond the budget, however large. `urgent`: somebody waits for
+ * the piece; for those there is a reserve beyond the budget, enough for one piece at least.
+ */
+export type BufferKind = 'first' | 'urgent' | 'normal';
 
 /** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
 export interface PieceBuffer {
@@ -13,56 +22,118 @@ export interface PieceBuffer {
 /**
  * Memory for pieces that are being received, hashed or written, under one budget. The budget is the back-pressure of the
  * receiving side: no buffer, no new requests. Swarms share it, and none can keep another from going on with one piece.
+ * What comes free is for the swarm of the highest priority that waits for it.
  */
 export class PieceBuffers {
-  readonly #budget: number;
+  readonly #mark: Watermark;
   readonly #spare = new Map<number, SharedArrayBuffer[]>();
-  readonly #onFree = new Emitter<void>();
-  /** A buffer came back. */
-  readonly onFree: Event<void> = this.#onFree.event;
-  #used = 0;
+  readonly #users = new Set<BufferUser>();
 
   /** `budget` in bytes. */
   constructor(budget: number) {
-    this.#budget = budget;
+    this.#mark = new Watermark(budget, budget);
+    this.#mark.onLow(() => {
+      for (const user of this.#byPriority()) user.retry();
+    });
   }
 
   /** Bytes in use. */
   get used(): number {
-    return this.#used;
+    return this.#mark.level;
   }
 
-  /**
-   * `first`: the swarm holds none yet. That one is granted beyond the budget, however large. `urgent`: somebody waits for
-   * the piece; for those there is a reserve beyond the budget, enough for one piece at least.
-   */
-  fits(length: number, kind: 'first' | 'urgent' | 'normal'): boolean {
+  /** One swarm's access, to be disposed with it. */
+  user(priority: () => TransferPriority): BufferUser {
+    const user = new BufferUser(this, priority, {
+      comesFirst: () => this.#byPriority().find(({ waiting }) => waiting),
+      leave: () => this.#users.delete(user),
+    });
+    this.#users.add(user);
+    return user;
+  }
+
+  fits(length: number, kind: BufferKind): boolean {
     if (kind === 'first') return true;
-    const size = roundUp(length);
-    if (kind === 'urgent' && this.#used <= this.#budget) return true;
-    return this.#used + size <= this.#budget + (kind === 'urgent' ? RESERVE : 0);
+    if (kind === 'urgent' && this.#mark.level <= this.#mark.high) return true;
+    return this.#mark.fits(roundUp(length), kind === 'urgent' ? RESERVE : 0);
   }
 
-  take(length: number, kind: 'first' | 'urgent' | 'normal'): PieceBuffer | undefined {
+  take(length: number, kind: BufferKind): PieceBuffer | undefined {
     if (!this.fits(length, kind)) return undefined;
     const size = roundUp(length);
-    this.#used += size;
+    this.#mark.add(size);
     const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);
     return { shared, bytes: Buffer.from(shared, 0, length) };
   }
 
   give(buffer: PieceBuffer): void {
     const size = buffer.shared.byteLength;
-    this.#used -= size;
     const spare = this.#spare.get(size) ?? [];
     this.#spare.set(size, spare);
     spare.push(buffer.shared);
-    this.#onFree.fire();
+    this.#mark.remove(size);
   }
 
   /** Lets the memory go once nothing is in use. */
   trim(): void {
-    if (this.#used === 0) this.#spare.clear();
+    if (this.used === 0) this.#spare.clear();
+  }
+
+  #byPriority(): BufferUser[] {
+    return [...this.#users].sort((a, b) => a.rank - b.rank);
+  }
+}
+
+/** What one swarm sees of the buffers. */
+export class BufferUser implements Disposable {
+  readonly #buffers: PieceBuffers;
+  readonly #priority: () => TransferPriority;
+  readonly #queue: { comesFirst(): BufferUser | undefined; leave(): void };
+  readonly #onFree = new Emitter<void>();
+  /** Memory came free after it had been refused. */
+  readonly onFree: Event<void> = this.#onFree.event;
+  /** It was refused, and has not been told since that memory came free. */
+  waiting = false;
+
+  constructor(
+    buffers: PieceBuffers,
+    priority: () => TransferPriority,
+    queue: { comesFirst(): BufferUser | undefined; leave(): void },
+  ) {
+    this.#buffers = buffers;
+    this.#priority = priority;
+    this.#queue = queue;
+  }
+
+  /** 0 comes first. */
+  get rank(): number {
+    return TRANSFER_PRIORITIES.indexOf(this.#priority());
+  }
+
+  fits(length: number, kind: BufferKind): boolean {
+    const first = kind === 'normal' ? this.#queue.comesFirst() : undefined;
+    const granted = (first === undefined || first.rank >= this.rank) && this.#buffers.fits(length, kind);
+    if (!granted) this.waiting = true;
+    return granted;
+  }
+
+  take(length: number, kind: BufferKind): PieceBuffer | undefined {
+    return this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
+  }
+
+  give(buffer: PieceBuffer): void {
+    this.#buffers.give(buffer);
+  }
+
+  /** For `PieceBuffers`: whoever still wants memory asks again. */
+  retry(): void {
+    this.waiting = false;
+    this.#onFree.fire();
+  }
+
+  dispose(): void {
+    this.waiting = false;
+    this.#queue.leave();
   }
 }
 

@@ -13,7 +13,7 @@ import { MetadataExchange } from './metadata-exchange.ts';
 import { type Info, type PieceLayers, pieceAt } from './metainfo.ts';
 import { PeerSession, type SessionEvents } from './peer-session.ts';
 import type { IncomingWire } from './peer-wire.ts';
-import type { PieceBuffers } from './piece-buffers.ts';
+import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
@@ -81,6 +81,7 @@ export class Swarm implements Disposable {
   readonly #metadata: MetadataExchange;
   readonly #hashes: HashExchange;
   readonly #idleSince = new Map<PeerSession, number>();
+  readonly #buffers: BufferUser;
   #content: SwarmContent | undefined;
   #info: Info | undefined;
   #downloader: Downloader | undefined;
@@ -126,7 +127,8 @@ export class Swarm implements Disposable {
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
-    this.#disposables.add(options.buffers.onFree(() => this.#downloader?.onBufferFree()));
+    this.#buffers = this.#disposables.add(options.buffers.user(() => options.download.priority));
+    this.#disposables.add(this.#buffers.onFree(() => this.#downloader?.onBufferFree()));
   }
 
   get infoHash(): InfoHash {
@@ -268,14 +270,14 @@ export class Swarm implements Disposable {
     if (this.#downloader) return this.#downloader;
     const content = this.#content;
     if (!content) throw new PeerwireError('internal', 'A swarm without content cannot download.');
-    const { clock, random, logger, hasher, buffers } = this.#options;
+    const { clock, random, logger, hasher } = this.#options;
     this.#downloader = new Downloader({
       ...content,
       clock,
       random,
       logger,
       hasher,
-      buffers,
+      buffers: this.#buffers,
       onPiece: (piece) => this.#gotPiece(piece),
       onCorrupt: (session, piece) => this.#corrupt(session, piece),
       onProblem: (error) => this.#problem(error),

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
+import { Watermark } from '../../../src/bittorrent/watermark.ts';
+
+const MiB = 1024 * 1024;
+
+describe('Watermark', () => {
+  it('is full from the high mark on, until it is down at the low mark', () => {
+    const mark = new Watermark(100, 40);
+    let lows = 0;
+    mark.onLow(() => lows++);
+    mark.add(99);
+    assert.equal(mark.full, false);
+    mark.add(1);
+    assert.equal(mark.full, true);
+    mark.remove(59);
+    assert.deepEqual([mark.full, lows], [true, 0]);
+    mark.remove(1);
+    assert.deepEqual([mark.full, lows, mark.level], [false, 1, 40]);
+    mark.remove(40);
+    assert.equal(lows, 1, 'it was not full');
+    mark.set(500);
+    mark.set(0);
+    assert.equal(lows, 2);
+  });
+
+  it('remembers whom it refused', () => {
+    const mark = new Watermark(100, 100);
+    let lows = 0;
+    mark.onLow(() => lows++);
+    mark.add(60);
+    assert.equal(mark.fits(40), true);
+    assert.equal(mark.fits(50, 10), true);
+    assert.equal(mark.fits(50), false);
+    assert.equal(mark.full, true);
+    mark.remove(10);
+    assert.deepEqual([mark.full, lows], [false, 1]);
+  });
+});
+
+describe('the users of PieceBuffers', () => {
+  it('get what comes free by priority, and one piece each in any case', () => {
+    const buffers = new PieceBuffers(2 * MiB);
+    let lowPriority: 'low' | 'high' = 'low';
+    const low = buffers.user(() => lowPriority);
+    const normal = buffers.user(() => 'normal');
+    const high = buffers.user(() => 'high');
+    const order: string[] = [];
+    for (const [name, user] of Object.entries({ low, normal, high })) user.onFree(() => order.push(name));
+
+    const held = [low.take(MiB, 'first'), low.take(MiB, 'normal')];
+    assert.equal(low.fits(MiB, 'normal'), false);
+    const first = high.take(MiB, 'first');
+    assert.ok(first, 'nobody is kept from going on with one piece');
+    assert.equal(high.take(2 * MiB, 'normal'), undefined);
+    buffers.give(held.pop()!);
+    assert.deepEqual(order, [], 'there is nothing to be had yet');
+    buffers.give(held.pop()!);
+    assert.deepEqual(order, ['high', 'normal', 'low'], 'all are told, the most important first');
+    assert.equal(high.take(2 * MiB, 'normal'), undefined, 'there is not enough yet');
+    assert.equal(normal.take(MiB, 'normal'), undefined, 'it took what high waits for');
+    assert.equal(low.take(MiB, 'normal'), undefined);
+    buffers.give(first);
+    assert.ok(high.take(2 * MiB, 'normal'));
+
+    assert.equal(high.fits(MiB, 'normal'), false);
+    high.dispose();
+    const budget = new PieceBuffers(MiB);
+    const alone = budget.user(() => 'low');
+    assert.ok(alone.take(MiB, 'normal'), 'it waits for nobody');
+    lowPriority = 'high';
+    assert.equal(low.rank, 0);
+  });
+
+  it('do not wait for one that has gone', () => {
+    const buffers = new PieceBuffers(2 * MiB);
+    const [low, high] = [buffers.user(() => 'low'), buffers.user(() => 'high')];
+    const held = low.take(MiB, 'normal');
+    assert.ok(held);
+    assert.equal(high.take(2 * MiB, 'normal'), undefined);
+    assert.equal(low.take(MiB, 'normal'), undefined);
+    high.dispose();
+    assert.ok(low.take(MiB, 'normal'));
+  });
+});
