@@ -139,6 +139,11 @@ export class Swarm implements Disposable {
     return this.#info;
   }
 
+  /** What it serves and where it puts what it gets, once `provide` was called. */
+  get content(): SwarmContent | undefined {
+    return this.#content;
+  }
+
   get hasContent(): boolean {
     return this.#content !== undefined;
   }

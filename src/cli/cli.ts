@@ -13,6 +13,8 @@ export interface CommandContext {
   readonly confirm: ((question: string) => Promise<boolean>) | undefined;
   /** Reads all of stdin. */
   readonly readInput: () => Promise<string>;
+  /** Raw bytes to stdout; resolves when they are taken, with false when nobody reads it any more. */
+  readonly writeBytes: (bytes: Uint8Array) => Promise<boolean>;
 }
 
 /** What registers a command. */

@@ -1,6 +1,7 @@
 /** Composition root of the command line: connects it to the process. */
 import { createInterface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
+import { systemCode, toPeerwireError } from '../common/errors.ts';
 import { abortable, onInterrupt } from './interrupt.ts';
 import { runCommandLine } from './run-command-line.ts';
 import { safeText } from './text.ts';
@@ -24,6 +25,16 @@ async function confirm(question: string): Promise<boolean> {
   }
 }
 
+function writeBytes(bytes: Uint8Array): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    stdout.write(bytes, (error) => {
+      if (!error) resolve(true);
+      else if (stdout.destroyed || systemCode(error) === 'EPIPE') resolve(false);
+      else reject(toPeerwireError(error, 'Writing to standard output'));
+    });
+  });
+}
+
 // A reader that has seen enough (`| head -1`) is no error of ours.
 stdout.on('error', () => undefined);
 stderr.on('error', () => undefined);
@@ -31,6 +42,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   ...{ stdout, stderr, env, signal },
   onStart: () => void onInterrupt(controller),
   readInput: () => readAll(stdin),
+  writeBytes,
   confirm: stdin.isTTY && stderr.isTTY ? confirm : undefined,
 });
 setTimeout(() => process.exit(), CLOSE_TIME).unref();

@@ -6,6 +6,7 @@ import { addIdCommand } from './commands/id.ts';
 import { addInviteCommand } from './commands/invite.ts';
 import { addNetworkCommand } from './commands/network.ts';
 import { addPeersCommand } from './commands/peers.ts';
+import { addReadCommand } from './commands/read.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addShareCommands } from './commands/share.ts';
 import { addSharesCommand } from './commands/shares.ts';
@@ -55,6 +56,7 @@ export function createProgram(cli: Cli, output: ProgramOutput): Command {
   addPeersCommand(program, cli);
   addSharesCommand(program, cli);
   addGetCommand(program, cli);
+  addReadCommand(program, cli);
   addDiagnoseCommand(program, cli);
   addTrackerCommand(program, cli);
   return program;

@@ -19,6 +19,8 @@ export interface World {
   readonly onStart: () => void;
   /** Reads all of standard input. */
   readonly readInput: () => Promise<string>;
+  /** Writes to standard output; resolves when the bytes are taken, with false when nobody reads it any more. */
+  readonly writeBytes: (bytes: Uint8Array) => Promise<boolean>;
   /** Asks a person, when there is one. */
   readonly confirm: ((question: string) => Promise<boolean>) | undefined;
 }
@@ -57,7 +59,7 @@ export async function runCommandLine(args: readonly string[], world: World): Pro
 
 function createContext(command: Command, world: World): CommandContext {
   const { home, json, verbose } = command.optsWithGlobals<GlobalOptions>();
-  const { env, stdout, stderr, signal, readInput, confirm } = world;
+  const { env, stdout, stderr, signal, readInput, writeBytes, confirm } = world;
   return {
     home:
       home === undefined ? defaultHome({ platform: process.platform, env, homedir: homedir() }) : path.resolve(home),
@@ -66,6 +68,7 @@ function createContext(command: Command, world: World): CommandContext {
     confirm: json === true ? undefined : confirm,
     signal,
     readInput,
+    writeBytes,
   };
 }
 

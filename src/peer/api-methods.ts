@@ -18,6 +18,7 @@ export const PEER_API_METHODS = [
   'addPeerAddress',
   'shares',
   'shareFiles',
+  'readFile',
   'scan',
   'share',
   'unshare',

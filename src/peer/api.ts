@@ -1,6 +1,7 @@
 /**
- * The one door to the peer node. Everything that crosses it is JSON, so the same interface is spoken to a peer in the
- * same thread, in a worker thread (extension) and in another process of the same home (command line).
+ * The one door to the peer node. Everything that crosses it is JSON (and bytes, see common/json-bytes.ts), so the same
+ * interface is spoken to a peer in the same thread, in a worker thread (extension) and in another process of the same home
+ * (command line).
  *
  * Every method rejects with a `PeerwireError` (its code survives the crossing). Sizes are bytes, times are milliseconds
  * since the Unix epoch, rates are bytes per second.
@@ -38,6 +39,13 @@ export interface PeerApi {
   shares(): Promise<ShareInfo[]>;
   /** The files of one version; asks peers for the metadata if need be. `share`: an id or an unambiguous name. */
   shareFiles(share: string): Promise<ShareFile[]>;
+  /**
+   * Bytes of one file of a share, wherever they are: in place, in a running download, in the cache of earlier reads, or at
+   * others, from whom only the pieces that hold them are fetched (and, for reads that follow each other, some ahead). Every
+   * byte is verified. Rejects with `no-sources`, `timeout`, `stale` (a version that is not the share's any more), `not-found`,
+   * `usage`, `cancelled`, `disk-full`…
+   */
+  readFile(request: ReadRequest): Promise<ReadResult>;
   /** What sharing these paths would send out; nothing is published. Slow on big folders: `operation` makes it cancellable. */
   scan(request: { paths: string[]; includeSecrets?: boolean; operation?: string }): Promise<ScanSummary>;
   /** Hashes and publishes. Reports `progress` events under `operation`; `cancel(operation)` stops it. */
@@ -169,6 +177,36 @@ export interface ShareFile {
   readonly size: number;
   /** Merkle root in hex; absent for empty files. */
   readonly root?: string;
+}
+
+/** Bytes of one `readFile` at most. */
+export const MAX_READ = 1024 * 1024;
+
+export interface ReadRequest {
+  /** An id or an unambiguous name. */
+  readonly share: string;
+  /** As in `ShareFile`; may be left out for a share that is one file. */
+  readonly path?: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  /** 0 to `MAX_READ` bytes; what lies behind the file's end is left out. */
+  readonly length: number;
+  /** Only this version: `stale` when the share is another one by now. Several reads of one file need it. */
+  readonly infohash?: InfoHash;
+  /** Bytes behind the range that will be read next, up to 16 MiB: 0 reads nothing ahead. Absent: guessed. */
+  readonly ahead?: number;
+  /** Milliseconds without a source, or without a byte from one, after which it fails; default 20,000. */
+  readonly wait?: number;
+  /** For `cancel`. */
+  readonly operation?: string;
+}
+
+export interface ReadResult {
+  readonly infohash: InfoHash;
+  /** Bytes of the whole file. */
+  readonly size: number;
+  /** Shorter than asked for only at the end of the file. */
+  readonly data: Uint8Array;
 }
 
 export interface ScanSummary {

@@ -19,6 +19,9 @@ import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
 import { parsePeerKey } from './network/channel.ts';
 import { PieceJournal } from './piece-journal.ts';
+import { adoptPieces } from './reads/adopt-pieces.ts';
+import type { CachedVersion } from './reads/cached-version.ts';
+import { OverlaidStorage } from './reads/overlay.ts';
 import { StagedPieces } from './staged-pieces.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { DEFAULT_SETTINGS } from './transfer-settings.ts';
@@ -35,6 +38,8 @@ export interface DownloadOptions {
   readonly deviceName: (device: string) => string;
   /** Stores the record; resolves when it is on disk. */
   readonly persist: () => Promise<void>;
+  /** What reads have fetched of the version: taken over, and where they go on putting what is not downloaded. */
+  readonly cached: (info: Info) => CachedVersion;
   /** Where other finished downloads of the version put its files: they are served meanwhile, too. */
   readonly placedElsewhere: () => ReadonlyMap<number, PlacedCopy>;
 }
@@ -254,17 +259,25 @@ export class Download implements Disposable {
         await pieces.resume(fileIndex);
         if (copyFrom !== undefined) await pieces.reuse(fileIndex, copyFrom);
       }
-      const missing = new Set(wanted.filter((piece) => !have.has(piece)));
-      this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
       const staged = (index: number): FileLocation => ({
         kind: 'staged',
         path: stagedPath(index),
         size: fileOf(info, index).length,
       });
       storage = new FileStorage((index) => locations.get(index) ?? staged(index), pool);
+      const cached = this.#options.cached(info);
+      await adoptPieces({ files: fetching, cached, have, journal, storage, signal });
+      // Before its records are counted as arrivals.
+      await journal.flush();
+      const missing = new Set(wanted.filter((piece) => !have.has(piece)));
+      this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
       const gate = new GatedStorage(storage);
 
-      if (missing.size > 0) await this.#fetch(version, have, gate, wanted, journal, signal);
+      if (missing.size > 0) {
+        // What is not downloaded may be read meanwhile.
+        const isOwn = (index: number): boolean => locations.has(index) || fetching.has(index);
+        await this.#fetch(version, have, new OverlaidStorage(gate, isOwn, cached, have), missing, journal, signal);
+      }
       if (wanted.some((piece) => !have.has(piece)))
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
@@ -284,9 +297,10 @@ export class Download implements Disposable {
         });
         // Before the gate opens again: from here on the files are read where they are now.
         for (const file of results) {
-          if (file.outcome === 'skipped')
+          if (file.outcome === 'skipped') {
+            fetching.delete(file.fileIndex);
             for (const piece of piecesOf(fileOf(info, file.fileIndex))) have.delete(piece);
-          else await this.#publish(locations, file.fileIndex, file.path);
+          } else await this.#publish(locations, file.fileIndex, file.path);
         }
         return results;
       });
@@ -308,6 +322,9 @@ export class Download implements Disposable {
       this.#account();
       // Last of all: whoever sees it done sees its final figures.
       record.state = 'done';
+      // A swarm that was there already does not know of these files.
+      if (!this.#swarm && fetching.size > 0) hub.drop(record.network, record.infohash);
+      cached.forget(fetching);
     } finally {
       if (record.state !== 'done') this.#account();
       await journal?.close();
@@ -326,7 +343,7 @@ export class Download implements Disposable {
     version: Version,
     have: Bitfield,
     storage: Storage,
-    wanted: readonly number[],
+    missing: Set<number>,
     journal: PieceJournal,
     signal: AbortSignal,
   ): Promise<void> {
@@ -348,18 +365,24 @@ export class Download implements Disposable {
           this.#changed.fire();
         }),
       );
-      owned.add(swarm.onPiece((piece) => journal.add(piece)));
       owned.add(swarm.onSessions(() => this.#changed.fire()));
       await new Promise<void>((resolve, reject) => {
         const abort = (): void => reject(toPeerwireError(signal.reason));
         if (signal.aborted) return abort();
         signal.addEventListener('abort', abort, { once: true });
         owned.add({ dispose: () => signal.removeEventListener('abort', abort) });
-        owned.add(swarm.onComplete(() => resolve()));
+        owned.add(
+          swarm.onPiece((piece) => {
+            // Others belong to somebody who reads.
+            if (!missing.delete(piece)) return;
+            journal.add(piece);
+            if (missing.size === 0) resolve();
+          }),
+        );
         owned.add(swarm.onProblem((error) => reject(error)));
         // Its owner went away (a file it also served changed, for instance): the next run makes another.
         owned.add(swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
-        swarm.download(wanted);
+        swarm.download([...missing]);
         owned.add(hub.keepSeeking(network, infohash));
         this.#held.fire();
       });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
+import type { Info } from '../bittorrent/metainfo.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
@@ -14,6 +15,7 @@ import { Download } from './download.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
+import type { CachedVersion } from './reads/cached-version.ts';
 import type { StateStore } from './state-store.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
@@ -35,6 +37,8 @@ export interface DownloadsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceName: (device: string) => string;
+  /** What reads have fetched of a version. */
+  readonly cached: (network: NetworkId, info: Info) => CachedVersion;
 }
 
 /** What a download holds of a version, for the catalogue. */
@@ -303,9 +307,10 @@ export class Downloads implements Disposable {
   }
 
   #add(record: DownloadRecord, owner: DeviceId): Row {
-    const { dir, ...shared } = this.#options;
+    const { dir, cached, ...shared } = this.#options;
     const download = new Download({
       ...shared,
+      cached: (info) => cached(record.network, info),
       record,
       journalPath: join(dir, 'journals', `${record.id}.have`),
       persist: () => this.#save(),

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Emitter } from '../common/event.ts';
+import { parseJson } from '../common/json-bytes.ts';
 import type { MessageChannelLike } from '../common/rpc.ts';
 
 /** Characters of one message. The lists of a peer with tens of thousands of shares fit; what does not end is cut off. */
@@ -7,7 +8,7 @@ const LINE_SIZE = 128 * 1024 * 1024;
 /** Unsent bytes past which a client that does not read is dropped. */
 const UNSENT = 256 * 1024 * 1024;
 
-/** One JSON value a line over a socket, which the channel destroys when it breaks the rules. */
+/** One JSON value a line over a socket (bytes as `JsonBytes`), which the channel destroys when it breaks the rules. */
 export function lineChannel(socket: Socket): MessageChannelLike {
   const messages = new Emitter<unknown>();
   const closed = new Emitter<void>();
@@ -17,7 +18,7 @@ export function lineChannel(socket: Socket): MessageChannelLike {
   const take = (line: string): void => {
     let message: unknown;
     try {
-      message = JSON.parse(line);
+      message = parseJson(line);
     } catch {
       socket.destroy();
       return;

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
 import { checkComponent } from '../bittorrent/safe-path.ts';
@@ -20,6 +20,8 @@ import type {
   PeerInfo,
   PeerStatus,
   RateLimits,
+  ReadRequest,
+  ReadResult,
   ScanSummary,
   ShareFile,
   ShareInfo,
@@ -35,7 +37,9 @@ import type { HashPool } from './hash-pool.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import type { Networks } from './networks.ts';
 import type { OwnShares } from './own-shares.ts';
-import { ShareIndex } from './share-index.ts';
+import { PieceCache } from './reads/piece-cache.ts';
+import { Reads } from './reads/reads.ts';
+import { changed, ShareIndex } from './share-index.ts';
 import type { StateStore } from './state-store.ts';
 import { SwarmHub } from './swarm-hub.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS } from './transfer-settings.ts';
@@ -45,6 +49,8 @@ import type { Version, VersionStore } from './version-store.ts';
 
 /** How long asking peers for metadata may take before a listing or a plan gives up, in ms. */
 const METADATA_TIMEOUT = 20_000;
+/** Bytes of pieces kept on disk for reads. */
+const READ_CACHE = 512 * 1024 * 1024;
 
 export interface PeerNodeOptions {
   readonly self: PeerRef;
@@ -70,6 +76,7 @@ export class PeerNode implements PeerApi {
   readonly #options: PeerNodeOptions;
   readonly #hub: SwarmHub;
   readonly #downloads: Downloads;
+  readonly #reads: Reads;
   readonly #uploads: Uploads;
   readonly #index: ShareIndex;
   readonly #events = new Emitter<PeerEvent>();
@@ -106,6 +113,18 @@ export class PeerNode implements PeerApi {
       clock,
       logger,
       deviceName: (device) => this.#index.deviceName(device as DeviceId),
+      cached: (network, info) => this.#reads.cached(network, info),
+    });
+    this.#reads = new Reads({
+      hub: this.#hub,
+      cache: new PieceCache({ dir: join(dir, 'read-cache'), capacity: READ_CACHE }),
+      clock,
+      version: (share, { signal, wait }) => this.#version(share, { signal, wait }),
+      ownContent: (network, infohash) => shares.content(network, infohash),
+      downloadedContent: (network, infohash) => this.#downloads.content(network, infohash),
+      refusal: (share) => this.#index.refusal(share),
+      isOffered: (network, infohash) => this.#index.ofVersion(network, infohash) !== undefined,
+      onStale: (network, infohash) => this.#onStale(network, infohash),
     });
     this.#index = new ShareIndex({ self, name: options.name.get, networks, shares, downloads: this.#downloads });
     this.#uploads = this.#disposables.add(new Uploads({ hub: this.#hub, index: this.#index, clock }));
@@ -123,7 +142,7 @@ export class PeerNode implements PeerApi {
     );
     own.add(shares.onChanged(() => this.#publishCatalogues()));
     own.add(shares.onReplaced(({ network, infohash }) => this.#hub.drop(network, infohash)));
-    own.add(this.#downloads.onHeld(() => this.#publishCatalogues()));
+    own.add(this.#downloads.onHeld(() => this.#onHeld()));
     own.add(this.#downloads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
     own.add(this.#downloads.onRemoved((id) => this.#events.fire({ event: 'transfer-removed', id })));
     own.add(this.#uploads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
@@ -258,6 +277,12 @@ export class PeerNode implements PeerApi {
       size: file.length,
       ...(file.root ? { root: file.root.toString('hex') } : {}),
     }));
+  }
+
+  async readFile(request: ReadRequest): Promise<ReadResult> {
+    const share = this.#index.resolve(request.share);
+    if (request.infohash !== undefined && request.infohash !== share.infohash) throw changed(share);
+    return await this.#operation(request.operation, (signal) => this.#reads.read(share, request, signal));
   }
 
   async scan(request: { paths: string[]; includeSecrets?: boolean; operation?: string }): Promise<ScanSummary> {
@@ -434,6 +459,7 @@ export class PeerNode implements PeerApi {
       operation.abort(new PeerwireError('closed', 'The peer is closing.'));
     try {
       await this.#downloads.close();
+      await this.#reads.close();
       await this.#options.networks.close();
       await this.#options.store.flush();
     } finally {
@@ -444,22 +470,30 @@ export class PeerNode implements PeerApi {
     }
   }
 
-  /** Own files first; else what was downloaded. */
+  /** Own files first; else what was downloaded, and what was read. `infohash` may be its first 20 bytes. */
   async #content(network: NetworkId, infohash: InfoHash): Promise<SwarmContent | undefined> {
-    return (
-      (await this.#options.shares.content(network, infohash)) ?? (await this.#downloads.content(network, infohash))
-    );
+    const own = await this.#options.shares.content(network, infohash);
+    if (own) return own;
+    const full = this.#downloads.find(network, infohash)?.infohash ?? this.#reads.find(network, infohash);
+    const version = full && (await this.#options.versions.load(full));
+    const content = version && (await this.#reads.content(network, version));
+    if (!content || content.have.count > 0) return content;
+    await content.storage().close();
+    return undefined;
   }
 
-  async #version(share: ShareInfo): Promise<Version> {
-    const timeout = AbortSignal.timeout(METADATA_TIMEOUT);
-    const abort = new AbortController();
-    timeout.addEventListener('abort', () => {
-      abort.abort(
-        new PeerwireError('no-sources', `Nobody who has “${share.name}” answers; try again when a source is online.`),
-      );
-    });
-    return await this.#hub.fetchVersion(share.network, share.infohash, abort.signal);
+  async #version(
+    share: ShareInfo,
+    { signal, wait = METADATA_TIMEOUT }: { signal?: AbortSignal; wait?: number } = {},
+  ): Promise<Version> {
+    const late = new AbortController();
+    const timer = this.#options.clock.setTimeout(() => late.abort(unanswered(share)), wait);
+    try {
+      const either = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+      return await this.#hub.fetchVersion(share.network, share.infohash, either);
+    } finally {
+      timer.dispose();
+    }
   }
 
   async #operation<T>(id: string | undefined, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -475,6 +509,7 @@ export class PeerNode implements PeerApi {
 
   /** Tells each network what we offer; members hear of it at once. One that cannot be told does not stop the others. */
   #publishCatalogues(): void {
+    this.#reads.recheck();
     for (const { trust, node } of this.#options.networks.list()) {
       try {
         const { shares, holds } = this.#index.entriesFor(trust.network);
@@ -486,6 +521,11 @@ export class PeerNode implements PeerApi {
       }
     }
     this.#events.fire({ event: 'shares' });
+  }
+
+  #onHeld(): void {
+    this.#reads.renew();
+    this.#publishCatalogues();
   }
 
   #onPeersChanged(): void {
@@ -526,4 +566,8 @@ export class PeerNode implements PeerApi {
       this.#options.logger.warn(`A changed share could not be checked: ${errorMessage(error)}`);
     }
   }
+}
+
+function unanswered({ name }: ShareInfo): PeerwireError {
+  return new PeerwireError('no-sources', `Nobody who has “${name}” answers; try again when a source is online.`);
 }

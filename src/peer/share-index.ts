@@ -100,6 +100,19 @@ export class ShareIndex {
     return first;
   }
 
+  /** Why we may not have this version of a share (any more); undefined when we may. */
+  refusal(version: ShareInfo): PeerwireError | undefined {
+    const { share, owner, network, infohash, name } = version;
+    const now = this.list().find(
+      (other) => other.share === share && other.owner === owner && other.network === network,
+    );
+    if (!now) return new PeerwireError('not-found', `“${name}” is not shared any more.`);
+    if (now.infohash !== infohash) return changed(now);
+    return this.mayAccess(network, infohash, this.#options.self.device)
+      ? undefined
+      : new PeerwireError('revoked', `This device may not have “${name}” any more.`);
+  }
+
   /** By id (grouped or not), or by the name of one known device. */
   resolveDevice(network: NetworkId, text: string): DeviceId {
     const node = this.#options.networks.get(network)?.node;
@@ -187,4 +200,9 @@ export class ShareIndex {
         .map((share) => ({ owner: catalogue.device, share: share.share })),
     );
   }
+}
+
+/** For whoever works with an earlier version of a share. */
+export function changed({ name, version }: ShareInfo): PeerwireError {
+  return new PeerwireError('stale', `“${name}” changed meanwhile: version ${version} is shared now.`);
 }

@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { ConflictPolicy, DownloadPlan, ShareInfo, TransferInfo } from '../../peer/api.ts';
+import { awaitMetadata, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
-import { findShare, unknownShare } from '../find-share.ts';
 import { followDownload } from '../follow-transfer.ts';
 import { abortable, untilAborted } from '../interrupt.ts';
 import { transferProgress } from '../progress.ts';
@@ -92,73 +92,6 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
       await untilAborted(signal);
     }
   });
-}
-
-/** Waits until the share is known here: catalogues come from members, one after another. */
-async function awaitShare(
-  { signal }: CommandContext,
-  { api }: Session,
-  text: string,
-  wait: number,
-): Promise<ShareInfo> {
-  const known = await settle(
-    api,
-    () => api.shares(),
-    (shares) => findShare(shares, text) !== undefined,
-    {
-      wait,
-      quiet: 0,
-      signal,
-    },
-  );
-  const share = findShare(known, text);
-  if (share === undefined) throw unknownShare(known, text);
-  return share;
-}
-
-/** Waits until it is known what the share consists of: from what is stored, else from a source. */
-async function awaitMetadata(
-  { signal }: CommandContext,
-  { api }: Session,
-  share: ShareInfo,
-  wait: number,
-): Promise<void> {
-  const end = performance.now() + wait;
-  for (;;) {
-    try {
-      await abortable(
-        signal,
-        beforeDeadline(api.shareFiles(share.share), end, () => nobodyHas(share)),
-      );
-      return;
-    } catch (error) {
-      const again = error instanceof PeerwireError && (error.code === 'no-sources' || error.code === 'timeout');
-      if (!again || performance.now() >= end) throw error;
-    }
-  }
-}
-
-/** At least this many milliseconds, so that what is stored here is found without waiting for others. */
-const LOCAL_TIME = 1000;
-
-async function beforeDeadline<T>(promise: Promise<T>, end: number, late: () => Error): Promise<T> {
-  promise.catch(() => undefined); // When it loses the race.
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), Math.max(LOCAL_TIME, end - performance.now()));
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function nobodyHas({ name, ownerName }: ShareInfo): PeerwireError {
-  return new PeerwireError(
-    'no-sources',
-    `Nobody who has “${name}” is online (it is shared by ${ownerName}): try again later.`,
-  );
 }
 
 /** Connected peers that have some of it. 0 also when the peer of this home is going away. */

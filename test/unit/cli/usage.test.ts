@@ -17,6 +17,7 @@ async function run(...args: string[]): Promise<Said> {
     signal: AbortSignal.abort(new Error('The home was opened.')),
     onStart: () => undefined,
     readInput: async () => ' \n',
+    writeBytes: async () => true,
     confirm: undefined,
   });
   return { code, ...said };
