@@ -2,7 +2,14 @@ import path from 'node:path';
 import { type Command, Option } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
-import type { ConflictPolicy, DownloadPlan, ShareInfo, TransferInfo } from '../../peer/api.ts';
+import type {
+  ConflictPolicy,
+  DownloadPlan,
+  DownloadRequest,
+  ShareInfo,
+  TransferInfo,
+  TransferPriority,
+} from '../../peer/api.ts';
 import { awaitMetadata, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { followDownload } from '../follow-transfer.ts';
@@ -12,7 +19,7 @@ import { type Session, withPeer } from '../session.ts';
 import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { formatDuration, plural, safeText } from '../text.ts';
-import { parseSeconds } from '../values.ts';
+import { parseRate, parseSeconds } from '../values.ts';
 
 /** Milliseconds to wait for the share and for a source of it, when the user does not say. */
 const DEFAULT_WAIT = 30_000;
@@ -28,6 +35,8 @@ interface GetOptions extends SetupOptions {
   readonly wait: number;
   readonly seed?: boolean;
   readonly allowRisky?: boolean;
+  readonly downloadLimit?: number;
+  readonly priority?: TransferPriority;
 }
 
 export function addGetCommand(program: Command, cli: Cli): void {
@@ -46,6 +55,19 @@ export function addGetCommand(program: Command, cli: Cli): void {
       new Option('--wait <seconds>', 'wait so long for the share and a source of it')
         .argParser(parseSeconds)
         .default(DEFAULT_WAIT, `${DEFAULT_WAIT / 1000}`),
+    )
+    .addOption(
+      new Option(
+        '--download-limit <bytes/s>',
+        'of this download, within that of the peer, such as 500K or 2M; 0: none',
+      ).argParser(parseRate),
+    )
+    .addOption(
+      new Option('--priority <priority>', 'which downloads of a running peer come first').choices([
+        'high',
+        'normal',
+        'low',
+      ]),
     )
     .option('--seed', 'stay up afterwards, as a source for others')
     .option('--allow-risky', 'also place files that editors or shells execute (.vscode/, .envrc, hooks…)')
@@ -75,7 +97,7 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
     try {
       transfer = await followDownload(
         session.api,
-        { ...request, onConflict: options.onConflict ?? 'fail', allowRisky },
+        { ...request, onConflict: options.onConflict ?? 'fail', allowRisky, ...settingsOf(options) },
         {
           onUpdate: (update) => progress.update(update),
           patience: Math.max(options.wait, LEAST_PATIENCE),
@@ -92,6 +114,14 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
       await untilAborted(signal);
     }
   });
+}
+
+/** What is not said stays as it was when the download resumes. */
+function settingsOf({ downloadLimit, priority }: GetOptions): Pick<DownloadRequest, 'limits' | 'priority'> {
+  return {
+    ...(downloadLimit === undefined ? {} : { limits: { upload: 0, download: downloadLimit } }),
+    ...(priority === undefined ? {} : { priority }),
+  };
 }
 
 /** Connected peers that have some of it. 0 also when the peer of this home is going away. */

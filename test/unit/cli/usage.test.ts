@@ -41,6 +41,8 @@ describe('usage of the command line', () => {
     ['run --download-limit=-1', /bytes per second/],
     ['get x --connect nowhere', /HOST:PORT/],
     ['get x --on-conflict panic', /skip, overwrite, keep-both/],
+    ['get x --download-limit fast', /bytes per second/],
+    ['get x --priority urgent', /high, normal, low/],
     ['network create', /missing required argument 'name'/],
     ['network join -', /no invite on standard input/],
     ['network revoke', /missing required argument 'device'/],
