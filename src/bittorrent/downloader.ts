@@ -172,6 +172,11 @@ export class Downloader {
     this.pumpAll();
   }
 
+  /** The peer has room for requests for this piece, though it rejected some a while ago. */
+  onSuggest(session: PeerSession, piece: number): void {
+    if (this.#keptFrom.get(session)?.delete(piece) === true) this.pumpAll();
+  }
+
   onBlockStart(session: PeerSession, piece: number, begin: number, length: number): Uint8Array | undefined {
     const active = this.#active.get(piece);
     const block = begin / BLOCK_SIZE;

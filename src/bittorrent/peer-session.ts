@@ -28,6 +28,7 @@ export interface SessionEvents {
   onRequest(session: PeerSession, request: BlockRequest): void;
   onCancel(session: PeerSession, request: BlockRequest): void;
   onReject(session: PeerSession, request: BlockRequest): void;
+  onSuggest(session: PeerSession, piece: number): void;
   onHashMessage(session: PeerSession, message: Message & { type: 'hash-request' | 'hashes' | 'hash-reject' }): void;
   onMetadataMessage(session: PeerSession, payload: Buffer): void;
   onBlockStart(session: PeerSession, piece: number, begin: number, length: number): Uint8Array | undefined;
@@ -239,7 +240,6 @@ export class PeerSession {
   #onMessage(message: Message): void {
     switch (message.type) {
       case 'keep-alive':
-      case 'suggest':
       case 'allowed-fast':
       case 'extended':
         return;
@@ -278,6 +278,9 @@ export class PeerSession {
         return;
       case 'reject':
         this.#events.onReject(this, message);
+        return;
+      case 'suggest':
+        this.#events.onSuggest(this, message.piece);
         return;
       case 'hash-request':
       case 'hashes':

@@ -17,6 +17,7 @@ import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
+import { UploadScheduler } from './upload-scheduler.ts';
 import { Uploader } from './uploader.ts';
 
 /** Silence before we say that we are alive, and after which a peer counts as dead, in ms (BEP 3: two minutes). */
@@ -35,6 +36,8 @@ export interface SwarmOptions {
   readonly hasher: BlockHasher;
   readonly buffers: PieceBuffers;
   readonly upload: RateLimiter;
+  /** Shares the uplink among all swarms of this peer; the swarm has one of its own if absent. */
+  readonly uploads?: UploadScheduler;
   readonly download: TransferBandwidth;
   /** Who answers for a source; a ban holds for all sources of the same. The source itself if absent. */
   readonly accountable?: (source: string) => string;
@@ -82,6 +85,7 @@ export class Swarm implements Disposable {
   readonly #hashes: HashExchange;
   readonly #idleSince = new Map<PeerSession, number>();
   readonly #buffers: BufferUser;
+  readonly #uploads: UploadScheduler;
   #content: SwarmContent | undefined;
   #info: Info | undefined;
   #downloader: Downloader | undefined;
@@ -124,6 +128,7 @@ export class Swarm implements Disposable {
       this.#onInfo.fire(info);
     });
     this.#hashes = new HashExchange(options.clock);
+    this.#uploads = options.uploads ?? this.#disposables.add(new UploadScheduler(options.clock));
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
@@ -186,7 +191,15 @@ export class Swarm implements Disposable {
     this.#metadata.setInfo(content.info);
     const { clock, upload } = this.#options;
     const onProblem = (error: PeerwireError): void => this.#onUnreadable.fire(error);
-    this.#uploader = new Uploader({ ...content, clock, limiter: upload, onProblem });
+    this.#uploader = new Uploader({
+      ...content,
+      clock,
+      limiter: upload,
+      scheduler: this.#uploads,
+      deviceOf: (session) => this.#accountable(session.source),
+      sessions: () => this.#sessions,
+      onProblem,
+    });
     this.#hashes.setSource({ ...content, leaves: (piece) => this.#leaves(content, piece) });
     for (const session of [...this.#sessions]) {
       this.#learnPieceCount(session, content.info);
@@ -261,6 +274,7 @@ export class Swarm implements Disposable {
     if (this.#disposables.disposed) return;
     this.#disposables.dispose();
     this.#downloader?.stop();
+    this.#uploader?.dispose();
     for (const session of [...this.#sessions]) session.close();
     this.#options.buffers.trim();
     // Storage that fails to close has nothing left that could be lost: every piece was written before it counted.
@@ -322,7 +336,10 @@ export class Swarm implements Disposable {
       },
       onExtendedHandshake: (session) => this.#metadata.addSession(session),
       onPieces: (session) => this.#downloader?.addSession(session),
-      onHave: (session, piece) => this.#downloader?.onHave(session, piece),
+      onHave: (session, piece) => {
+        this.#downloader?.onHave(session, piece);
+        this.#uploader?.onHave(session, piece);
+      },
       onChoke: (session) => this.#downloader?.onChoke(session),
       onUnchoke: (session) => this.#downloader?.onUnchoke(session),
       onInterest: (session) => this.#unchoke(session),
@@ -333,6 +350,7 @@ export class Swarm implements Disposable {
       },
       onCancel: (session, request) => this.#uploader?.onCancel(session, request),
       onReject: (session, request) => this.#downloader?.onReject(session, request.piece, request.begin),
+      onSuggest: (session, piece) => this.#downloader?.onSuggest(session, piece),
       onHashMessage: (session, message) => this.#hashes.onMessage(session, message),
       onMetadataMessage: (session, payload) => this.#metadata.onMessage(session, payload),
       onBlockStart: (session, piece, begin, length) => this.#downloader?.onBlockStart(session, piece, begin, length),
@@ -373,8 +391,8 @@ export class Swarm implements Disposable {
   }
 
   #gotPiece(piece: number): void {
-    for (const session of this.#sessions)
-      if (session.ready && !session.has(piece)) session.send({ type: 'have', piece });
+    // Also to those who have it: a source that knows what is spread already sends what is not.
+    for (const session of this.#sessions) if (session.ready) session.send({ type: 'have', piece });
     this.#onPiece.fire(piece);
     if (this.#downloader?.missing === 0) this.#onComplete.fire();
   }
@@ -430,5 +448,6 @@ export class Swarm implements Disposable {
         session.close(new PeerwireError('closed', 'Nobody needs this connection now.'));
     }
     this.#downloader?.tick();
+    this.#uploader?.tick();
   }
 }

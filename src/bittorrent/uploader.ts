@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Bitfield } from './bitfield.ts';
 import { BLOCK_SIZE } from './merkle.ts';
@@ -6,21 +7,21 @@ import { type Info, pieceAt } from './metainfo.ts';
 import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
+import { SuperSeeding } from './super-seeding.ts';
+import { LITTLE, MOST_BLOCKS, runsOf, UploadQueue } from './upload-queue.ts';
+import { MOST_A_TURN, type UploadLane, type UploadScheduler } from './upload-scheduler.ts';
 import { type BlockRequest, writeBlockHeader } from './wire/messages.ts';
 
-/** Bytes of content read and sent in one go. */
-const BATCH = 1024 * 1024;
-/** Blocks in it. */
-const BATCH_BLOCKS = BATCH / BLOCK_SIZE;
-/** No further read while this much is being read or waits to be sent: some batches keep disk, cipher and socket busy. */
-const HIGH_WATER = 3 * BATCH;
 const HEADER = 13;
-/** Bytes: a smaller batch goes on with another piece, and its buffer is not kept. */
-const LITTLE = 64 * 1024;
 /** Bytes of a buffer that is kept for further batches. */
-const SPARE_SIZE = BATCH + BATCH_BLOCKS * HEADER;
-/** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
-const LONGEST_SLEEP = 500;
+const SPARE_SIZE = MOST_A_TURN + MOST_BLOCKS * HEADER;
+/** Buffers kept for the next batches. */
+const MOST_SPARE = 8;
+/** The uplink is the bottleneck as long as it kept somebody waiting within this time, in ms; and it is busy within this. */
+const BOTTLENECK_FOR = 3_000;
+const BUSY_FOR = 250;
+/** A receiver that became complete is no other source yet for this long, in ms: the others are about to be complete, too. */
+const NEW_SOURCE_FOR = 5_000;
 
 export interface UploaderOptions {
   readonly info: Info;
@@ -28,29 +29,43 @@ export interface UploaderOptions {
   readonly storage: () => Storage;
   readonly clock: Clock;
   readonly limiter: RateLimiter;
+  readonly scheduler: UploadScheduler;
+  /** The device behind a session. */
+  readonly deviceOf: (session: PeerSession) => string;
+  /** Everybody connected. */
+  readonly sessions: () => Iterable<PeerSession>;
   /** Content could not be read: `stale` means that it changed after it was published. */
   readonly onProblem: (error: PeerwireError) => void;
 }
 
-interface Queue {
-  readonly requests: BlockRequest[];
-  unsent: number;
-  working: boolean;
-  /** Ends the wait for room or for the rate limit. */
-  wake: (() => void) | undefined;
+interface Client {
+  readonly session: PeerSession;
+  readonly queue: UploadQueue;
+  readonly lane: UploadLane;
+  /** Whether what was taken up last could be sent. */
+  sent: Promise<boolean>;
 }
 
 /**
- * Answers block requests. Requests are queued, not data: content is read only while the connection has little left to
- * send, in batches with their headers already in place: one read for each run of contiguous blocks, one write for all.
+ * Answers block requests. Requests are queued, not data: content is read when the scheduler says that it is the peer's
+ * turn, in batches with their headers already in place: one read for each run of contiguous blocks, one write for all.
  */
 export class Uploader {
   readonly #options: UploaderOptions;
-  readonly #queues = new Map<PeerSession, Queue>();
+  readonly #clients = new Map<PeerSession, Client>();
   readonly #spare: Buffer[] = [];
+  /** Since when others have been seen complete, in ms. */
+  readonly #completeSince = new WeakMap<PeerSession, number>();
+  #superSeeding: SuperSeeding<PeerSession> | undefined;
+  #idleWatch: Disposable | undefined;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
+  }
+
+  /** We are the only complete source, and our uplink is what everybody waits for. */
+  get isSuperSeeding(): boolean {
+    return this.#superSeeding !== undefined;
   }
 
   onRequest(session: PeerSession, request: BlockRequest): void {
@@ -62,43 +77,79 @@ export class Uploader {
     if (request.begin + request.length > info.pieceLength) {
       throw new PeerwireError('protocol', 'The peer requested bytes beyond the end of a piece.');
     }
-    const queue = this.#queue(session);
-    if (session.amChoking || !have.has(request.piece) || queue.requests.length >= REQUEST_QUEUE) {
+    const { queue, lane } = this.#client(session);
+    const accepted = !session.amChoking && have.has(request.piece) && queue.length < REQUEST_QUEUE && lane.hasRoom;
+    if (!accepted || this.#verdict(session, request.piece) === 'elsewhere') {
       this.#reject(session, request);
       return;
     }
-    queue.requests.push(request);
-    this.#pump(session, queue);
+    queue.push(request);
+    lane.setRequests(queue.length);
+    lane.wake();
   }
 
   onCancel(session: PeerSession, request: BlockRequest): void {
-    const queue = this.#queues.get(session);
-    const index = queue?.requests.findIndex(
-      (other) => other.piece === request.piece && other.begin === request.begin && other.length === request.length,
-    );
-    if (!queue || index === undefined || index < 0) return;
-    queue.requests.splice(index, 1);
+    const client = this.#clients.get(session);
+    if (client?.queue.cancel(request) !== true) return;
+    client.lane.setRequests(client.queue.length);
     this.#reject(session, request);
+  }
+
+  /** The peer has the piece now. */
+  onHave(session: PeerSession, piece: number): void {
+    if (!this.#superSeeding) return;
+    this.#superSeeding.onHave(session, piece, this.#options.clock.now());
+    for (const { session: other, queue, lane } of this.#clients.values()) {
+      if (other === session || !queue.hasPiece(piece)) continue;
+      if (this.#verdict(other, piece) !== 'elsewhere') continue;
+      for (const request of queue.removePiece(piece)) this.#reject(other, request);
+      lane.setRequests(queue.length);
+    }
   }
 
   /** The connection sent what it had. */
   wake(session: PeerSession): void {
-    this.#queues.get(session)?.wake?.();
+    this.#clients.get(session)?.lane.wake();
+  }
+
+  /** Called about once a second. */
+  tick(): void {
+    const now = this.#options.clock.now();
+    if (!this.#needsSuperSeeding(now)) this.#stopSuperSeeding();
+    else if (!this.#superSeeding) this.#startSuperSeeding();
+    for (const { session, queue, lane } of this.#clients.values()) {
+      this.#superSeeding?.add(session, now);
+      lane.background = this.#superSeeding?.keeps(session, now) === true;
+      if (queue.length > 0) lane.wake();
+    }
   }
 
   remove(session: PeerSession): void {
-    const queue = this.#queues.get(session);
-    this.#queues.delete(session);
-    queue?.wake?.();
+    const client = this.#clients.get(session);
+    if (!client) return;
+    this.#clients.delete(session);
+    if (this.#clients.size === 0) this.#stopSuperSeeding();
+    client.lane.dispose();
+    client.queue.clear();
+    this.#superSeeding?.remove(session);
+    for (const { queue, lane } of this.#clients.values()) if (queue.length > 0) lane.wake();
   }
 
-  #queue(session: PeerSession): Queue {
-    let queue = this.#queues.get(session);
-    if (!queue) {
-      queue = { requests: [], unsent: 0, working: false, wake: undefined };
-      this.#queues.set(session, queue);
+  dispose(): void {
+    for (const session of [...this.#clients.keys()]) this.remove(session);
+  }
+
+  #client(session: PeerSession): Client {
+    let client = this.#clients.get(session);
+    if (!client) {
+      const { scheduler, deviceOf, limiter, clock } = this.#options;
+      const serve = (limit: number): number => this.#serve(session, limit);
+      const lane = scheduler.add(deviceOf(session), { limiter, serve });
+      client = { session, queue: new UploadQueue(), lane, sent: Promise.resolve(true) };
+      this.#clients.set(session, client);
+      this.#superSeeding?.add(session, clock.now());
     }
-    return queue;
+    return client;
   }
 
   #reject(session: PeerSession, request: BlockRequest): void {
@@ -106,77 +157,112 @@ export class Uploader {
       session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
   }
 
-  #pump(session: PeerSession, queue: Queue): void {
-    if (queue.working) return;
-    queue.working = true;
-    void this.#work(session, queue).finally(() => {
-      queue.working = false;
-      // Requests that came after the work had seen an empty queue.
-      if (queue.requests.length > 0 && this.#isOpen(session, queue)) this.#pump(session, queue);
-    });
-  }
-
-  #isOpen(session: PeerSession, queue: Queue): boolean {
-    return !session.wire.closed && this.#queues.get(session) === queue;
-  }
-
-  /** Reads ahead while earlier batches are encrypted and sent; batches leave in the order of their requests. */
-  async #work(session: PeerSession, queue: Queue): Promise<void> {
-    const { limiter } = this.#options;
-    // Let the requests that arrived in the same chunk join the first batch.
-    await undefined;
-    let sent = Promise.resolve(true);
-    while (queue.requests.length > 0 && this.#isOpen(session, queue)) {
-      const wait = limiter.wait();
-      if (wait > 0 || queue.unsent >= HIGH_WATER) {
-        await this.#sleep(queue, wait);
-        continue;
-      }
-      const most = limiter.rate === 0 ? BATCH : Math.max(BLOCK_SIZE, Math.min(BATCH, limiter.rate / 20));
-      const batch = takeBatch(queue.requests, most);
-      const bytes = batch.reduce((sum, request) => sum + HEADER + request.length, 0);
-      limiter.spend(bytes);
-      queue.unsent += bytes;
-      sent = this.#send(session, queue, batch, bytes, sent);
+  #needsSuperSeeding(now: number): boolean {
+    if (!this.#options.have.complete) return false;
+    if (!this.#wasThrottled(now - BOTTLENECK_FOR)) return false;
+    const devices = new Set<string>();
+    for (const session of this.#options.sessions()) {
+      if (session.pieces?.complete === true) {
+        const since = this.#completeSince.get(session) ?? (this.#clients.has(session) ? now : Number.NEGATIVE_INFINITY);
+        this.#completeSince.set(session, since);
+        if (now - since >= NEW_SOURCE_FOR) return false;
+      } else if (session.peerInterested && session.fast) devices.add(this.#options.deviceOf(session));
     }
-    await sent;
+    return devices.size > 1;
   }
 
-  #sleep(queue: Queue, wait: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        timer?.dispose();
-        queue.wake = undefined;
-        resolve();
-      };
-      const timer = wait > 0 ? this.#options.clock.setTimeout(wake, Math.min(wait, LONGEST_SLEEP)) : undefined;
-      queue.wake = wake;
-    });
+  #startSuperSeeding(): void {
+    this.#superSeeding = new SuperSeeding();
+    this.#idleWatch = this.#options.clock.setInterval(() => this.#inviteIfIdle(), BUSY_FOR);
+  }
+
+  #stopSuperSeeding(): void {
+    if (!this.#superSeeding) return;
+    this.#invite();
+    this.#superSeeding = undefined;
+    this.#idleWatch?.dispose();
+    this.#idleWatch = undefined;
+  }
+
+  #inviteIfIdle(): void {
+    if (!this.#wasThrottled(this.#options.clock.now() - BUSY_FOR)) this.#invite();
+  }
+
+  #invite(): void {
+    for (const { session, queue, lane } of this.#clients.values()) {
+      for (const piece of this.#superSeeding?.invite(session) ?? []) session.send({ type: 'suggest', piece });
+      if (queue.length > 0) lane.wake();
+    }
+  }
+
+  #wasThrottled(since: number): boolean {
+    for (const { lane } of this.#clients.values()) if (lane.throttledAt >= since) return true;
+    return false;
+  }
+
+  #verdict(session: PeerSession, piece: number): 'serve' | 'wait' | 'elsewhere' {
+    if (!this.#superSeeding || !session.fast) return 'serve';
+    const now = this.#options.clock.now();
+    // What would leave the uplink idle is no saving.
+    if (!this.#wasThrottled(now - BUSY_FOR)) return 'serve';
+    return this.#superSeeding.verdict(session, piece, now, this.#holders(session, piece), this.#isOnItsWay);
+  }
+
+  *#holders(except: PeerSession, piece: number): Generator<PeerSession> {
+    for (const session of this.#options.sessions()) if (session !== except && session.has(piece)) yield session;
+  }
+
+  readonly #isOnItsWay = (session: PeerSession, piece: number): boolean => {
+    const client = this.#clients.get(session);
+    return client !== undefined && (client.lane.memory > 0 || client.queue.hasPiece(piece));
+  };
+
+  /** Begins to read and send a batch. Batches leave in the order of their requests, though several are read at once. */
+  #serve(session: PeerSession, limit: number): number {
+    const client = this.#clients.get(session);
+    if (!client || session.wire.closed) return 0;
+    const now = this.#options.clock.now();
+    const seeding = session.fast ? this.#superSeeding : undefined;
+    const mayServe =
+      seeding && this.#wasThrottled(now - BUSY_FOR)
+        ? (piece: number) => seeding.mayServe(session, piece, now, this.#isOnItsWay)
+        : undefined;
+    const batch = client.queue.takeBatch(limit, mayServe);
+    if (batch.length === 0) return 0;
+    for (const { piece } of batch) this.#superSeeding?.onServed(session, piece, now);
+    client.lane.setRequests(client.queue.length);
+    const bytes = batch.reduce((sum, request) => sum + HEADER + request.length, 0);
+    client.sent = this.#send(client, batch, bytes, client.sent);
+    return bytes;
   }
 
   /** Resolves with false when this batch, or one before it, could not be sent: those behind it are not sent either. */
   async #send(
-    session: PeerSession,
-    queue: Queue,
+    client: Client,
     batch: readonly BlockRequest[],
     bytes: number,
     before: Promise<boolean>,
   ): Promise<boolean> {
+    const { session, queue, lane } = client;
     const buffer = this.#take(bytes);
     const finish = (): void => {
-      queue.unsent -= bytes;
-      if (buffer.length === SPARE_SIZE && this.#spare.length < 8) this.#spare.push(buffer);
-      if (queue.unsent < HIGH_WATER) queue.wake?.();
+      if (this.#spare.length < MOST_SPARE && buffer.length === SPARE_SIZE) this.#spare.push(buffer);
+      lane.sent(bytes);
     };
     const failure = await this.#read(batch, buffer).then(
       () => undefined,
       (error: unknown) => toPeerwireError(error),
     );
     const inTurn = await before;
-    if (failure && inTurn) this.#options.onProblem(failure);
+    if (failure && inTurn) {
+      this.#options.onProblem(failure);
+      // Only what was taken up meanwhile fails with it.
+      client.sent = Promise.resolve(true);
+    }
     if (failure || !inTurn || session.wire.closed) {
       finish();
-      for (const request of [...batch, ...queue.requests.splice(0)]) this.#reject(session, request);
+      for (const request of [...batch, ...queue.clear()]) this.#reject(session, request);
+      lane.setRequests(0);
       return false;
     }
     session.uploaded.add(bytes - batch.length * HEADER, this.#options.clock.now());
@@ -188,7 +274,7 @@ export class Uploader {
     const { info, storage } = this.#options;
     const reads: Promise<void>[] = [];
     let position = 0;
-    for (const run of runs(batch)) {
+    for (const run of runsOf(batch)) {
       const [first] = run;
       if (!first) continue;
       const { fileIndex, offset, length: pieceLength } = pieceAt(info, first.piece);
@@ -210,40 +296,4 @@ export class Uploader {
     if (bytes < LITTLE || bytes > SPARE_SIZE) return Buffer.allocUnsafe(bytes);
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SPARE_SIZE);
   }
-}
-
-/** Takes a run of contiguous requests from the head of the queue, up to `limit` bytes, and short ones together. */
-function takeBatch(requests: BlockRequest[], limit: number): BlockRequest[] {
-  let bytes = 0;
-  let count = 0;
-  let last: BlockRequest | undefined;
-  for (const request of requests) {
-    const full = count === BATCH_BLOCKS || bytes + request.length > limit;
-    // Only little is worth joining: what is read can no longer be overtaken.
-    if (last && (full || (bytes >= LITTLE && !follows(request, last)))) break;
-    bytes += request.length;
-    count++;
-    last = request;
-  }
-  return requests.splice(0, count);
-}
-
-function follows(request: BlockRequest, last: BlockRequest): boolean {
-  return request.piece === last.piece && request.begin === last.begin + last.length;
-}
-
-/** Cuts a batch into contiguous blocks of one piece. */
-function runs(batch: readonly BlockRequest[]): BlockRequest[][] {
-  const all: BlockRequest[][] = [];
-  let run: BlockRequest[] = [];
-  for (const request of batch) {
-    const last = run.at(-1);
-    if (last && !follows(request, last)) {
-      all.push(run);
-      run = [];
-    }
-    run.push(request);
-  }
-  all.push(run);
-  return all;
 }

@@ -6,6 +6,7 @@ import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
+import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
@@ -73,6 +74,7 @@ export class SwarmHub implements Disposable {
   readonly #opening = new Map<string, Promise<Entry | undefined>>();
   readonly #disposables = new DisposableList();
   readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
+  readonly #uploads: UploadScheduler;
   readonly #abort = new AbortController();
   readonly #stale = new Emitter<{ network: NetworkId; infohash: InfoHash }>();
   /** Content of a swarm turned out to have changed on disk. */
@@ -82,6 +84,7 @@ export class SwarmHub implements Disposable {
     this.#options = options;
     this.upload = new RateLimiter(options.clock);
     this.download = new BandwidthManager(options.clock);
+    this.#uploads = this.#disposables.add(new UploadScheduler(options.clock));
     this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));
   }
 
@@ -250,6 +253,7 @@ export class SwarmHub implements Disposable {
         // A device answers for all its windows.
         accountable: (source) => parsePeerKey(source).device,
         upload,
+        uploads: this.#uploads,
         download,
       },
       content,

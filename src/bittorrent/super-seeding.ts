@@ -1,0 +1,141 @@
+/** A piece that nobody was sent a block of for this long is not on its way to anybody any more, in ms. */
+const HOLD = 1_000;
+/** What a peer got from others counts as a sign that it can get more from them for this long, in ms. */
+const FED_FOR = 10_000;
+/** A peer that asks again this long after it was sent elsewhere could not get the piece there, in ms. */
+const INSISTS_AFTER = 5_000;
+/** A peer that has had a piece from us for this long, and nobody has it from there, keeps to itself what it gets, in ms. */
+const KEEPS_AFTER = 5_000;
+
+/** What to do with a peer's request for a piece. */
+export type Verdict =
+  /** Serve it in its turn. */
+  | 'serve'
+  /** Somebody else is being sent the piece, and can pass it on: keep the request. */
+  | 'wait'
+  /** Somebody else has the piece: the peer shall ask there. */
+  | 'elsewhere';
+
+interface Copy<Peer> {
+  /** To whom the piece is sent. */
+  readonly to: Peer;
+  /** When a block of it was last sent, in ms. */
+  at: number;
+}
+
+interface Receiver {
+  /** Pieces it was sent by us, has announced, and nobody else has: piece → since when, in ms; the oldest first. */
+  readonly unspread: Map<number, number>;
+  /** Pieces for which it was sent elsewhere → when, in ms. */
+  readonly refused: Map<number, number>;
+  /** When somebody else last announced a piece that only it could have passed on, in ms. */
+  spreadAt: number;
+  /** When it last announced a piece that we did not send it, in ms. */
+  fedAt: number;
+}
+
+/**
+ * For the only complete source of a swarm whose uplink is the bottleneck: each piece leaves it about once, and the
+ * receivers pass it on. In the spirit of BEP 16, but nothing is hidden from anybody: only the order in which requests are
+ * served changes, and requests for what others can deliver are rejected (BEP 6). Whoever cannot get a piece elsewhere
+ * asks again, and is served then; so neither a peer that passes nothing on nor one that reaches nobody stops anything.
+ *
+ * Times are passed in, in milliseconds.
+ */
+export class SuperSeeding<Peer> {
+  readonly #copies = new Map<number, Copy<Peer>>();
+  readonly #receivers = new Map<Peer, Receiver>();
+
+  add(peer: Peer, now: number): void {
+    if (this.#receivers.has(peer)) return;
+    this.#receivers.set(peer, {
+      unspread: new Map(),
+      refused: new Map(),
+      spreadAt: now,
+      fedAt: Number.NEGATIVE_INFINITY,
+    });
+  }
+
+  /** What it was being sent others may have. */
+  remove(peer: Peer): void {
+    this.#receivers.delete(peer);
+    for (const [piece, copy] of this.#copies) if (copy.to === peer) this.#copies.delete(piece);
+  }
+
+  /** A batch of the piece's blocks goes to the peer. */
+  onServed(peer: Peer, piece: number, now: number): void {
+    const copy = this.#copies.get(piece);
+    if (copy?.to === peer) copy.at = now;
+    else this.#copies.set(piece, { to: peer, at: now });
+  }
+
+  /** The peer announced the piece. */
+  onHave(peer: Peer, piece: number, now: number): void {
+    const receiver = this.#receivers.get(peer);
+    if (!receiver) return;
+    receiver.refused.delete(piece);
+    const copy = this.#copies.get(piece);
+    if (copy?.to === peer) {
+      receiver.unspread.set(piece, now);
+      return;
+    }
+    receiver.fedAt = now;
+    const from = copy && this.#receivers.get(copy.to);
+    if (from?.unspread.delete(piece) === true) from.spreadAt = now;
+  }
+
+  /** Whether what the peer gets reaches nobody else. */
+  keeps(peer: Peer, now: number): boolean {
+    const receiver = this.#receivers.get(peer);
+    if (!receiver || now - receiver.spreadAt < KEEPS_AFTER) return false;
+    const oldest = receiver.unspread.values().next().value;
+    return oldest !== undefined && now - oldest >= KEEPS_AFTER;
+  }
+
+  /**
+   * @param holders other peers that have the piece
+   * @param isOnItsWay whether more of the piece is asked for by, or on its way to, the peer that it was last sent to
+   */
+  verdict(
+    peer: Peer,
+    piece: number,
+    now: number,
+    holders: Iterable<Peer>,
+    isOnItsWay: (to: Peer, piece: number) => boolean,
+  ): Verdict {
+    for (const holder of holders) {
+      if (this.keeps(holder, now)) continue;
+      return this.#refuse(peer, piece, now) ? 'elsewhere' : 'serve';
+    }
+    return this.mayServe(peer, piece, now, isOnItsWay) ? 'serve' : 'wait';
+  }
+
+  /** Whether it is the peer's turn to be sent the piece, which nobody else has. */
+  mayServe(peer: Peer, piece: number, now: number, isOnItsWay: (to: Peer, piece: number) => boolean): boolean {
+    const copy = this.#copies.get(piece);
+    if (!copy || copy.to === peer || !this.#receivers.has(copy.to)) return true;
+    return now - copy.at >= HOLD && !isOnItsWay(copy.to, piece);
+  }
+
+  /** Pieces that the peer was sent elsewhere for and still lacks: it may ask us after all, and is not refused them again. */
+  invite(peer: Peer): number[] {
+    const refused = this.#receivers.get(peer)?.refused;
+    const invited: number[] = [];
+    for (const [piece, at] of refused ?? []) {
+      if (at === Number.NEGATIVE_INFINITY) continue;
+      refused?.set(piece, Number.NEGATIVE_INFINITY);
+      invited.push(piece);
+    }
+    return invited;
+  }
+
+  /** Only whom others feed, and only once for each piece. */
+  #refuse(peer: Peer, piece: number, now: number): boolean {
+    const receiver = this.#receivers.get(peer);
+    if (!receiver || now - receiver.fedAt > FED_FOR) return false;
+    const refusedAt = receiver.refused.get(piece) ?? now;
+    if (now - refusedAt >= INSISTS_AFTER) return false;
+    receiver.refused.set(piece, refusedAt);
+    return true;
+  }
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { type SimPeer, Simulation } from './simulation.ts';
+
+const MiB = 1024 * 1024;
+const SIZE = 8 * MiB;
+const UPLINK = 1_000_000;
+/** Milliseconds that the origin needs to send everything once. */
+const ONCE = (SIZE / UPLINK) * 1000;
+const LINK = { latency: 10, rate: 50_000_000 };
+const seed = Number(process.env.SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+describe(`super-seeding from one capped origin (SIM_SEED=${seed})`, () => {
+  let sim: Simulation;
+  let origin: SimPeer;
+  beforeEach(() => {
+    sim = new Simulation(seed, [SIZE], 65_536);
+    origin = sim.addPeer('origin', 'all', UPLINK);
+  });
+  afterEach(() => sim.dispose());
+
+  /** Receivers that are connected to the origin. `upload` in bytes per second; 0: unlimited. */
+  function receivers(count: number, upload = 0): SimPeer[] {
+    return Array.from({ length: count }, (_, index) => {
+      const receiver = sim.addPeer(`r${index}-${upload}`, 'none', upload);
+      sim.connect(receiver, origin, LINK);
+      return receiver;
+    });
+  }
+
+  function mesh(peers: readonly SimPeer[]): void {
+    for (const [index, peer] of peers.entries())
+      for (const other of peers.slice(index + 1)) sim.connect(peer, other, LINK);
+  }
+
+  /** Runs until all have everything. Returns the time as a multiple of `ONCE` and what left the origin as one of the size. */
+  async function spread(peers: readonly SimPeer[]): Promise<{ time: number; upload: number }> {
+    assert.ok(
+      await sim.clock.run(() => peers.every((peer) => peer.completed), 40 * ONCE),
+      'not everybody got everything',
+    );
+    for (const peer of peers) assert.ok(sim.isComplete(peer));
+    const sent = origin.swarm.accounts().reduce((sum, account) => sum + account.uploaded, 0);
+    return { time: sim.clock.now() / ONCE, upload: sent / SIZE };
+  }
+
+  for (const count of [2, 8, 16]) {
+    it(`${count} receivers: each piece leaves the origin about once, and all have it soon after`, async () => {
+      const peers = receivers(count);
+      mesh(peers);
+      const { time, upload } = await spread(peers);
+      assert.ok(upload <= 1.1, `the origin sent ${upload} times the size`);
+      assert.ok(time <= 1.1, `it took ${time} times as long as sending it once`);
+    });
+  }
+
+  it('one receiver is served as ever', async () => {
+    const { time, upload } = await spread(receivers(1));
+    assert.equal(upload, 1);
+    assert.ok(time <= 1.03, `${time}`);
+  });
+
+  it('receivers that cannot reach one another get everything from the origin, without a pause', async () => {
+    const { time } = await spread(receivers(4));
+    assert.ok(time <= 4.1, `${time}`);
+  });
+
+  it('receivers that pass nothing on hold up nobody', async () => {
+    const peers = receivers(4, 1);
+    mesh(peers);
+    const { time } = await spread(peers);
+    assert.ok(time <= 4.1, `${time}`);
+  });
+
+  it('when the receivers’ own uplinks are the bottleneck, the origin sends what they cannot', async () => {
+    const peers = receivers(4, UPLINK / 10);
+    mesh(peers);
+    const { time } = await spread(peers);
+    // Kumar & Ross: N·F / (u_s + Σu_i).
+    assert.ok(time <= (4 / 1.4) * 1.1, `${time}`);
+  });
+
+  it('two groups that cannot reach each other each get it from the origin', async () => {
+    const peers = receivers(4);
+    mesh(peers.slice(0, 2));
+    mesh(peers.slice(2));
+    const { time } = await spread(peers);
+    assert.ok(time <= 2 * 1.3, `${time}`);
+  });
+
+  it('one that joins when half is sent gets the first half from the others', async () => {
+    const peers = receivers(3);
+    mesh(peers);
+    await sim.clock.run(() => false, ONCE / 2);
+    const late = receivers(1)[0]!;
+    for (const peer of peers) sim.connect(late, peer, LINK);
+    const { time, upload } = await spread([...peers, late]);
+    assert.ok(upload <= 1.15, `the origin sent ${upload} times the size`);
+    assert.ok(time <= 1.15, `${time}`);
+  });
+
+  it('beside another source, however slow, everybody is served as ever', async () => {
+    const other = sim.addPeer('other', 'all', UPLINK / 10);
+    const peers = receivers(3);
+    mesh(peers);
+    for (const peer of peers) sim.connect(peer, other, LINK);
+    const { time } = await spread(peers);
+    assert.ok(time <= 1.3, `${time}`);
+  });
+});

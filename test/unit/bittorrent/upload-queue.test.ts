@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { runsOf, UploadQueue } from '../../../src/bittorrent/upload-queue.ts';
+import type { BlockRequest } from '../../../src/bittorrent/wire/messages.ts';
+
+const BLOCK = 16_384;
+const MiB = 1024 * 1024;
+
+function block(piece: number, index: number, length = BLOCK): BlockRequest {
+  return { piece, begin: index * BLOCK, length };
+}
+
+describe('upload queue', () => {
+  let queue: UploadQueue;
+  beforeEach(() => {
+    queue = new UploadQueue();
+  });
+
+  function push(piece: number, blocks: number): void {
+    for (let index = 0; index < blocks; index++) queue.push(block(piece, index));
+  }
+
+  it('gives contiguous blocks of one piece, up to the limit', () => {
+    push(1, 16);
+    push(2, 16);
+    assert.equal(queue.takeBatch(10 * BLOCK).length, 10);
+    assert.deepEqual(new Set(queue.takeBatch(MiB).map(({ piece }) => piece)), new Set([1]));
+    assert.equal(queue.length, 16);
+  });
+
+  it('gives one request, however little the limit', () => {
+    push(1, 2);
+    assert.deepEqual(queue.takeBatch(1), [block(1, 0)]);
+  });
+
+  it('joins what is little', () => {
+    for (let piece = 0; piece < 3; piece++) queue.push(block(piece, 0, 1000));
+    const batch = queue.takeBatch(MiB);
+    assert.equal(batch.length, 3);
+    assert.deepEqual(runsOf(batch).length, 3);
+  });
+
+  it('leaves what may not be served where it is', () => {
+    push(1, 4);
+    push(2, 4);
+    push(3, 4);
+    assert.deepEqual(
+      queue.takeBatch(2 * BLOCK, (piece) => piece === 2),
+      [block(2, 0), block(2, 1)],
+    );
+    assert.deepEqual(
+      queue.takeBatch(MiB, () => false),
+      [],
+    );
+    assert.equal(queue.length, 10);
+    assert.deepEqual(queue.takeBatch(BLOCK), [block(1, 0)]);
+    assert.equal(queue.takeBatch(MiB, (piece) => piece === 2).length, 2);
+    assert.equal(queue.hasPiece(2), false);
+  });
+
+  it('forgets a cancelled request, and those of a piece', () => {
+    push(1, 2);
+    push(2, 2);
+    assert.equal(queue.cancel(block(1, 1)), true);
+    assert.equal(queue.cancel(block(1, 1)), false);
+    assert.deepEqual(queue.removePiece(2), [block(2, 0), block(2, 1)]);
+    assert.deepEqual(queue.clear(), [block(1, 0)]);
+    assert.equal(queue.length, 0);
+  });
+});
