@@ -1,12 +1,7 @@
-import { closeSync, constants, mkdirSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
-
-/** What a published file looked like when it was hashed. */
-export interface FileStamp {
-  readonly size: number;
-  readonly mtimeMs: number;
-}
+import { checkStamp, type FileStamp } from './file-stamp.ts';
 
 /** Part of a file on one side, of shared memory on the other; `at` is the position there. Plain data: it crosses threads. */
 export interface FilePart {
@@ -37,13 +32,10 @@ const CAREFUL = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
   const bytes = new Uint8Array(data);
   return attemptEach(parts, (part) => {
-    const { path, stamp } = part;
     try {
       readPart(bytes, part);
-      // After the read, so that a change during it is seen as well.
-      if (stamp) checkStamp(statSync(path), stamp);
     } catch (error) {
-      throw stamp ? goneStale(error) : error;
+      throw part.stamp === undefined ? error : goneStale(error);
     }
   });
 }
@@ -63,20 +55,13 @@ export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]):
   });
 }
 
-/** Throws `stale` unless a file still looks as it did. By path, not by handle: editors replace files by renaming another one over them. */
-export function checkStamp(now: FileStamp, stamp: FileStamp): void {
-  if (now.size !== stamp.size || now.mtimeMs !== stamp.mtimeMs) {
-    throw new PeerwireError('stale', 'The file changed after it was published.');
-  }
-}
-
 /** `stale` in place of errors that say that a published file is not there any more. */
 export function goneStale(error: unknown): unknown {
   if (!['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCode(error) ?? '')) return error;
   return new PeerwireError('stale', 'The file was moved or deleted after it was published.', { cause: error });
 }
 
-function readPart(bytes: Uint8Array, { path, offset, length, at }: FilePart): void {
+function readPart(bytes: Uint8Array, { path, offset, length, at, stamp }: FilePart): void {
   const fd = openSync(path, constants.O_RDONLY | CAREFUL);
   try {
     for (let done = 0; done < length; ) {
@@ -84,6 +69,8 @@ function readPart(bytes: Uint8Array, { path, offset, length, at }: FilePart): vo
       if (count === 0) throw new PeerwireError('stale', 'The file is shorter than what was published.');
       done += count;
     }
+    // After the read, so that a change during it is seen as well. Just opened by its path, it need not be looked up again.
+    if (stamp !== undefined) checkStamp(fstatSync(fd, { bigint: true }), stamp);
   } finally {
     closeSync(fd);
   }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
-import { checkStamp, type FileBatcher, type FileStamp, goneStale } from './file-parts.ts';
+import { type FileBatcher, goneStale } from './file-parts.ts';
+import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { SMALL_FILE, SmallFiles } from './small-files.ts';
 import type { Storage } from './storage.ts';
 
@@ -12,7 +13,7 @@ const OPEN_FILES = 48;
 export type FileLocation =
   /** Ours alone: created and written as pieces arrive. `size`: bytes that it shall have. */
   | { readonly kind: 'staged'; readonly path: string; readonly size?: number }
-  /** Others may change it: read-only, and every read checks that it is still what was published. */
+  /** Others may change it: read-only, and every read checks that it is still what was hashed under this stamp. */
   | { readonly kind: 'published'; readonly path: string; readonly stamp: FileStamp };
 
 interface OpenFile {
@@ -78,7 +79,7 @@ export class FileStorage implements Storage {
 
   #smallFiles(fileIndex: number, location: FileLocation): SmallFiles | undefined {
     if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
-    const size = location.kind === 'staged' ? location.size : location.stamp.size;
+    const size = location.kind === 'staged' ? location.size : sizeOf(location.stamp);
     return size !== undefined && size <= SMALL_FILE && !this.#open.has(fileIndex) ? this.#small : undefined;
   }
 
@@ -88,7 +89,7 @@ export class FileStorage implements Storage {
       const { bytesRead } = await handle.readv(views, offset);
       if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
       // After the read, so that a change during it is seen as well.
-      if (location.kind === 'published') checkStamp(await stat(location.path), location.stamp);
+      if (location.kind === 'published') checkStamp(await lstat(location.path, { bigint: true }), location.stamp);
     });
   }
 
@@ -147,7 +148,9 @@ export class FileStorage implements Storage {
     const access = writing ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
     const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     if (writing) await this.#makeParent(location.path);
-    return await open(location.path, flags, 0o600);
+    const handle = await open(location.path, flags, 0o600);
+    if (location.kind === 'published') await checkHandle(handle, location.stamp);
+    return handle;
   }
 
   async #makeParent(path: string): Promise<void> {
@@ -176,5 +179,15 @@ export class FileStorage implements Storage {
       .catch(() => undefined)
       .then(entry.onClosed);
     return entry.closed;
+  }
+}
+
+/** Once for each opening: a folder above may have been another one for that moment. Closes what is another file. */
+async function checkHandle(handle: FileHandle, stamp: FileStamp): Promise<void> {
+  try {
+    checkStamp(await handle.stat({ bigint: true }), stamp);
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { PeerwireError } from '../common/errors.ts';
-import type { FileBatcher, FilePart, FileStamp, PartFailure } from './file-parts.ts';
+import type { FileBatcher, FilePart, PartFailure } from './file-parts.ts';
+import type { FileStamp } from './file-stamp.ts';
 
 /** Files up to this size (bytes) are read and written together. */
 export const SMALL_FILE = 64 * 1024;
@@ -136,7 +137,7 @@ class Lane {
     const memory = Buffer.from(shared);
     let at = 0;
     const parts = batch.map(({ path, stamp, offset, length, views }): FilePart => {
-      const part = { path, offset, length, at, ...(stamp && { stamp }) };
+      const part = { path, offset, length, at, ...(stamp !== undefined && { stamp }) };
       if (this.#kind === 'write') for (const view of views) at += bufferOf(view).copy(memory, at);
       else at += length;
       return part;

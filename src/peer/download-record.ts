@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import type { FileLocation } from '../bittorrent/file-storage.ts';
 import type { FileEntry, Info } from '../bittorrent/metainfo.ts';
 import { PeerwireError } from '../common/errors.ts';
@@ -36,21 +36,19 @@ export interface DownloadRecord {
   placed: Record<number, PlacedCopy>;
 }
 
-/** A file in place, and what it looked like when it was placed. */
+/** A file in place, and what it looked like when its content was known to be right. */
 export interface PlacedCopy {
   readonly path: string;
-  readonly size: number;
-  readonly mtimeMs: number;
+  readonly stamp: FileStamp;
 }
 
-export async function isUnchanged(copy: PlacedCopy): Promise<boolean> {
-  const now = await stat(copy.path).catch(() => undefined);
-  return now?.size === copy.size && now.mtimeMs === copy.mtimeMs;
+export async function isUnchanged({ path, stamp }: PlacedCopy): Promise<boolean> {
+  return (await readStamp(path).catch(() => undefined)) === stamp;
 }
 
 /** The location of a copy that others may change. */
-export function publishedAt({ path, size, mtimeMs }: PlacedCopy): FileLocation {
-  return { kind: 'published', path, stamp: { size, mtimeMs } };
+export function publishedAt({ path, stamp }: PlacedCopy): FileLocation {
+  return { kind: 'published', path, stamp };
 }
 
 /** Throws `internal` when there is no such file. */

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
@@ -243,7 +242,8 @@ export class Download implements Disposable {
       const stagedPath = (index: number): string => join(staging ?? '', `${index}`);
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)
-        if (file.state === 'same') await this.#publish(locations, file.fileIndex, file.target);
+        if (file.stamp !== undefined)
+          locations.set(file.fileIndex, publishedAt({ path: file.target, stamp: file.stamp }));
       const fetching = new Set(toFetch.map((file) => file.fileIndex));
       for (const [index, copy] of this.#options.placedElsewhere()) {
         if (locations.has(index) || fetching.has(index) || !(await isUnchanged(copy))) continue;
@@ -297,10 +297,10 @@ export class Download implements Disposable {
         });
         // Before the gate opens again: from here on the files are read where they are now.
         for (const file of results) {
-          if (file.outcome === 'skipped') {
+          if (file.stamp === undefined) {
             fetching.delete(file.fileIndex);
             for (const piece of piecesOf(fileOf(info, file.fileIndex))) have.delete(piece);
-          } else await this.#publish(locations, file.fileIndex, file.path);
+          } else locations.set(file.fileIndex, publishedAt({ path: file.path, stamp: file.stamp }));
         }
         return results;
       });
@@ -311,7 +311,7 @@ export class Download implements Disposable {
       record.placed = Object.fromEntries(
         [...locations].flatMap(([index, location]) =>
           location.kind === 'published' && inPlace.has(index)
-            ? [[index, { path: location.path, ...location.stamp }]]
+            ? [[index, { path: location.path, stamp: location.stamp }]]
             : [],
         ),
       );
@@ -425,11 +425,6 @@ export class Download implements Disposable {
     // Before the first byte: a kill must find its way back to what is staged.
     await this.#options.persist();
     return record.staging;
-  }
-
-  async #publish(locations: Map<number, FileLocation>, index: number, path: string): Promise<void> {
-    const now = await stat(path).catch(() => undefined);
-    if (now) locations.set(index, publishedAt({ path, size: now.size, mtimeMs: now.mtimeMs }));
   }
 
   #enter(phase: 'metadata' | 'downloading' | 'placing'): void {

@@ -1,9 +1,10 @@
 import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import { pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
-import { changedError, type FileStamp, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
+import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
 /** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
@@ -21,13 +22,16 @@ export interface FileHash {
   /** Concatenated hashes of the pieces; empty for a file of one piece or less. */
   readonly pieceLayer: Buffer;
   readonly size: number;
-  readonly mtimeMs: number;
   readonly stamp: FileStamp;
+  /** Any change since is sure to show in the stamp. */
+  readonly settled: boolean;
 }
 
 export interface HashFileOptions {
   /** Bytes; a power of two >= 16 KiB. */
   readonly pieceLength: number;
+  /** Waits, where needed, until the result is settled: 20 ms after a file changed, 2 s on file systems with coarse times. */
+  readonly settle?: boolean;
   /** Called with the bytes hashed since the last call. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal;
@@ -73,7 +77,7 @@ export class HashPool implements Disposable, FileBatcher {
 
   /** Many files, answered in order; one that fails yields its error (see `hashFile`) and does not stop the others. */
   async hashFiles(files: readonly FileToHash[], options: HashFileOptions): Promise<(FileHash | PeerwireError)[]> {
-    const { pieceLength, onProgress, signal } = options;
+    const { pieceLength, settle = false, onProgress, signal } = options;
     const total = files.reduce((sum, { size }) => sum + size, 0);
     const here = files.length <= HERE_FILES && total <= HERE_SIZE && !this.#disposed && !signal?.aborted;
     // By file, in the order of their starts.
@@ -90,7 +94,7 @@ export class HashPool implements Disposable, FileBatcher {
         onProgress?.(length);
       }
     };
-    await Promise.all(divide(files, rangeSize).map(hashBatch));
+    await Promise.all(divide(files, rangeSize, settle).map(hashBatch));
     return files.map((file, index) => joinRanges(file, parts[index] ?? [], pieceLength));
   }
 
@@ -125,14 +129,14 @@ export class HashPool implements Disposable, FileBatcher {
 }
 
 /** Small files together, big ones in ranges. */
-function divide(files: readonly FileToHash[], rangeSize: number): Batch[] {
+function divide(files: readonly FileToHash[], rangeSize: number, settle: boolean): Batch[] {
   const batches: Batch[] = [];
   let small: Batch | undefined;
   for (const [index, { path, size }] of files.entries()) {
     if (size > rangeSize) {
       for (let start = 0; start < size; start += rangeSize) {
         const length = Math.min(rangeSize, size - start);
-        batches.push({ ranges: [{ path, size, start, length }], indexes: [index], size: length });
+        batches.push({ ranges: [{ path, size, start, length, settle }], indexes: [index], size: length });
       }
       continue;
     }
@@ -140,7 +144,7 @@ function divide(files: readonly FileToHash[], rangeSize: number): Batch[] {
       small = { ranges: [], indexes: [], size: 0 };
       batches.push(small);
     }
-    small.ranges.push({ path, size, start: 0, length: size });
+    small.ranges.push({ path, size, start: 0, length: size, settle });
     small.indexes.push(index);
     small.size += size;
   }
@@ -156,16 +160,18 @@ async function hashHere(ranges: readonly RangeTask[], pieceLength: number): Prom
 function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLength: number): FileHash | PeerwireError {
   const hashes: Uint8Array[] = [];
   let stamp: FileStamp | undefined;
+  let settled = true;
   for (const range of ranges) {
     if (!range.ok) return new PeerwireError(range.code, range.message);
-    if (stamp && stamp.mtimeMs !== range.stamp.mtimeMs) return changedError(file.path);
+    if (stamp !== undefined && stamp !== range.stamp) return changedError(file.path);
     stamp = range.stamp;
+    settled &&= range.settled;
     hashes.push(range.hashes);
   }
-  if (!stamp) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
+  if (stamp === undefined) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
   const joined = Buffer.concat(hashes);
-  const { size, mtimeMs } = stamp;
-  if (size === 0) return { root: undefined, pieceLayer: joined, size, mtimeMs, stamp };
-  if (size <= pieceLength) return { root: joined, pieceLayer: Buffer.alloc(0), size, mtimeMs, stamp };
-  return { root: pieceLayerRoot(joined, pieceLength), pieceLayer: joined, size, mtimeMs, stamp };
+  const { size } = file;
+  if (size === 0) return { root: undefined, pieceLayer: joined, size, stamp, settled };
+  if (size <= pieceLength) return { root: joined, pieceLayer: Buffer.alloc(0), size, stamp, settled };
+  return { root: pieceLayerRoot(joined, pieceLength), pieceLayer: joined, size, stamp, settled };
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
+import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { FileStorage } from '../bittorrent/file-storage.ts';
 import { checkComponent } from '../bittorrent/safe-path.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
@@ -46,8 +47,8 @@ export interface OwnShare {
   readonly time: number;
   readonly size: number;
   readonly files: number;
-  /** Modification times by file index, in ms: with the sizes of the metadata they say whether a file is unchanged. */
-  readonly mtimes: readonly number[];
+  /** By file index: what the files looked like when they were hashed. */
+  readonly stamps: readonly FileStamp[];
 }
 
 export interface NewShare {
@@ -165,7 +166,9 @@ export class OwnShares implements Disposable {
       const file = info.files[index];
       if (!file) throw new PeerwireError('internal', 'There is no such file in this version.');
       const path = info.single ? share.source : join(share.source, ...file.path);
-      return { kind: 'published', path, stamp: { size: file.length, mtimeMs: share.mtimes[index] ?? 0 } };
+      const stamp = share.stamps[index];
+      if (stamp === undefined) throw new PeerwireError('stale', 'It is not known what this file looked like.');
+      return { kind: 'published', path, stamp };
     }, this.#options.pool);
     return { info, layers, have: new Bitfield(info.pieceCount).fill(), storage: () => storage };
   }
@@ -237,25 +240,17 @@ export class OwnShares implements Disposable {
 
   async #compare(share: OwnShare): Promise<'same' | 'changed' | 'missing'> {
     try {
-      const source = await stat(share.source);
-      if (share.kind !== 'folder') {
-        const same = source.size === share.size && source.mtimeMs === share.mtimes[0];
-        return same ? 'same' : 'changed';
-      }
+      const source = await readStamp(share.source);
+      if (share.kind !== 'folder') return source === share.stamps[0] ? 'same' : 'changed';
       const version = await this.#options.versions.load(share.infohash);
       const walked = await walk(share.source, {
         includeSecrets: share.includeSecrets === true,
         signal: this.#abort.signal,
       });
       if (!version || walked.files.length !== version.info.files.length) return 'changed';
-      const mtimes = new Map(
-        version.info.files.map((file, index) => [file.path.join('/'), { file, mtime: share.mtimes[index] }]),
-      );
-      for (const file of walked.files) {
-        const known = mtimes.get(file.path.join('/'));
-        if (!known || known.file.length !== file.size || known.mtime !== file.mtimeMs) return 'changed';
-      }
-      return 'same';
+      const stamps = new Map(version.info.files.map((file, index) => [file.path.join('/'), share.stamps[index]]));
+      const same = walked.files.every((file) => stamps.get(file.path.join('/')) === file.stamp);
+      return same ? 'same' : 'changed';
     } catch (error) {
       return errorCode(error) === 'not-found' ? 'missing' : 'same';
     }
@@ -264,7 +259,7 @@ export class OwnShares implements Disposable {
   async #build(
     request: Pick<NewShare, 'source' | 'includeSecrets' | 'signal' | 'onProgress'>,
     name: string | undefined,
-  ): Promise<Pick<OwnShare, 'source' | 'name' | 'kind' | 'infohash' | 'size' | 'files' | 'mtimes'>> {
+  ): Promise<Pick<OwnShare, 'source' | 'name' | 'kind' | 'infohash' | 'size' | 'files' | 'stamps'>> {
     const signal = request.signal ?? this.#abort.signal;
     const { onProgress } = request;
     const walked = await walk(request.source, {
@@ -300,7 +295,7 @@ export class OwnShares implements Disposable {
       infohash: info.infoHash,
       size: info.size,
       files: info.files.length,
-      mtimes: sources.map((source) => source.mtimeMs),
+      stamps: sources.map((source) => source.stamp),
     };
   }
 
@@ -310,7 +305,7 @@ export class OwnShares implements Disposable {
     this.#shares.set(share.share, share);
     this.#states.delete(share.share);
     await this.#save();
-    // Also when the content is the same: the times that guard its files are not.
+    // Also when the content is the same: the stamps that guard its files are not.
     if (before) this.#replaced.fire(before);
     this.#changed.fire();
   }
@@ -348,7 +343,7 @@ function parseStored(value: unknown): OwnShare[] {
   const { shares } = value as { shares?: OwnShare[] };
   if (
     !Array.isArray(shares) ||
-    !shares.every((share) => typeof share.source === 'string' && Array.isArray(share.mtimes))
+    !shares.every((share) => typeof share.source === 'string' && Array.isArray(share.stamps))
   ) {
     throw new PeerwireError('bad-encoding', 'The list of shares is damaged.');
   }

@@ -67,11 +67,13 @@ export class Running {
 export class Stage {
   readonly dir: string;
   readonly #main: string;
+  readonly #timeout: number;
   readonly #running: Running[] = [];
 
-  /** `main`: the command's bundle. `parent`: where homes and files are made. */
-  constructor(main: string, parent = tmpdir()) {
+  /** `main`: the command's bundle. `parent`: where homes and files are made. `timeout`: of one command, ms. */
+  constructor(main: string, parent = tmpdir(), timeout = 40_000) {
     this.#main = main;
+    this.#timeout = timeout;
     this.dir = mkdtempSync(path.join(parent, 'peerwire-stage-'));
   }
 
@@ -83,7 +85,7 @@ export class Stage {
   run(home: string, ...args: string[]): Promise<Result> {
     return new Promise((resolve) => {
       const command = [this.#main, ...args, '--home', this.path(home), '--json'];
-      execFile(process.execPath, command, { timeout: 40_000, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      execFile(process.execPath, command, { timeout: this.#timeout, maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
         const lines = stdout.split('\n').filter((line) => line !== '');
         const code = error ? (typeof error.code === 'number' ? error.code : null) : 0;
         resolve({ code, lines: lines.map((line) => JSON.parse(line)), stderr });

@@ -1,8 +1,8 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
-import { type FileStamp, stampOf } from './hash-range.ts';
 import type { RootCache } from './root-cache.ts';
 import { isStagingName } from './staging-name.ts';
 import { forEachLimit } from './work-limit.ts';
@@ -35,6 +35,7 @@ export interface FindOptions {
 
 interface Candidate {
   readonly path: string;
+  readonly size: number;
   readonly stamp: FileStamp;
 }
 
@@ -70,13 +71,14 @@ async function collect(wanted: readonly WantedFile[], options: FindOptions): Pro
 
   const consider = async (folder: string, name: string): Promise<void> => {
     const path = join(folder, name);
-    const stats = await lstat(path).catch(() => undefined);
+    const stats = await lstat(path, { bigint: true }).catch(() => undefined);
     if (!stats?.isFile()) return;
-    const matches = bySize.get(stats.size)?.filter((file) => file.name === name || file.size >= ANY_NAME_SIZE) ?? [];
+    const size = Number(stats.size);
+    const matches = bySize.get(size)?.filter((file) => file.name === name || file.size >= ANY_NAME_SIZE) ?? [];
     for (const root of new Set(matches.map((file) => file.root.toString('hex')))) {
       const others = candidates.get(root) ?? [];
       candidates.set(root, others);
-      others.push({ path, stamp: stampOf(stats) });
+      others.push({ path, size, stamp: stampOf(stats) });
     }
   };
 
@@ -103,16 +105,15 @@ async function matchRoots(candidates: Map<string, Candidate[]>, options: FindOpt
   const { pool, pieceLength, signal, cache } = options;
   const paths = new Map<string, string>();
   for (let round = 0; round < MOST_CANDIDATES; round++) {
-    const now = Date.now();
     const open = [...candidates].filter(([root]) => !paths.has(root)).flatMap(([, found]) => found[round] ?? []);
     if (open.length === 0) break;
     const untold = open.filter(({ path, stamp }) => !keep(path, cache.get(path, stamp)?.root));
-    const files = untold.map(({ path, stamp }) => ({ path, size: stamp.size }));
+    const files = untold.map(({ path, size }) => ({ path, size }));
     const hashes = await pool.hashFiles(files, { pieceLength, ...(signal && { signal }) });
     for (const [index, { path }] of untold.entries()) {
       const hash = hashes[index];
       if (!hash || hash instanceof PeerwireError) continue;
-      cache.set(path, hash.stamp, hash.root, now);
+      cache.set(path, hash);
       keep(path, hash.root);
     }
   }

@@ -1,5 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { type FileStamp, stampOf, timeUntilSettled } from '../../bittorrent/file-stamp.ts';
 import { BLOCK_SIZE } from '../../bittorrent/merkle.ts';
 import { type ErrorCode, PeerwireError, systemCode } from '../../common/errors.ts';
 import { PieceHasher } from './block-hashes.ts';
@@ -16,6 +18,8 @@ export interface RangeTask {
   readonly start: number;
   /** Bytes to hash: whole pieces, or up to the end of the file. */
   readonly length: number;
+  /** Waits until any later change is sure to show in the stamp: for content that is published. */
+  readonly settle: boolean;
 }
 
 export type RangeResult =
@@ -23,21 +27,12 @@ export type RangeResult =
       readonly ok: true;
       /** Concatenated piece hashes; for a whole file of at most one piece its root, for an empty file nothing. */
       readonly hashes: Uint8Array;
+      /** Of the whole file. */
       readonly stamp: FileStamp;
+      /** Any change since is sure to show in the stamp. */
+      readonly settled: boolean;
     }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
-
-/** What tells one state of a file from another without reading it. */
-export interface FileStamp {
-  readonly size: number;
-  readonly mtimeMs: number;
-  readonly ctimeMs: number;
-  readonly ino: number;
-}
-
-export function stampOf(stats: Stats): FileStamp {
-  return { size: stats.size, mtimeMs: stats.mtimeMs, ctimeMs: stats.ctimeMs, ino: stats.ino };
-}
 
 // One of each per thread, made when needed: reused by all files.
 let memory: readonly [ReadBuffer, ReadBuffer] | undefined;
@@ -54,17 +49,17 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
   try {
     // O_NONBLOCK: opening a pipe that nobody writes to would otherwise never return. Windows has neither flag.
     fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
-    const before = fstatSync(fd);
+    const before = fstatSync(fd, { bigint: true });
     if (!before.isFile()) throw new PeerwireError('unsupported', `${path} is not a regular file.`);
-    if (before.size !== size) throw changedError(path);
+    if (Number(before.size) !== size) throw changedError(path);
+    const stamp = stampOf(before);
+    const settled = await settle(before, task);
     const pieces = hasherFor(pieceLength);
     const complete =
       length <= READ_SIZE ? readSmall(fd, start, length, pieces) : await readAhead(fd, start, length, pieces);
     const hashes = pieces.finish(size);
-    const stamp = stampOf(before);
-    const after = fstatSync(fd);
-    if (!complete || after.size !== size || after.mtimeMs !== before.mtimeMs) throw changedError(path);
-    return { ok: true, hashes, stamp };
+    if (!complete || stampOf(fstatSync(fd, { bigint: true })) !== stamp) throw changedError(path);
+    return { ok: true, hashes, stamp, settled };
   } catch (error) {
     // It may hold half a file.
     hasher = undefined;
@@ -73,6 +68,14 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+async function settle(stats: BigIntStats, task: RangeTask): Promise<boolean> {
+  const left = timeUntilSettled(stats, Date.now());
+  if (left === 0) return true;
+  // What changes meanwhile has another stamp after the reading.
+  if (task.settle) await setTimeout(left);
+  return task.settle;
 }
 
 /** False when the file ended early. */

@@ -1,6 +1,7 @@
-import { chmodSync, lstatSync, type Stats, writeFileSync } from 'node:fs';
+import { type BigIntStats, chmodSync, lstatSync, writeFileSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
@@ -46,6 +47,8 @@ export interface PlacedFile {
   /** Absolute path of the result; for `skipped` what was left as it is. */
   readonly path: string;
   readonly outcome: 'placed' | 'same' | 'skipped' | 'overwritten' | 'kept-both';
+  /** What it looks like with this content. Undefined for `skipped`, and when it may have been changed in this moment. */
+  readonly stamp: FileStamp | undefined;
 }
 
 /** Makes a new private (0700) directory on the file system of `destination`, which is created if missing. */
@@ -175,21 +178,23 @@ class Placement {
     const { policy } = this.#options;
     let now = found;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      if (now.state === 'same') return { fileIndex, path, outcome: 'same' };
+      if (now.state === 'same') return { fileIndex, path, outcome: 'same', stamp: now.stamp };
       if (now.state === 'missing') {
-        if (await moveExclusive(await this.#staged(fileIndex), folder, name))
-          return { fileIndex, path, outcome: 'placed' };
+        const staged = await this.#staged(fileIndex);
+        if (await moveExclusive(staged.path, folder, name))
+          return { fileIndex, path, outcome: 'placed', stamp: stampOfMoved(staged.stats, folder, name) };
         // Somebody was faster: what is it?
         now = await this.#look(folder, file);
         continue;
       }
       if (now.state === 'obstacle' && now.problem.code === 'unsafe-path') throw now.problem;
-      if (policy === 'skip') return { fileIndex, path, outcome: 'skipped' };
+      if (policy === 'skip') return { fileIndex, path, outcome: 'skipped', stamp: undefined };
       if (policy === 'keep-both') return await this.#keepBoth(folder, file);
       if (now.state === 'obstacle') throw now.problem;
       if (policy === 'fail') throw existsError([targetPath(this.#options.info, fileIndex)]);
-      await moveOver(await this.#staged(fileIndex), folder, name);
-      return { fileIndex, path, outcome: 'overwritten' };
+      const staged = await this.#staged(fileIndex);
+      await moveOver(staged.path, folder, name);
+      return { fileIndex, path, outcome: 'overwritten', stamp: stampOfMoved(staged.stats, folder, name) };
     }
     throw new PeerwireError(
       'busy',
@@ -207,10 +212,11 @@ class Placement {
       if (this.#reserved.has(foldPath([...parents, name]))) continue;
       const found = await this.#look(folder, { fileIndex, name });
       const path = join(folder.path, name);
-      if (found.state === 'same') return { fileIndex, path, outcome: 'kept-both' };
+      if (found.state === 'same') return { fileIndex, path, outcome: 'kept-both', stamp: found.stamp };
       if (found.state !== 'missing') continue;
-      if (await moveExclusive(await this.#staged(fileIndex), folder, name))
-        return { fileIndex, path, outcome: 'kept-both' };
+      const staged = await this.#staged(fileIndex);
+      if (await moveExclusive(staged.path, folder, name))
+        return { fileIndex, path, outcome: 'kept-both', stamp: stampOfMoved(staged.stats, folder, name) };
     }
     throw new PeerwireError('internal', 'There is always another name.');
   }
@@ -221,29 +227,29 @@ class Placement {
   }
 
   /** The staged file, complete as far as a look can tell, with the mode that it shall have. */
-  async #staged(fileIndex: number): Promise<string> {
+  async #staged(fileIndex: number): Promise<{ readonly path: string; readonly stats: BigIntStats }> {
     const path = this.#options.stagedPath(fileIndex);
     const { length } = fileAt(this.#options.info, fileIndex);
     const stats = this.#examineStaged(path, length);
-    if (!stats.isFile() || stats.size !== length) {
+    if (!stats.isFile() || Number(stats.size) !== length) {
       throw new PeerwireError(
         'corrupt',
         `The downloaded copy of ${this.#show(fileIndex)} is damaged; download it again.`,
       );
     }
-    if ((stats.mode & 0o7777) !== this.#mode) chmodSync(path, this.#mode);
+    if (Number(stats.mode & 0o7777n) !== this.#mode) chmodSync(path, this.#mode);
     await markFromNetwork(path);
-    return path;
+    return { path, stats };
   }
 
-  #examineStaged(path: string, length: number): Stats {
+  #examineStaged(path: string, length: number): BigIntStats {
     try {
-      return lstatSync(path);
+      return lstatSync(path, { bigint: true });
     } catch (error) {
       if (systemCode(error) !== 'ENOENT' || length > 0) throw fileError(error, 'read', path);
       // Nothing had to be downloaded for it.
       writeFileSync(path, '', { flag: 'wx' });
-      return lstatSync(path);
+      return lstatSync(path, { bigint: true });
     }
   }
 
@@ -254,6 +260,13 @@ class Placement {
   #checkCancelled(): void {
     if (this.#options.signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
   }
+}
+
+/** Undefined unless it is, but for its name, the file that was staged: somebody may have been fast. */
+function stampOfMoved(staged: BigIntStats, folder: SafeFolder, name: string): FileStamp | undefined {
+  const now = lstatSync(folder.entry(name), { bigint: true, throwIfNoEntry: false });
+  const same = now?.ino === staged.ino && now.size === staged.size && now.mtimeNs === staged.mtimeNs;
+  return same ? stampOf(now) : undefined;
 }
 
 function existsError(paths: readonly (readonly string[])[]): PeerwireError {

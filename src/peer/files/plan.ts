@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
@@ -20,6 +21,8 @@ export interface PlannedFile {
   readonly state: 'missing' | 'same' | 'different';
   /** Absolute path where it belongs. */
   readonly target: string;
+  /** Of what is `same`: what it looked like when it was compared. */
+  readonly stamp?: FileStamp;
   /** Of what is not `same`: a local file that had exactly this content just now, to be copied instead of fetched. */
   readonly copyFrom?: string;
 }
@@ -63,8 +66,8 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   let fetchSize = 0;
   for (const fileIndex of indexes) {
     const { length, path } = fileAt(info, fileIndex);
-    const is = found.get(fileIndex)?.state ?? 'missing';
-    const state = is === 'obstacle' ? 'different' : is;
+    const is: Found = found.get(fileIndex) ?? { state: 'missing' };
+    const state = is.state === 'obstacle' ? 'different' : is.state;
     const copyFrom = copies.get(fileIndex);
     count[state]++;
     if (state !== 'same' && copyFrom === undefined) fetchSize += length;
@@ -75,6 +78,7 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
       size: length,
       state,
       target,
+      ...(is.state === 'same' && { stamp: is.stamp }),
       ...(copyFrom !== undefined && { copyFrom }),
     });
   }

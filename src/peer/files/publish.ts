@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises';
+import { type FileStamp, readStamp } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { choosePieceLength, createInfo, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
@@ -12,7 +12,7 @@ const STATS_AT_ONCE = 16;
 export interface VersionSource {
   readonly absolute: string;
   readonly size: number;
-  readonly mtimeMs: number;
+  readonly stamp: FileStamp;
 }
 
 export interface BuiltVersion {
@@ -54,12 +54,17 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     onProgress?.({ done, total });
   };
   const toHash = files.map(({ absolute, size }) => ({ path: absolute, size }));
-  const results = await pool.hashFiles(toHash, { pieceLength, onProgress: report, ...(signal && { signal }) });
+  const results = await pool.hashFiles(toHash, {
+    pieceLength,
+    settle: true,
+    onProgress: report,
+    ...(signal && { signal }),
+  });
   const hashes = files.map((file, index) => unchanged(file, results[index]));
   // Whatever was hashed first had the most time to change.
   await forEachLimit(files, STATS_AT_ONCE, async (file) => {
-    const now = await lstat(file.absolute).catch(() => undefined);
-    if (now?.size !== file.size || now.mtimeMs !== file.mtimeMs) throw changedError(file.absolute);
+    const now = await readStamp(file.absolute).catch(() => undefined);
+    if (now !== file.stamp) throw changedError(file.absolute);
   });
   if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
 
@@ -76,7 +81,7 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
       root: hashes[index]?.root,
     })),
   });
-  return { info, layers, sources: files.map(({ absolute, size, mtimeMs }) => ({ absolute, size, mtimeMs })) };
+  return { info, layers, sources: files.map(({ absolute, size, stamp }) => ({ absolute, size, stamp })) };
 }
 
 function unchanged(file: WalkedFile, result: FileHash | PeerwireError | undefined): FileHash {
@@ -86,6 +91,6 @@ function unchanged(file: WalkedFile, result: FileHash | PeerwireError | undefine
     if (result.code === 'not-found' || result.code === 'unsupported') throw changedError(file.absolute);
     throw result;
   }
-  if (result.mtimeMs !== file.mtimeMs) throw changedError(file.absolute);
+  if (result.stamp !== file.stamp) throw changedError(file.absolute);
   return result;
 }

@@ -101,7 +101,7 @@ export class SafeFolder {
 }
 
 /** What stands where a folder or file should be, as an error. */
-export function obstacle(path: string, stats: Stats): PeerwireError {
+export function obstacle(path: string, stats: Pick<Stats, 'isSymbolicLink' | 'isDirectory' | 'isFile'>): PeerwireError {
   const shown = path.split('/').map(escapeName).join('/');
   if (stats.isSymbolicLink()) {
     return new PeerwireError(

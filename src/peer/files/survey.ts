@@ -1,12 +1,12 @@
-import type { Stats } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { foldName } from '../../bittorrent/safe-path.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
-import { stampOf } from './hash-range.ts';
 import type { RootCache } from './root-cache.ts';
 import { obstacle, type SafeFolder } from './safe-folder.ts';
 import { fileAt, filesBelow, type TargetFile, type TargetFolder, visitTargets } from './target-tree.ts';
@@ -19,7 +19,8 @@ const LIST_FROM = 32;
 /** What is in a file's place. */
 export type Found =
   | { readonly state: 'missing' }
-  | { readonly state: 'same' }
+  /** `stamp`: of the content that was compared; any change since is sure to show in it. */
+  | { readonly state: 'same'; readonly stamp: FileStamp }
   | { readonly state: 'different' }
   /** A link ('unsafe-path') or something that is not a file ('exists'); with `above` in the place of a folder above it. */
   | { readonly state: 'obstacle'; readonly problem: PeerwireError; readonly above: boolean };
@@ -60,7 +61,7 @@ export async function surveyFolder(
   const { info, pool, cache, signal } = options;
   const found = new Map<number, Found>();
   const names = files.length >= LIST_FROM ? await listNames(folder) : undefined;
-  const unclear: { readonly file: TargetFile; readonly stats: Stats }[] = [];
+  const unclear: { readonly file: TargetFile; readonly stats: BigIntStats }[] = [];
   await forEachLimit(files, FILES_AT_ONCE, async (file) => {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Comparing files was cancelled.');
     const { fileIndex, name } = file;
@@ -69,35 +70,38 @@ export async function surveyFolder(
     if (!stats) found.set(fileIndex, { state: 'missing' });
     else if (!stats.isFile()) {
       found.set(fileIndex, { state: 'obstacle', problem: obstacle(join(folder.path, name), stats), above: false });
-    } else if (stats.size !== length) found.set(fileIndex, { state: 'different' });
-    else if (length === 0) found.set(fileIndex, { state: 'same' });
+    } else if (Number(stats.size) !== length) found.set(fileIndex, { state: 'different' });
+    else if (length === 0) found.set(fileIndex, { state: 'same', stamp: stampOf(stats) });
     else {
       const known = cache?.get(join(folder.path, name), stampOf(stats));
-      if (known) found.set(fileIndex, verdict(known.root, root));
+      if (known) found.set(fileIndex, verdict(known.root, root, known.stamp));
       else unclear.push({ file, stats });
     }
   });
   if (unclear.length === 0) return found;
 
-  const started = Date.now();
   const toHash: { path: string; size: number }[] = [];
-  for (const { file, stats } of unclear) toHash.push({ path: folder.entry(file.name), size: stats.size });
-  const hashes = await pool.hashFiles(toHash, { pieceLength: info.pieceLength, ...(signal && { signal }) });
+  for (const { file, stats } of unclear) toHash.push({ path: folder.entry(file.name), size: Number(stats.size) });
+  const hashes = await pool.hashFiles(toHash, {
+    pieceLength: info.pieceLength,
+    settle: true,
+    ...(signal && { signal }),
+  });
   for (const [position, { file }] of unclear.entries()) {
     const hash = hashes[position];
     // What cannot be read, or changes while it is read, is not what the share has.
     if (!hash || hash instanceof PeerwireError) found.set(file.fileIndex, { state: 'different' });
     else {
-      cache?.set(join(folder.path, file.name), hash.stamp, hash.root, started);
-      found.set(file.fileIndex, verdict(hash.root, fileAt(info, file.fileIndex).root));
+      cache?.set(join(folder.path, file.name), hash);
+      found.set(file.fileIndex, verdict(hash.root, fileAt(info, file.fileIndex).root, hash.stamp));
     }
   }
   return found;
 }
 
-function verdict(local: Buffer | undefined, wanted: Buffer | undefined): Found {
+function verdict(local: Buffer | undefined, wanted: Buffer | undefined, stamp: FileStamp): Found {
   const same = local && wanted ? local.equals(wanted) : local === wanted;
-  return { state: same ? 'same' : 'different' };
+  return same ? { state: 'same', stamp } : { state: 'different' };
 }
 
 async function listNames(folder: SafeFolder): Promise<Set<string> | undefined> {
@@ -110,10 +114,10 @@ async function listNames(folder: SafeFolder): Promise<Set<string> | undefined> {
   }
 }
 
-async function examine(folder: SafeFolder, name: string): Promise<Stats | undefined> {
+async function examine(folder: SafeFolder, name: string): Promise<BigIntStats | undefined> {
   const entry = folder.entry(name);
   try {
-    return await lstat(entry);
+    return await lstat(entry, { bigint: true });
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw fileError(error, 'read', join(folder.path, name));

@@ -1,6 +1,7 @@
-import { constants, type Dirent, type Stats } from 'node:fs';
+import { type BigIntStats, constants, type Dirent } from 'node:fs';
 import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { checkTree, foldName } from '../../bittorrent/safe-path.ts';
 import { errorMessage, PeerwireError, systemCode } from '../../common/errors.ts';
@@ -20,7 +21,7 @@ export interface WalkedFile {
   /** Relative to the walked folder; for a single file its name. Safe (`checkTree`), but for the name of a single file. */
   readonly path: readonly string[];
   readonly size: number;
-  readonly mtimeMs: number;
+  readonly stamp: FileStamp;
 }
 
 export interface WalkResult {
@@ -61,21 +62,21 @@ export async function walk(path: string, options: WalkOptions = {}): Promise<Wal
   throw new PeerwireError('unsupported', `${path} is neither a file nor a folder.`);
 }
 
-async function examineRoot(path: string): Promise<{ root: string; stats: Stats }> {
+async function examineRoot(path: string): Promise<{ root: string; stats: BigIntStats }> {
   try {
     const root = await realpath(path);
-    return { root, stats: await stat(root) };
+    return { root, stats: await stat(root, { bigint: true }) };
   } catch (error) {
     throw fileError(error, 'read', path);
   }
 }
 
-function walkFile(root: string, name: string, stats: Stats, options: WalkOptions): WalkResult {
+function walkFile(root: string, name: string, stats: BigIntStats, options: WalkOptions): WalkResult {
   const nothing = { root, name, single: true, files: [], size: 0, ignored: 0, secrets: [], skipped: [] };
   if (!options.includeSecrets && isSecretName(name, 'file')) return { ...nothing, secrets: [name] };
-  const { size, mtimeMs } = stats;
+  const size = Number(stats.size);
   options.onProgress?.({ files: 1, size });
-  return { ...nothing, files: [{ absolute: root, path: [name], size, mtimeMs }], size };
+  return { ...nothing, files: [{ absolute: root, path: [name], size, stamp: stampOf(stats) }], size };
 }
 
 interface FolderTask {
@@ -167,12 +168,13 @@ class FolderWalk {
 
   async #takeFile(absolute: string, path: readonly string[]): Promise<void> {
     try {
-      const stats = await lstat(absolute);
+      const stats = await lstat(absolute, { bigint: true });
       if (!stats.isFile()) return this.#skip(path, 'It was replaced while the folder was read.');
       // Readable by everyone needs no closer look, and that is nearly every file.
-      if ((stats.mode & 0o444) !== 0o444) await access(absolute, constants.R_OK);
-      this.#files.push({ absolute, path, size: stats.size, mtimeMs: stats.mtimeMs });
-      this.#size += stats.size;
+      if ((stats.mode & 0o444n) !== 0o444n) await access(absolute, constants.R_OK);
+      const size = Number(stats.size);
+      this.#files.push({ absolute, path, size, stamp: stampOf(stats) });
+      this.#size += size;
     } catch (error) {
       this.#skip(path, `The file cannot be read (${systemCode(error) ?? errorMessage(error)}).`);
     }

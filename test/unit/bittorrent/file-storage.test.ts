@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readStamp } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 
@@ -43,8 +44,8 @@ describe('FileStorage', () => {
     ]) {
       await writeFile(path, 'content');
       await utimes(path, 1_000_000_000, 1_000_000_000);
-      const { size, mtimeMs } = await stat(path);
-      const storage = new FileStorage((): FileLocation => ({ kind: 'published', path, stamp: { size, mtimeMs } }));
+      const stamp = await readStamp(path);
+      const storage = new FileStorage((): FileLocation => ({ kind: 'published', path, stamp }));
       const view = Buffer.alloc(7);
       await storage.read(0, 0, [view]);
       assert.equal(view.toString(), 'content');

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FileBatcher, type FilePart, readParts, writeParts } from '../../../src/bittorrent/file-parts.ts';
+import { stampOf } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
 
@@ -87,8 +88,7 @@ describe('FileStorage with many small files', () => {
       const path = join(dir, `${index}`);
       writeFileSync(path, content(index));
       utimesSync(path, 1_000_000_000, 1_000_000_000);
-      const { size, mtimeMs } = statSync(path);
-      return { kind: 'published', path, stamp: { size, mtimeMs } };
+      return { kind: 'published', path, stamp: stampOf(statSync(path, { bigint: true })) };
     });
     writeFileSync(join(dir, '10'), content(10));
     writeFileSync(join(dir, '20'), 'short');

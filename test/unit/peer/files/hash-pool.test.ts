@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFileSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
+import { appendFileSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
+import { readStamp, timeUntilSettled } from '../../../../src/bittorrent/file-stamp.ts';
 import type { Clock } from '../../../../src/common/clock.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
@@ -113,13 +115,28 @@ describe('HashPool', () => {
   const pool = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
   after(() => pool.dispose());
 
+  it('waits, if told to, until any later change shows in the stamp', async () => {
+    const path = temp.file('fresh', 'a');
+    for (let attempt = 0; attempt < 30; attempt++) {
+      writeFileSync(path, 'a');
+      const { stamp, settled } = await pool.hashFile({ path, size: 1 }, { pieceLength: 16 * KIB, settle: true });
+      assert.ok(settled);
+      assert.equal(timeUntilSettled(await stat(path, { bigint: true }), Date.now()), 0);
+      writeFileSync(path, 'b');
+      assert.notEqual(await readStamp(path), stamp, 'a change in the same tick of the clock went unseen');
+    }
+    writeFileSync(path, 'c');
+    assert.equal((await pool.hashFile({ path, size: 1 }, { pieceLength: 16 * KIB })).settled, false);
+  });
+
   for (const size of [0, 1, 16 * KIB, 16 * KIB + 1, 64 * KIB, 64 * KIB + 1, 3 * 64 * KIB, MIB, MIB + 1, 5 * MIB + 77]) {
     it(`hashes a file of ${size} bytes`, async () => {
       const data = bytes(size);
       const path = temp.file('f', data);
-      const { stamp, mtimeMs, ...hash } = await pool.hashFile({ path, size }, { pieceLength: 64 * KIB });
+      const { stamp, settled, ...hash } = await pool.hashFile({ path, size }, { pieceLength: 64 * KIB });
       assert.deepEqual(hash, { ...slowHash(data, 64 * KIB), size });
-      assert.equal(stamp.mtimeMs, mtimeMs);
+      assert.equal(stamp, await readStamp(path));
+      assert.equal(typeof settled, 'boolean');
     });
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type FileStamp, readStamp } from '../../../../src/bittorrent/file-stamp.ts';
 import type { Info } from '../../../../src/bittorrent/metainfo.ts';
 import { type FilesPlan, planFiles } from '../../../../src/peer/files/plan.ts';
 import { RootCache } from '../../../../src/peer/files/root-cache.ts';
@@ -127,20 +128,16 @@ describe('planFiles', () => {
     const cache = new RootCache();
     await stageAndPlace(info, CONTENT, join(temp.path, 'dest'), pool);
     const path = join(temp.path, 'dest/share/sub/b.txt');
-    // A file that has only just changed is not cached.
     pool.hashed = 0;
     await plan(info, { cache });
     assert.equal(pool.hashed, 3);
     await plan(info, { cache });
-    assert.equal(pool.hashed, 6, 'fresh files are hashed again');
+    assert.equal(pool.hashed, 3);
+    const again = await plan(info, { file: 'sub/b.txt', cache });
+    assert.equal(states(again)['sub/b.txt'], 'same');
+    assert.equal(again.files[0]?.stamp, await readStamp(path));
+    // At once, of the same size, and with its old modification time.
     const stats = statSync(path);
-    const { mtimeMs, ctimeMs, ino } = stats;
-    const stamp = { size: 3, mtimeMs, ctimeMs, ino };
-    const root = info.files.find((file) => file.path.at(-1) === 'b.txt')?.root;
-    cache.set(path, stamp, root, Date.now() + 10_000);
-    pool.hashed = 0;
-    assert.equal(states(await plan(info, { file: 'sub/b.txt', cache }))['sub/b.txt'], 'same');
-    assert.equal(pool.hashed, 0);
     writeFileSync(path, 'TWO');
     utimesSync(path, stats.atime, stats.mtime);
     assert.equal(states(await plan(info, { file: 'sub/b.txt', cache }))['sub/b.txt'], 'different');
@@ -158,18 +155,17 @@ describe('planFiles', () => {
 });
 
 describe('RootCache', () => {
-  const stamp = (mtimeMs: number) => ({ size: 1, mtimeMs, ctimeMs: mtimeMs, ino: 1 });
+  const stamp = (text: string) => text as FileStamp;
 
   it('forgets the oldest beyond its bound, and keeps nothing that has only just changed', () => {
     const cache = new RootCache();
     const root = Buffer.alloc(32);
-    for (let index = 0; index <= 50_000; index++) cache.set(`${index}`, stamp(0), root, 10_000);
-    assert.equal(cache.get('0', stamp(0)), undefined);
-    assert.equal(cache.get('1', stamp(0))?.root, root);
-    cache.set('fresh', stamp(9000), root, 10_000);
-    assert.equal(cache.get('fresh', stamp(9000)), undefined);
-    for (const other of [{ size: 2 }, { mtimeMs: 1 }, { ctimeMs: 1 }, { ino: 2 }]) {
-      assert.equal(cache.get('2', { ...stamp(0), ...other }), undefined);
-    }
+    for (let index = 0; index <= 50_000; index++)
+      cache.set(`${index}`, { stamp: stamp('1.0.0.1'), root, settled: true });
+    assert.equal(cache.get('0', stamp('1.0.0.1')), undefined);
+    assert.equal(cache.get('1', stamp('1.0.0.1'))?.root, root);
+    cache.set('fresh', { stamp: stamp('1.9.9.1'), root, settled: false });
+    assert.equal(cache.get('fresh', stamp('1.9.9.1')), undefined);
+    assert.equal(cache.get('2', stamp('1.0.1.1')), undefined);
   });
 });

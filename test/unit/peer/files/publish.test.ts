@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readStamp } from '../../../../src/bittorrent/file-stamp.ts';
 import { pieceHash, verifyPieceLayers } from '../../../../src/bittorrent/metainfo.ts';
 import { buildVersion } from '../../../../src/peer/files/publish.ts';
 import { type WalkResult, walk } from '../../../../src/peer/files/walk.ts';
@@ -36,7 +37,7 @@ describe('buildVersion', () => {
     for (const [index, file] of info.files.entries()) {
       assert.equal(sources[index]?.absolute, join(temp.path, 's', ...file.path));
       assert.equal(sources[index]?.size, file.length);
-      assert.equal(sources[index]?.mtimeMs, statSync(sources[index]!.absolute).mtimeMs);
+      assert.equal(sources[index]?.stamp, await readStamp(sources[index]!.absolute));
     }
     verifyPieceLayers(info, layers);
     for (let piece = 0; piece < info.pieceCount; piece++) assert.ok(pieceHash(info, layers, piece));
