@@ -74,7 +74,8 @@ async function settle(stats: BigIntStats, task: RangeTask): Promise<boolean> {
   const left = timeUntilSettled(stats, Date.now());
   if (left === 0) return true;
   // What changes meanwhile has another stamp after the reading.
-  if (task.settle) await setTimeout(left);
+  // Timers may be a millisecond early.
+  if (task.settle) await setTimeout(left + 1);
   return task.settle;
 }
 
