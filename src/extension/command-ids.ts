@@ -15,6 +15,8 @@ export const COMMAND_IDS = [
   'peerwire.downloadTo',
   'peerwire.pauseTransfer',
   'peerwire.resumeTransfer',
+  'peerwire.limitTransfer',
+  'peerwire.prioritizeTransfer',
   'peerwire.cancelTransfer',
   'peerwire.retryTransfer',
   'peerwire.removeTransfer',

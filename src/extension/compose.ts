@@ -97,6 +97,8 @@ export function compose(
         'peerwire.downloadTo': (...args) => downloads.downloadTo(args),
         'peerwire.pauseTransfer': (...args) => transfers.pause(args),
         'peerwire.resumeTransfer': (...args) => transfers.resume(args),
+        'peerwire.limitTransfer': (...args) => transfers.limit(args),
+        'peerwire.prioritizeTransfer': (...args) => transfers.prioritize(args),
         'peerwire.cancelTransfer': (...args) => transfers.cancel(args),
         'peerwire.retryTransfer': (...args) => transfers.retry(args),
         'peerwire.removeTransfer': (...args) => transfers.remove(args),

@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { PeerwireError } from '../common/errors.ts';
-import type { PeerApi, TransferInfo } from '../peer/api.ts';
+import type { PeerApi, TransferInfo, TransferPriority } from '../peer/api.ts';
 import type { DownloadCommands } from './download-commands.ts';
 import { formatRate } from './format.ts';
+import { safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { readLimits, writeLimit } from './settings.ts';
-import { abilitiesOf, type TransferAbility } from './transfer-model.ts';
+import { abilitiesOf, priorityName, type TransferAbility } from './transfer-model.ts';
+import type { Translate } from './translate.ts';
 import { rowsOf } from './tree-nodes.ts';
 import { parseLimit } from './typed-input.ts';
 import { vscode } from './vscode.ts';
@@ -60,12 +62,12 @@ export class TransferCommands {
     else await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(path));
   }
 
-  pauseAll(): Promise<void> {
-    return this.#all(['pausable'], (api, { id }) => api.pauseTransfer(id));
+  async pauseAll(): Promise<void> {
+    await (await this.#services.api()).pauseAll();
   }
 
-  resumeAll(): Promise<void> {
-    return this.#all(['resumable'], (api, { id }) => api.resumeTransfer(id));
+  async resumeAll(): Promise<void> {
+    await (await this.#services.api()).resumeAll();
   }
 
   stopAllSeeding(): Promise<void> {
@@ -74,20 +76,63 @@ export class TransferCommands {
 
   async setLimit(direction: 'upload' | 'download'): Promise<void> {
     const { t } = this.#services;
-    const now = readLimits()[direction];
-    const text = await vscode.window.showInputBox({
-      title: direction === 'upload' ? t('Upload Limit') : t('Download Limit'),
-      prompt: t('Megabytes per second, such as 2.5. Empty or 0: no limit.'),
-      value: now === 0 ? '' : String(now / 1e6),
-      validateInput: (value) => (parseLimit(value) === undefined ? t('Enter a number, such as 2.5.') : undefined),
-    });
-    const rate = text === undefined ? undefined : parseLimit(text);
+    const title = direction === 'upload' ? t('Upload Limit') : t('Download Limit');
+    const rate = await this.#askLimit(title, readLimits()[direction]);
     if (rate === undefined) return;
     await writeLimit(direction, rate);
     const limit = rate === 0 ? t('no limit') : formatRate(rate);
     this.#services.report.done(
       direction === 'upload' ? t('Upload limit: {0}', limit) : t('Download limit: {0}', limit),
     );
+  }
+
+  /** A limit for these downloads alone, within the one for all. */
+  async limit(args: readonly unknown[]): Promise<void> {
+    const { t } = this.#services;
+    const transfers = this.#able(['pausable'], this.#among(args));
+    const [first] = transfers;
+    if (first === undefined) return;
+    const rate = await this.#askLimit(t('Limit the Speed of {0}', namesOf(t, transfers)), first.limits.download);
+    if (rate === undefined) return;
+    const api = await this.#services.api();
+    await Promise.all(
+      transfers.map(({ id, limits }) => api.setTransferLimits(id, { upload: limits.upload, download: rate })),
+    );
+  }
+
+  async prioritize(args: readonly unknown[]): Promise<void> {
+    const { t } = this.#services;
+    const transfers = this.#able(['pausable'], this.#among(args));
+    const [first] = transfers;
+    if (first === undefined) return;
+    const details: Record<TransferPriority, string> = {
+      high: t('Comes before all others'),
+      normal: t('Shares evenly with the others'),
+      low: t('Takes what the others leave'),
+    };
+    const priorities: readonly TransferPriority[] = ['high', 'normal', 'low'];
+    const items = priorities.map((priority) => ({
+      priority,
+      label: priorityName(t, priority),
+      detail: details[priority],
+      ...(priority === first.priority ? { description: t('now') } : {}),
+    }));
+    const picked = await vscode.window.showQuickPick(items, { title: t('Priority of {0}', namesOf(t, transfers)) });
+    if (picked === undefined) return;
+    const api = await this.#services.api();
+    await Promise.all(transfers.map(({ id }) => api.setTransferPriority(id, picked.priority)));
+  }
+
+  /** Bytes per second as typed, 0 for no limit; undefined when it was cancelled. */
+  async #askLimit(title: string, now: number): Promise<number | undefined> {
+    const { t } = this.#services;
+    const text = await vscode.window.showInputBox({
+      title,
+      prompt: t('Megabytes per second, such as 2.5. Empty or 0: no limit.'),
+      value: now === 0 ? '' : String(now / 1e6),
+      validateInput: (value) => (parseLimit(value) === undefined ? t('Enter a number, such as 2.5.') : undefined),
+    });
+    return text === undefined ? undefined : parseLimit(text);
   }
 
   #pathOf(args: readonly unknown[]): string {
@@ -103,8 +148,7 @@ export class TransferCommands {
     abilities: readonly TransferAbility[],
     act: (api: PeerApi, transfer: TransferInfo) => Promise<void>,
   ): Promise<void> {
-    const ids = new Set(rowsOf(args, 'transfer').map((row) => row.id));
-    await this.#all(abilities, act, (transfer) => ids.has(transfer.id));
+    await this.#all(abilities, act, this.#among(args));
   }
 
   async #all(
@@ -113,9 +157,25 @@ export class TransferCommands {
     among: (transfer: TransferInfo) => boolean = () => true,
   ): Promise<void> {
     const api = await this.#services.api();
-    const able = [...this.#services.state.transfers.values()].filter(
+    await Promise.all(this.#able(abilities, among).map((transfer) => act(api, transfer)));
+  }
+
+  /** Those of the rows that a command was called with. */
+  #among(args: readonly unknown[]): (transfer: TransferInfo) => boolean {
+    const ids = new Set(rowsOf(args, 'transfer').map((row) => row.id));
+    return ({ id }) => ids.has(id);
+  }
+
+  #able(abilities: readonly TransferAbility[], among: (transfer: TransferInfo) => boolean): TransferInfo[] {
+    return [...this.#services.state.transfers.values()].filter(
       (transfer) => among(transfer) && abilitiesOf(transfer).some((ability) => abilities.includes(ability)),
     );
-    await Promise.all(able.map((transfer) => act(api, transfer)));
   }
+}
+
+function namesOf(t: Translate, transfers: readonly TransferInfo[]): string {
+  const [first] = transfers;
+  return first !== undefined && transfers.length === 1
+    ? safeText(first.name)
+    : t('{0} downloads', String(transfers.length));
 }

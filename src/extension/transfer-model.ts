@@ -1,6 +1,6 @@
 /** Which group a transfer stands in, what can be done with it, and its row in words. */
 import { formatBytes } from '../common/format-bytes.ts';
-import type { TransferInfo } from '../peer/api.ts';
+import type { TransferInfo, TransferPriority } from '../peer/api.ts';
 import {
   countPeers,
   countSources,
@@ -115,6 +115,7 @@ export function describeTransfer(t: Translate, transfer: TransferInfo): string {
         formatRate(transfer.rate),
         transfer.eta !== undefined && t('{0} left', formatTimeLeft(t, transfer.eta)),
         connected === 0 ? t('looking for sources') : countSources(t, connected),
+        describeSettings(t, transfer),
       );
     case 'placing':
       return dots(`${bar} ${share}%`, capitalize(stateName(t, transfer)));
@@ -136,6 +137,28 @@ export function describeTransfer(t: Translate, transfer: TransferInfo): string {
         t('to {0}', countPeers(t, connected)),
       );
   }
+}
+
+export function priorityName(t: Translate, priority: TransferPriority): string {
+  switch (priority) {
+    case 'high':
+      return t('High');
+    case 'normal':
+      return t('Normal');
+    case 'low':
+      return t('Low');
+  }
+}
+
+/** What was set for this transfer alone; undefined when nothing was. */
+export function describeSettings(t: Translate, { limits, priority, direction }: TransferInfo): string | undefined {
+  const limit = direction === 'upload' ? limits.upload : limits.download;
+  const text = dots(
+    priority === 'high' && t('high priority'),
+    priority === 'low' && t('low priority'),
+    limit > 0 && t('limited to {0}', formatRate(limit)),
+  );
+  return text === '' ? undefined : text;
 }
 
 function reasonOf(transfer: TransferInfo): string | undefined {

@@ -8,6 +8,7 @@ import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
 import {
   abilitiesOf,
+  describeSettings,
   describeTransfer,
   dots,
   groupName,
@@ -125,6 +126,7 @@ function transferItem(t: Translate, transfer: TransferInfo): vscode.TreeItem {
     transfer.size > 0 &&
       transfer.state !== 'done' &&
       t('{0} of {1}', formatBytes(transfer.done), formatBytes(transfer.size)),
+    transfer.state !== 'downloading' && transfer.state !== 'done' && describeSettings(t, transfer),
     ...transfer.sources.map((source) =>
       dots(safeText(source.name), formatBytes(source.bytes), source.connected && formatRate(source.rate)),
     ),

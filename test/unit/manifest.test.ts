@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { COMMAND_IDS } from '../../src/extension/command-ids.ts';
+import { abilitiesOf } from '../../src/extension/transfer-model.ts';
+import { transfer } from './extension/samples.ts';
 
 const PROJECT = path.resolve(import.meta.dirname, '../..');
 const text = (file: string): string => readFileSync(path.join(PROJECT, file), 'utf8');
@@ -77,6 +79,28 @@ describe('manifest', () => {
       const item = menus[menu]!.find(({ command }) => command === 'peerwire.shareWithPeers');
       assert.equal(item?.group, '11_share@1');
       assert.equal(item?.when, 'resourceScheme == file || resourceScheme == vscode-remote');
+    }
+  });
+
+  it('offers speed and priority for downloads that run, and for nothing else', () => {
+    for (const command of ['peerwire.limitTransfer', 'peerwire.prioritizeTransfer']) {
+      const items = menus['view/item/context']!.filter((item) => item.command === command);
+      assert.equal(items.length, 1, command);
+      const [, pattern] = / viewItem =~ \/(.+)\/$/.exec(items[0]!.when!)!;
+      const states = [
+        'waiting',
+        'metadata',
+        'downloading',
+        'placing',
+        'paused',
+        'done',
+        'failed',
+        'uploading',
+      ] as const;
+      const offered = states.filter((state) =>
+        new RegExp(pattern!).test(['transfer', ...abilitiesOf(transfer({ state }))].join(':')),
+      );
+      assert.deepEqual(offered, ['waiting', 'metadata', 'downloading']);
     }
   });
 

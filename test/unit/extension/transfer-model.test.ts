@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import {
   abilitiesOf,
+  describeSettings,
   describeTransfer,
   groupOf,
   isDownloading,
+  priorityName,
   TRANSFER_GROUPS,
   totalRates,
 } from '../../../src/extension/transfer-model.ts';
@@ -22,6 +24,24 @@ describe('transfer model', () => {
       '▰▰▰▱▱▱ 50% · 48 MB/s · 12 s left · 2 sources',
     );
     assert.equal(row({}), '▱▱▱▱▱▱ 0% · 0 B/s · looking for sources');
+  });
+
+  it('says what was set for a download alone', () => {
+    const set = { done: 500, rate: 5e5, limits: { upload: 7, download: 5e5 }, sources: [source(true)] };
+    assert.equal(
+      row({ ...set, priority: 'high' }),
+      '▰▰▰▱▱▱ 50% · 500 KB/s · 1 source · high priority · limited to 500 KB/s',
+    );
+    assert.equal(describeSettings(t, transfer({ priority: 'low' })), 'low priority');
+    assert.equal(describeSettings(t, transfer({ limits: { upload: 7, download: 0 } })), undefined);
+    assert.equal(
+      describeSettings(t, transfer({ direction: 'upload', limits: { upload: 2e6, download: 0 } })),
+      'limited to 2 MB/s',
+    );
+    assert.deepEqual(
+      (['high', 'normal', 'low'] as const).map((priority) => priorityName(t, priority)),
+      ['High', 'Normal', 'Low'],
+    );
   });
 
   it('says why a download does not move, and the way out', () => {
