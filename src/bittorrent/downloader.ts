@@ -39,6 +39,24 @@ const KEY_BLOCKS = 1 << 20;
 export interface BlockHasher {
   hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer>;
   hashBlocksSync(data: Uint8Array): Buffer;
+  /**
+   * Hashes the piece and, when it is right, writes it from the same thread. Resolves with undefined when it is written, with
+   * its leaf hashes when it is wrong and was not. Rejects as a write does. Absent where no thread can write.
+   */
+  writeIfRight?(piece: PieceToWrite): Promise<Buffer | undefined>;
+}
+
+export interface PieceToWrite {
+  /** Its bytes from 0 to `length`. */
+  readonly data: SharedArrayBuffer;
+  readonly length: number;
+  /** What `pieceRoot` is to be, and its other arguments. */
+  readonly expected: Buffer;
+  readonly pieceLength: number;
+  readonly fileBlocks: number;
+  readonly descriptor: number;
+  /** Where in the file. */
+  readonly position: number;
 }
 
 export interface DownloaderOptions {
@@ -453,21 +471,16 @@ export class Downloader {
   }
 
   async #verify(active: ActivePiece<PeerSession>): Promise<void> {
-    const { info, layers, hasher, storage, have } = this.#options;
+    const { info, layers, have } = this.#options;
     try {
-      const leaves =
-        active.length <= HASH_HERE
-          ? hasher.hashBlocksSync(active.buffer.bytes)
-          : await hasher.hashBlocks(active.buffer.shared, 0, active.length);
-      if (this.#stopped) return this.#drop(active);
       const expected = pieceHash(info, layers, active.index);
       if (!expected) throw new PeerwireError('internal', 'A piece was fetched before its hash was known.');
-      if (!this.#rootOf(active.index, leaves).equals(expected)) {
-        await this.#blame(active, leaves);
+      const wrong = await this.#writeIfRight(active, expected);
+      if (wrong === 'stopped') return this.#drop(active);
+      if (wrong) {
+        await this.#blame(active, wrong);
         return;
       }
-      const { fileIndex, offset } = pieceAt(info, active.index);
-      await storage().write(fileIndex, offset, active.buffer.bytes);
       this.#credit(active);
       this.#drop(active);
       have.add(active.index);
@@ -477,11 +490,40 @@ export class Downloader {
       if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
     } catch (error) {
       this.#abandon(active);
-      this.#options.onProblem(toPeerwireError(error));
+      if (!this.#stopped) this.#options.onProblem(toPeerwireError(error));
     } finally {
       // Buffers came free: whoever waited for one may go on.
       if (!this.#stopped) this.pumpAll();
     }
+  }
+
+  /** Undefined when it is right and on disk; its leaf hashes when it is wrong. */
+  async #writeIfRight(active: ActivePiece<PeerSession>, expected: Buffer): Promise<Buffer | 'stopped' | undefined> {
+    const { info, hasher } = this.#options;
+    const { fileIndex, offset, file } = pieceAt(info, active.index);
+    const { shared, bytes } = active.buffer;
+    const storage = this.#options.storage();
+    if (active.length > HASH_HERE && hasher.writeIfRight && storage.writeBy) {
+      const piece = {
+        data: shared,
+        length: active.length,
+        expected,
+        pieceLength: info.pieceLength,
+        fileBlocks: Math.ceil(file.length / BLOCK_SIZE),
+        position: offset,
+      };
+      const { writeIfRight } = hasher;
+      const wrong = await storage.writeBy(fileIndex, (descriptor) =>
+        writeIfRight.call(hasher, { ...piece, descriptor }),
+      );
+      return wrong && this.#stopped ? 'stopped' : wrong;
+    }
+    const leaves =
+      active.length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, active.length);
+    if (this.#stopped) return 'stopped';
+    if (!this.#rootOf(active.index, leaves).equals(expected)) return leaves;
+    await storage.write(fileIndex, offset, bytes);
+    return undefined;
   }
 
   #rootOf(piece: number, leaves: Buffer): Buffer {

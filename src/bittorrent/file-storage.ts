@@ -55,11 +55,22 @@ export class FileStorage implements Storage {
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
-    const location = this.#locate(fileIndex);
-    if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
+    const location = this.#staged(fileIndex);
     const alone = (): Promise<void> => this.#write(fileIndex, location, offset, data);
     const small = this.#smallFiles(fileIndex, location);
     await (small ? small.write(location.path, offset, data, alone) : alone());
+  }
+
+  async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
+    const location = this.#staged(fileIndex);
+    if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
+    return await this.#use(fileIndex, location, true, (handle) => action(handle.fd));
+  }
+
+  #staged(fileIndex: number): FileLocation & { kind: 'staged' } {
+    const location = this.#locate(fileIndex);
+    if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
+    return location;
   }
 
   /** Closes the file, for instance before it is renamed. Resolves when its present users are done and it is closed. */
@@ -103,17 +114,17 @@ export class FileStorage implements Storage {
     });
   }
 
-  async #use(
+  async #use<T>(
     fileIndex: number,
     location: FileLocation,
     writing: boolean,
-    action: (handle: FileHandle) => Promise<void>,
-  ): Promise<void> {
+    action: (handle: FileHandle) => Promise<T>,
+  ): Promise<T> {
     const entry = this.#entry(fileIndex, location, writing);
     entry.users++;
     this.#evict();
     try {
-      await action(await entry.handle);
+      return await action(await entry.handle);
     } catch (error) {
       entry.retired = true;
       throw toPeerwireError(location.kind === 'published' ? goneStale(error) : error, 'Reading or writing a file');

@@ -6,5 +6,11 @@ export interface Storage {
    */
   read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void>;
   write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
+  /**
+   * For whoever can write where the bytes are, in another thread: `action` gets a descriptor of the file, open for writing
+   * until what it returned settles. Rejects as `write` does, and with what `action` rejects with. Absent where content is
+   * not in files.
+   */
+  writeBy?<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }

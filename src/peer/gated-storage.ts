@@ -38,6 +38,11 @@ export class GatedStorage implements Storage {
     await this.#inner.write(fileIndex, offset, data);
   }
 
+  async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
+    await this.#gate;
+    return await this.#inner.writeBy(fileIndex, action);
+  }
+
   async close(): Promise<void> {
     await this.#inner.close();
   }

@@ -1,4 +1,5 @@
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { ErrorCode } from '../common/errors.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
 
 /** What HashPool asks a worker. */
@@ -9,6 +10,19 @@ export type HashRequest =
       readonly data: SharedArrayBuffer;
       readonly offset: number;
       readonly length: number;
+    }
+  | {
+      /** See `BlockHasher.writeIfRight`. */
+      readonly type: 'piece';
+      readonly id: number;
+      readonly data: SharedArrayBuffer;
+      readonly length: number;
+      /** Hexadecimal: a Buffer would bring along all the memory that it is a part of. */
+      readonly expected: string;
+      readonly pieceLength: number;
+      readonly fileBlocks: number;
+      readonly descriptor: number;
+      readonly position: number;
     }
   | {
       readonly type: 'ranges';
@@ -26,5 +40,12 @@ export type HashRequest =
 /** What the worker answers; a file that fails is a result, not an error of the worker. */
 export type HashResponse =
   | { readonly type: 'blocks'; readonly id: number; readonly leaves: Uint8Array }
+  | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
   | { readonly type: 'ranges'; readonly id: number; readonly results: readonly RangeResult[] }
   | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] };
+
+export type PieceOutcome =
+  | { readonly type: 'written' }
+  | { readonly type: 'wrong'; readonly leaves: Uint8Array }
+  /** Writing failed. */
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };

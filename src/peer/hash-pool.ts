@@ -1,3 +1,4 @@
+import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import { pieceLayerRoot } from '../bittorrent/merkle.ts';
@@ -105,6 +106,19 @@ export class HashPool implements Disposable, FileBatcher {
   async hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer> {
     const leaves = await this.#threads.hashBlocks(data, offset, length);
     return Buffer.from(leaves.buffer, leaves.byteOffset, leaves.byteLength);
+  }
+
+  /** See `BlockHasher`. Rejects with the code of a failed write, 'closed' or 'internal' (a worker died). */
+  async writeIfRight(piece: PieceToWrite): Promise<Buffer | undefined> {
+    const outcome = await this.#threads.writePiece(piece);
+    switch (outcome.type) {
+      case 'written':
+        return undefined;
+      case 'wrong':
+        return Buffer.from(outcome.leaves.buffer, outcome.leaves.byteOffset, outcome.leaves.byteLength);
+      case 'failed':
+        throw new PeerwireError(outcome.code, outcome.message);
+    }
   }
 
   /** `hashBlocks` on this thread: for pieces up to some 64 KiB cheaper than the hop to a worker and back (30 µs). */

@@ -1,14 +1,17 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
-import type { HashRequest, HashResponse } from './hash-messages.ts';
+import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts';
 
 /** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
 const FILE_DEPTH = 2;
+/** Pieces that wait at a worker before another is started: that costs some 60 ms of processor time. */
+const PIECE_DEPTH = 4;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;
@@ -97,6 +100,19 @@ export class HashThreads implements Disposable {
     });
   }
 
+  /** Hashes a piece in shared memory and writes it when it is right. Rejects like `hashBlocks`. */
+  writePiece(piece: PieceToWrite): Promise<PieceOutcome> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      const expected = piece.expected.toString('hex');
+      const request: HashRequest = { ...piece, type: 'piece', id: ++this.#lastId, expected };
+      const onResponse = (response: HashResponse): void => {
+        if (response.type === 'piece') resolve(response.outcome);
+      };
+      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
+    });
+  }
+
   /** Hashes ranges of files one after another in one worker. Rejects with 'cancelled', 'closed' or 'internal' (a worker died). */
   hashRanges(ranges: readonly RangeTask[], pieceLength: number, signal?: AbortSignal): Promise<readonly RangeResult[]> {
     return new Promise((resolve, reject) => {
@@ -151,7 +167,7 @@ export class HashThreads implements Disposable {
     return this.#workers.find(({ files }) => files < FILE_DEPTH);
   }
 
-  /** The least busy worker; another is started when all that run are busy. */
+  /** The least busy worker; another is started when pieces queue up at all that run. */
   #freeWorker(): PoolWorker {
     let best: PoolWorker | undefined;
     for (const entry of this.#workers) {
@@ -159,7 +175,7 @@ export class HashThreads implements Disposable {
       if (!best || (entry.ready && !best.ready)) best = entry;
       else if (entry.ready === best.ready && entry.pending.size < best.pending.size) best = entry;
     }
-    if (best && best.pending.size === 0) return best;
+    if (best && best.pending.size < PIECE_DEPTH) return best;
     const starting = this.#workers.some(({ ready }) => !ready);
     if (this.#workers.length < this.#size && !starting) {
       const started = this.#startWorker();

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { readParts, writeParts } from '../bittorrent/file-parts.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { hashRange } from './files/hash-range.ts';
+import { writeIfRight } from './files/write-piece.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
 
 if (!parentPort) throw new Error('hash-worker runs as a worker thread only.');
@@ -25,6 +26,9 @@ port.on('message', (request: HashRequest) => {
       return;
     case 'write':
       respond({ type: 'parts', id: request.id, failures: writeParts(request.data, request.parts) });
+      return;
+    case 'piece':
+      respond({ type: 'piece', id: request.id, outcome: writeIfRight(request) });
       return;
     case 'ranges':
       files = files.then(async () => {

@@ -47,6 +47,11 @@ export class MemoryStorage implements Storage {
     Buffer.from(data.buffer, data.byteOffset, data.byteLength).copy(this.files[fileIndex]!, offset);
   }
 
+  async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
+    if (this.closes > 0) this.late++;
+    return await action(fileIndex);
+  }
+
   async close(): Promise<void> {
     this.closes++;
   }

@@ -7,6 +7,7 @@ const count = Number(process.env.SIM_SEEDS ?? 40);
 /** Sources and receivers with random rates, delays and stalls; everybody is connected to everybody. */
 function randomSwarm(seed: number): { sim: Simulation; receivers: ReturnType<Simulation['addPeer']>[] } {
   const sim = new Simulation(seed, [1_000_777, 100, 0, 150_000], 16_384 << (seed % 4));
+  sim.writingThreads = seed % 8 >= 4;
   const random = sim.random;
   const limit = (): number => (random() < 0.5 ? 100_000 + random() * 1_000_000 : 0);
   const sources = Array.from({ length: 1 + (seed % 3) }, (_, index) => sim.addPeer(`source${index}`, 'all', limit()));

@@ -11,7 +11,7 @@ import { silentLogger } from '../../src/common/log.ts';
 import { type Link, type MemoryConnection, memoryPair } from './memory-connection.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import { seededRandom } from './seeded-random.ts';
-import { hasher, makeVersion, type TestVersion } from './test-version.ts';
+import { hasher, makeVersion, type TestVersion, writingHasher } from './test-version.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface SimPeer {
@@ -48,6 +48,8 @@ export class Simulation {
   readonly connections: MemoryConnection[] = [];
   /** Peers made from now on share these, as the swarms of one process do. */
   buffers: PieceBuffers | undefined;
+  /** Peers made from now on write in the thread that hashes. */
+  writingThreads = false;
   bandwidth: BandwidthManager | undefined;
 
   constructor(seed: number, sizes: readonly number[], pieceLength: number) {
@@ -88,7 +90,7 @@ export class Simulation {
         clock: this.clock,
         random: this.random,
         logger: silentLogger,
-        hasher: options.hasher ?? hasher,
+        hasher: options.hasher ?? (this.writingThreads ? writingHasher(storage) : hasher),
         buffers,
         upload,
         download,

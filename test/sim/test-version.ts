@@ -1,6 +1,7 @@
 import type { BlockHasher } from '../../src/bittorrent/downloader.ts';
 import { BLOCK_SIZE, fileRoot, HASH_SIZE, pieceRoot, sha256 } from '../../src/bittorrent/merkle.ts';
 import { createInfo, type Info, type PieceLayers } from '../../src/bittorrent/metainfo.ts';
+import type { MemoryStorage } from './memory-storage.ts';
 
 export interface TestVersion {
   readonly info: Info;
@@ -39,6 +40,20 @@ export function leafHashes(content: Uint8Array): Buffer {
   const leaves: Buffer[] = [];
   for (let at = 0; at < content.length; at += BLOCK_SIZE) leaves.push(sha256(content.subarray(at, at + BLOCK_SIZE)));
   return Buffer.concat(leaves);
+}
+
+/** Hashes and writes as a worker thread would: `writeBy` of the storage gives it file indexes for descriptors. */
+export function writingHasher(storage: MemoryStorage): BlockHasher {
+  return {
+    ...hasher,
+    async writeIfRight({ data, length, expected, pieceLength, fileBlocks, descriptor, position }) {
+      const bytes = new Uint8Array(data, 0, length);
+      const leaves = leafHashes(bytes);
+      if (!pieceRoot(leaves, pieceLength, fileBlocks).equals(expected)) return leaves;
+      await storage.write(descriptor, position, bytes);
+      return undefined;
+    },
+  };
 }
 
 export const hasher: BlockHasher = {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { writeSync } from 'node:fs';
+import { mkdtemp, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readStamp } from '../../../src/bittorrent/file-stamp.ts';
@@ -89,6 +90,33 @@ describe('FileStorage', () => {
     await use('close', storage.close());
     await last;
     assert.deepEqual(done.slice(4), ['last', 'close']);
+  });
+
+  it('lends its descriptor for writing, and keeps it open meanwhile', async () => {
+    const path = join(dir, 'file');
+    const storage = new FileStorage(() => ({ kind: 'staged', path }));
+    const order: string[] = [];
+    let closing: Promise<unknown> = Promise.resolve();
+    const result = await storage.writeBy(0, async (descriptor) => {
+      closing = storage.close().then(() => order.push('closed'));
+      await stat(path);
+      assert.equal(writeSync(descriptor, Buffer.from('content'), 0, 7, 0), 7);
+      order.push('written');
+      return 'result';
+    });
+    await closing;
+    assert.equal(result, 'result');
+    assert.deepEqual(order, ['written', 'closed']);
+    assert.equal(await readFile(path, 'utf8'), 'content');
+    await assert.rejects(
+      storage.writeBy(0, async () => {}),
+      { code: 'closed' },
+    );
+    const published = new FileStorage(() => ({ kind: 'published', path, stamp: { size: 7, mtimeMs: 0 } }));
+    await assert.rejects(
+      published.writeBy(0, async () => {}),
+      { code: 'internal' },
+    );
   });
 
   it('never follows a link', async () => {

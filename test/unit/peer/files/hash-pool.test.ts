@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFileSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { readStamp, timeUntilSettled } from '../../../../src/bittorrent/file-stamp.ts';
+import { pieceRoot } from '../../../../src/bittorrent/merkle.ts';
 import type { Clock } from '../../../../src/common/clock.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
@@ -209,6 +219,41 @@ describe('HashPool', () => {
       assert.deepEqual(leaves[index], leafHashes(part));
       assert.deepEqual(pool.hashBlocksSync(new Uint8Array(shared, offset, length)), leafHashes(part));
     }
+  });
+
+  it('writes a piece where it belongs when it is right, and only then', async () => {
+    const length = MIB + 5;
+    const data = new SharedArrayBuffer(2 * MIB);
+    bytes(length).copy(Buffer.from(data));
+    const leaves = leafHashes(Buffer.from(data, 0, length));
+    const fileBlocks = Math.ceil(length / (16 * KIB));
+    const expected = pieceRoot(leaves, 4 * MIB, fileBlocks);
+    const path = temp.file('target', '12345');
+    const descriptor = openSync(path, 'r+');
+    try {
+      const piece = { data, length, expected, pieceLength: 4 * MIB, fileBlocks, descriptor, position: 3 };
+      assert.equal(await pool.writeIfRight(piece), undefined);
+      assert.deepEqual(readFileSync(path), Buffer.concat([Buffer.from('123'), bytes(length)]));
+      Buffer.from(data)[MIB]! ^= 1;
+      const wrong = await pool.writeIfRight({ ...piece, position: 0 });
+      assert.deepEqual(wrong, leafHashes(Buffer.from(data, 0, length)));
+      assert.deepEqual(readFileSync(path), Buffer.concat([Buffer.from('123'), bytes(length)]));
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+
+  it('says why a piece could not be written', async () => {
+    const data = new SharedArrayBuffer(MIB);
+    const expected = pieceRoot(leafHashes(Buffer.from(data)), MIB, 64);
+    const piece = { data, length: MIB, expected, pieceLength: MIB, fileBlocks: 64, position: 0 };
+    const readOnly = openSync(temp.file('target', ''), 'r');
+    await assert.rejects(pool.writeIfRight({ ...piece, descriptor: readOnly }), { code: 'io', message: /EBADF/ });
+    closeSync(readOnly);
+    if (process.platform !== 'linux') return;
+    const full = openSync('/dev/full', 'w');
+    await assert.rejects(pool.writeIfRight({ ...piece, descriptor: full }), { code: 'disk-full', message: /ENOSPC/ });
+    closeSync(full);
   });
 
   it('lets pieces pass the files that wait', async () => {

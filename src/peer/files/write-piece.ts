@@ -1,0 +1,27 @@
+import { writeSync } from 'node:fs';
+import { pieceRoot } from '../../bittorrent/merkle.ts';
+import { toPeerwireError } from '../../common/errors.ts';
+import type { HashRequest, PieceOutcome } from '../hash-messages.ts';
+import { leafHashes } from './block-hashes.ts';
+
+/**
+ * Hashes a piece and writes it when it is right: in one thread, while its bytes are in that core's cache. Blocks until it is
+ * written, so only for worker threads.
+ */
+export function writeIfRight(request: HashRequest & { type: 'piece' }): PieceOutcome {
+  const { length, pieceLength, fileBlocks, descriptor, position } = request;
+  const bytes = new Uint8Array(request.data, 0, length);
+  const leaves = leafHashes(bytes);
+  if (pieceRoot(leaves, pieceLength, fileBlocks).toString('hex') !== request.expected) {
+    return { type: 'wrong', leaves };
+  }
+  try {
+    for (let written = 0; written < length; ) {
+      written += writeSync(descriptor, bytes, written, length - written, position + written);
+    }
+    return { type: 'written' };
+  } catch (error) {
+    const { code, message } = toPeerwireError(error, 'Writing a file');
+    return { type: 'failed', code, message };
+  }
+}
