@@ -112,7 +112,7 @@ describe('FileStorage', () => {
       storage.writeBy(0, async () => {}),
       { code: 'closed' },
     );
-    const published = new FileStorage(() => ({ kind: 'published', path, stamp: { size: 7, mtimeMs: 0 } }));
+    const published = new FileStorage(() => ({ kind: 'published', path, stamp: '7' }));
     await assert.rejects(
       published.writeBy(0, async () => {}),
       { code: 'internal' },
