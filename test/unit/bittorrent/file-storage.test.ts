@@ -112,7 +112,8 @@ describe('FileStorage', () => {
       storage.writeBy(0, async () => {}),
       { code: 'closed' },
     );
-    const published = new FileStorage(() => ({ kind: 'published', path, stamp: '7' }));
+    const stamp = await readStamp(path);
+    const published = new FileStorage(() => ({ kind: 'published', path, stamp }));
     await assert.rejects(
       published.writeBy(0, async () => {}),
       { code: 'internal' },
