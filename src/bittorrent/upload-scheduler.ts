@@ -20,8 +20,6 @@ const DEVICE_HASHING = 1;
 const MOST_HASHING = 4;
 /** How far a device that was held up by a limit of its own may fall behind the others and catch up later, in bytes. */
 const CREDIT = MIB;
-/** While the rate limit holds us back we look again at least this often, in ms: the rate may have been changed. */
-const LONGEST_SLEEP = 500;
 
 /** What the requests of one connection are served by. */
 export interface UploadSource {
@@ -48,6 +46,8 @@ interface Account {
 export class UploadLane implements Disposable {
   readonly source: UploadSource;
   readonly account: Account;
+  /** To its limits. */
+  readonly listening: Disposable;
   readonly #scheduler: UploadScheduler;
   /** Bytes read and not yet sent. */
   memory = 0;
@@ -58,7 +58,8 @@ export class UploadLane implements Disposable {
   throttledAt = Number.NEGATIVE_INFINITY;
   disposed = false;
 
-  constructor(scheduler: UploadScheduler, account: Account, source: UploadSource) {
+  constructor(scheduler: UploadScheduler, account: Account, source: UploadSource, listening: Disposable) {
+    this.listening = listening;
     this.#scheduler = scheduler;
     this.account = account;
     this.source = source;
@@ -121,7 +122,9 @@ export class UploadScheduler implements Disposable {
   /** Adds a connection of a device (or whatever answers for it). */
   add(device: string, source: UploadSource): UploadLane {
     const account = this.#account(device);
-    const lane = new UploadLane(this, account, source);
+    // Whoever sleeps because of a limit hears when it changes.
+    const listening = source.limiter.onChange(() => this.#active.size > 0 && this.#pumpSoon());
+    const lane = new UploadLane(this, account, source, listening);
     account.lanes.add(lane);
     return lane;
   }
@@ -172,6 +175,7 @@ export class UploadScheduler implements Disposable {
   remove(lane: UploadLane): void {
     if (lane.disposed) return;
     lane.disposed = true;
+    lane.listening.dispose();
     const { account } = lane;
     lane.setRequests(0);
     account.memory -= lane.memory;
@@ -232,7 +236,7 @@ export class UploadScheduler implements Disposable {
     while (!this.#disposed) {
       const { lane, wait } = this.#next();
       if (!lane) {
-        if (wait > 0) this.#timer = this.#clock.setTimeout(() => this.#pump(), Math.min(wait, LONGEST_SLEEP));
+        if (wait > 0) this.#timer = this.#clock.setTimeout(() => this.#pump(), wait);
         return;
       }
       this.#serve(lane);
