@@ -26,6 +26,8 @@ export interface FileBatcher {
   writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
 }
 
+/** What it will have in its place, which spares a call for each; the folder around it is private until then. */
+const STAGED_MODE = 0o644;
 const CAREFUL = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** Opens, reads and closes one file after another, by blocking calls. Never follows a link at the last component. */
@@ -79,11 +81,11 @@ function readPart(bytes: Uint8Array, { path, offset, length, at, stamp }: FilePa
 function openForWriting(path: string): number {
   const flags = constants.O_WRONLY | constants.O_CREAT | CAREFUL;
   try {
-    return openSync(path, flags, 0o600);
+    return openSync(path, flags, STAGED_MODE);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    return openSync(path, flags, 0o600);
+    return openSync(path, flags, STAGED_MODE);
   }
 }
 

@@ -14,6 +14,7 @@ import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, pu
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
 import { type FilesPlan, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
+import { putBack } from './files/whole-folder.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
 import { parsePeerKey } from './network/channel.ts';
@@ -240,6 +241,7 @@ export class Download implements Disposable {
 
       const staging = await this.#stagingDir(toFetch.length > 0);
       const stagedPath = (index: number): string => join(staging ?? '', `${index}`);
+      if (staging !== undefined) await putBack({ info, staging, stagedPath });
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)
         if (file.stamp !== undefined)
@@ -289,6 +291,7 @@ export class Download implements Disposable {
           info,
           files: fileIndexes,
           stagedPath,
+          ...(staging === undefined ? {} : { staging }),
           destination: record.destination,
           policy: record.policy,
           allowRisky: record.allowRisky,

@@ -1,5 +1,6 @@
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import type { ErrorCode } from '../common/errors.ts';
+import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
 
 /** What HashPool asks a worker. */
@@ -35,14 +36,16 @@ export type HashRequest =
       readonly id: number;
       readonly data: SharedArrayBuffer;
       readonly parts: readonly FilePart[];
-    };
+    }
+  | { readonly type: 'gather'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number };
 
 /** What the worker answers; a file that fails is a result, not an error of the worker. */
 export type HashResponse =
   | { readonly type: 'blocks'; readonly id: number; readonly leaves: Uint8Array }
   | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
   | { readonly type: 'ranges'; readonly id: number; readonly results: readonly RangeResult[] }
-  | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] };
+  | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] }
+  | { readonly type: 'gather'; readonly id: number; readonly result: GatherResult };
 
 export type PieceOutcome =
   | { readonly type: 'written' }

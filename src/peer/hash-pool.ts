@@ -5,6 +5,7 @@ import { pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
+import type { GatherResult, StagedFile } from './files/gather.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
@@ -133,6 +134,11 @@ export class HashPool implements Disposable, FileBatcher {
 
   writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]> {
     return this.#threads.fileParts('write', data, parts);
+  }
+
+  /** Like `gather` of files/gather.ts, in a worker. Rejects with 'closed' or 'internal' (a worker died). */
+  gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
+    return this.#threads.gather(files, mode);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */

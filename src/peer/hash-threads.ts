@@ -5,6 +5,7 @@ import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
+import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
 import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts';
 
@@ -108,6 +109,18 @@ export class HashThreads implements Disposable {
       const request: HashRequest = { ...piece, type: 'piece', id: ++this.#lastId, expected };
       const onResponse = (response: HashResponse): void => {
         if (response.type === 'piece') resolve(response.outcome);
+      };
+      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
+    });
+  }
+
+  /** See `gather`. Rejects with 'closed' or 'internal' (a worker died). */
+  gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      const request: HashRequest = { type: 'gather', id: ++this.#lastId, files, mode };
+      const onResponse = (response: HashResponse): void => {
+        if (response.type === 'gather') resolve(response.result);
       };
       this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
     });

@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { readParts, writeParts } from '../bittorrent/file-parts.ts';
 import { leafHashes } from './files/block-hashes.ts';
+import { gather } from './files/gather.ts';
 import { hashRange } from './files/hash-range.ts';
 import { writeIfRight } from './files/write-piece.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
@@ -29,6 +30,9 @@ port.on('message', (request: HashRequest) => {
       return;
     case 'piece':
       respond({ type: 'piece', id: request.id, outcome: writeIfRight(request) });
+      return;
+    case 'gather':
+      void gather(request.files, request.mode).then((result) => respond({ type: 'gather', id: request.id, result }));
       return;
     case 'ranges':
       files = files.then(async () => {

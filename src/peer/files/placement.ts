@@ -18,6 +18,7 @@ import { SafeFolder } from './safe-folder.ts';
 import { isStagingName, newStagingName } from './staging-name.ts';
 import { type Found, type SurveyOptions, survey, surveyFolder } from './survey.ts';
 import { fileAt, type TargetFile, targetPath, targetTree, visitTargets } from './target-tree.ts';
+import { placeWholeFolder } from './whole-folder.ts';
 import { forEachLimit } from './work-limit.ts';
 
 const FILES_AT_ONCE = 16;
@@ -32,6 +33,8 @@ export interface PlaceOptions {
   readonly files: readonly number[];
   /** Where the complete, verified file lies: a path inside the staging directory. Empty files need not exist there. */
   readonly stagedPath: (fileIndex: number) => string;
+  /** The staging directory, if all of it may be used: a share that has no folder yet is then placed by one rename (`putBack` after a crash). */
+  readonly staging?: string;
   /** Folder that receives the share under its own name. Created if missing; may itself be a link that the user chose. */
   readonly destination: string;
   readonly policy: ConflictPolicy;
@@ -138,8 +141,15 @@ class Placement {
 
   async run(root: SafeFolder): Promise<PlacedFile[]> {
     const tree = targetTree(this.#options.info, this.#indexes);
-    const found = await survey(tree, root, this.#survey);
+    let found = await survey(tree, root, this.#survey);
     this.#checkObstacles(found);
+    if (this.#isNewFolder(found)) {
+      const placed = await this.#placeWhole(root);
+      if (placed) return placed;
+      // Somebody was faster: what is it?
+      found = await survey(tree, root, this.#survey);
+      this.#checkObstacles(found);
+    }
     await visitTargets(tree, root, {
       create: true,
       visit: async (folder, files) => {
@@ -157,6 +167,25 @@ class Placement {
       absent: () => undefined,
     });
     return this.#indexes.flatMap((index) => this.#placed.get(index) ?? []);
+  }
+
+  #isNewFolder(found: ReadonlyMap<number, Found>): boolean {
+    const { info } = this.#options;
+    if (info.single || this.#indexes.length < info.files.length) return false;
+    return this.#indexes.every((index) => found.get(index)?.state === 'missing');
+  }
+
+  /** Places a new folder with all its files at once; undefined when that cannot be. */
+  async #placeWhole(root: SafeFolder): Promise<PlacedFile[] | undefined> {
+    const { info, staging } = this.#options;
+    const stamps = staging === undefined ? undefined : await placeWholeFolder({ ...this.#options, staging }, root);
+    return (
+      stamps &&
+      this.#indexes.map((fileIndex) => {
+        const path = join(root.path, ...targetPath(info, fileIndex));
+        return { fileIndex, path, outcome: 'placed', stamp: stamps[fileIndex] };
+      })
+    );
   }
 
   /** Whatever will certainly fail, fails before anything is placed. */

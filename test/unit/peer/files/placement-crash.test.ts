@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { place, stagingDir } from '../../../../src/peer/files/placement.ts';
+import { putBack } from '../../../../src/peer/files/whole-folder.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
 import { Child } from './child.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
@@ -51,6 +52,41 @@ describe('place, when it is interrupted', () => {
     assert.deepEqual(filesIn(share).sort(), Object.keys(content).sort());
     for (const [path, text] of Object.entries(content)) assert.equal(readFileSync(join(share, path), 'utf8'), text);
     assert.deepEqual(readdirSync(temp.path).sort(), [staging.slice(temp.path.length + 1), 'share'].sort());
+  }).timeout(60_000);
+
+  it('survives kill -9 while a whole folder is put together: nothing is lost, and nothing shows before it is complete', async () => {
+    const COUNT = 3000;
+    const { info, content } = manyFiles(COUNT);
+    const staging = await stagingDir(temp.path);
+    const stagedPath = (index: number): string => join(staging, `${index}`);
+    for (const [index, file] of info.files.entries()) writeFileSync(stagedPath(index), content[file.path.join('/')]!);
+    const share = join(temp.path, 'share');
+    let killed = 0;
+    for (const enough of [1, 500, 1200, 2000]) {
+      const child = new Child('./place-child.ts', [staging, temp.path, `${COUNT}`, 'whole']);
+      const watcher = watch(staging, () => {
+        // `.gitignore` and `whole` are there besides the staged files.
+        if (COUNT + 2 - readdirSync(staging).length < enough) return;
+        child.kill();
+        watcher.close();
+      });
+      await child.lines(() => undefined);
+      watcher.close();
+      if ((await child.exit()) !== null) break;
+      killed++;
+      assert.equal(existsSync(share), false);
+      await putBack({ info, staging, stagedPath });
+      assert.equal(readdirSync(staging).length, COUNT + 1);
+    }
+    assert.ok(killed > 0, 'no run was interrupted');
+    if (!existsSync(share)) {
+      const last = new Child('./place-child.ts', [staging, temp.path, `${COUNT}`, 'whole']);
+      await last.lines(() => undefined);
+      assert.equal(await last.exit(), 0);
+    }
+    for (const [path, text] of Object.entries(content)) assert.equal(readFileSync(join(share, path), 'utf8'), text);
+    assert.deepEqual(filesIn(share).sort(), Object.keys(content).sort());
+    assert.deepEqual(readdirSync(staging), ['.gitignore']);
   }).timeout(60_000);
 
   describe('by the disk', () => {
