@@ -17,6 +17,9 @@ const BATCH_SIZE = 4 << 20;
 /** Up to this many files of this many bytes together are hashed on this thread: within a millisecond, where a worker starts in 50. */
 const HERE_FILES = 4;
 const HERE_SIZE = 256 << 10;
+/** The same of pieces while no worker is up: each in some 3 ms, and so many bytes before one is started. */
+const HERE_PIECE = 4 << 20;
+const HERE_PIECES = 8 << 20;
 
 export interface FileHash {
   /** Merkle root of the file; undefined for an empty file. */
@@ -56,6 +59,8 @@ interface Batch {
 export class HashPool implements Disposable, FileBatcher {
   readonly #threads: HashThreads;
   #disposed = false;
+  /** Bytes of pieces hashed on this thread since a worker was last asked for. */
+  #here = 0;
 
   constructor(options: HashThreadsOptions) {
     this.#threads = new HashThreads(options);
@@ -102,9 +107,17 @@ export class HashPool implements Disposable, FileBatcher {
 
   /**
    * SHA-256 of each 16 KiB block (the last may be short) of `data[offset, offset + length)`, concatenated. Goes before the
-   * hashing of files. Rejects with 'closed' or 'internal' (a worker died).
+   * hashing of files; on this thread while no worker is up. Rejects with 'closed' or 'internal' (a worker died).
    */
   async hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer> {
+    if (!this.#disposed && !this.#threads.ready && length <= HERE_PIECE) {
+      this.#here += length;
+      if (this.#here > HERE_PIECES) {
+        this.#here = 0;
+        this.#threads.warmUp();
+      }
+      return leafHashes(new Uint8Array(data, offset, length));
+    }
     const leaves = await this.#threads.hashBlocks(data, offset, length);
     return Buffer.from(leaves.buffer, leaves.byteOffset, leaves.byteLength);
   }

@@ -73,6 +73,18 @@ export class HashThreads implements Disposable {
     return this.#workers.length;
   }
 
+  /** A worker is up: what it gets it does at once. */
+  get ready(): boolean {
+    return this.#workers.some(({ ready }) => ready);
+  }
+
+  /** Starts a worker unless there is one. */
+  warmUp(): void {
+    if (this.#workers.length > 0 || this.#disposed) return;
+    this.#startWorker();
+    this.#startIdleTimer();
+  }
+
   /** SHA-256 of each 16 KiB block of a part of shared memory. Goes before files. Rejects with 'closed' or 'internal' (a worker died). */
   hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {

@@ -462,6 +462,7 @@ export class PeerNode implements PeerApi {
       await this.#reads.close();
       await this.#options.networks.close();
       await this.#options.store.flush();
+      await this.#options.versions.flush();
     } finally {
       this.#options.shares.dispose();
       this.#hub.dispose();

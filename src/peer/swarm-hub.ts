@@ -163,7 +163,10 @@ export class SwarmHub implements Disposable {
       })();
       fetched.catch(() => undefined); // The race may be over by then.
       const version = await Promise.race([fetched, aborted]);
-      await this.#options.versions.save(version);
+      // Nobody has to wait for the disk; without it, peers are asked again after a restart.
+      this.#options.versions
+        .save(version)
+        .catch((error: unknown) => this.#options.logger.warn(`A version was not stored: ${errorMessage(error)}`));
       return version;
     } finally {
       ended.abort();

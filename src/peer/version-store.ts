@@ -40,6 +40,11 @@ export class VersionStore {
     await this.#store.writeBytes(fileName(version.info.infoHash), encodeTorrent(version.info, version.layers));
   }
 
+  /** Resolves when all that was saved is on disk, or could not be. */
+  async flush(): Promise<void> {
+    await this.#store.flush();
+  }
+
   /** Deletes every version that nothing refers to any more. */
   async keepOnly(infohashes: ReadonlySet<InfoHash>): Promise<void> {
     const names = new Set([...infohashes].map(fileName));

@@ -6,6 +6,10 @@ import { Emitter, type Event } from '../../common/event.ts';
 
 /** Pieces in the cache at most: small files are small pieces, each a file of the file system. */
 const MOST_PIECES = 8192;
+/** Bytes that may wait in memory for being written. */
+const MOST_UNWRITTEN = 16 * 1024 * 1024;
+/** After a failure nothing is taken for so long, in ms: whoever reads must hear of it. */
+const FAILED_FOR = 2_000;
 
 export interface PieceCacheOptions {
   /** Private directory, made when the first piece comes, removed by `close`. */
@@ -23,13 +27,15 @@ export interface CachedPiece {
 interface Entry extends CachedPiece {
   readonly path: string;
   readonly length: number;
+  /** Until the file is written: whoever waits for a piece reads it from here. */
+  data: Uint8Array | undefined;
 }
 
 /**
  * Verified pieces that were fetched to be read, not to be kept: one file each, of all versions together, the least recently
  * used out first. Nothing survives a restart.
  *
- * Invariant: `#entries` holds exactly the pieces whose bytes are completely written, in order of last use.
+ * Invariant: `#entries` holds exactly the pieces whose bytes are complete, in memory or in their file, in order of last use.
  */
 export class PieceCache {
   readonly #options: PieceCacheOptions;
@@ -39,9 +45,10 @@ export class PieceCache {
   readonly #evicted = new Emitter<CachedPiece>();
   /** The piece is not here any more. */
   readonly onEvicted: Event<CachedPiece> = this.#evicted.event;
-  /** Bytes here or being written. */
   #size = 0;
+  #unwritten = 0;
   #files = 0;
+  #failure: { readonly error: PeerwireError; readonly at: number } | undefined;
   readonly #ready: Promise<void>;
   #closed = false;
 
@@ -52,6 +59,7 @@ export class PieceCache {
     this.#ready.catch(() => undefined); // Whoever writes hears of it.
   }
 
+  /** Bytes of all pieces. */
   get size(): number {
     return this.#size;
   }
@@ -72,6 +80,7 @@ export class PieceCache {
     if (!entry) throw new PeerwireError('not-found', 'The piece is not in the read cache any more.');
     this.#entries.delete(key);
     this.#entries.set(key, entry);
+    if (entry.data) return copy(entry.data, offset, views);
     const wanted = views.reduce((sum, view) => sum + view.length, 0);
     try {
       const handle = await open(entry.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
@@ -91,17 +100,27 @@ export class PieceCache {
     }
   }
 
-  /** Keeps a verified piece. Rejects with `disk-full`, `permission`, `io`, `closed`. */
+  /**
+   * Keeps a copy of a verified piece. It can be read when this resolves; its file may be written later. Rejects with `closed`
+   * or, when such files could not be written lately, `disk-full`, `permission`, `io`.
+   */
   async write(version: string, piece: number, data: Uint8Array): Promise<void> {
+    while (this.#unwritten > 0 && this.#unwritten + data.length > MOST_UNWRITTEN) await Promise.race(this.#writes);
     if (this.#closed) throw new PeerwireError('closed', 'The read cache is closed.');
+    if (this.#failure && performance.now() - this.#failure.at < FAILED_FOR) throw this.#failure.error;
+    this.#failure = undefined;
     if (this.has(version, piece)) return;
-    const writing = this.#write(version, piece, data);
-    this.#writes.add(writing);
-    try {
-      await writing;
-    } finally {
+    this.#makeRoom(data.length);
+    const path = join(this.#options.dir, `${this.#files++}.piece`);
+    const entry: Entry = { version, piece, path, length: data.length, data: data.slice() };
+    this.#entries.set(keyOf(version, piece), entry);
+    this.#size += data.length;
+    this.#unwritten += data.length;
+    const writing = this.#write(entry, entry.data ?? data).finally(() => {
+      this.#unwritten -= entry.length;
       this.#writes.delete(writing);
-    }
+    });
+    this.#writes.add(writing);
   }
 
   /** Forgets pieces of a version. */
@@ -110,39 +129,38 @@ export class PieceCache {
       if (entry.version === version && accept(entry.piece)) this.#evict(entry);
   }
 
+  /** Resolves when all files are written, and removed, as they should be by now. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#writes);
+    await Promise.all(this.#removals);
+  }
+
   /** Removes everything. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const entry of this.#entries.values()) this.#evict(entry);
-    await Promise.allSettled(this.#writes);
-    await Promise.allSettled(this.#removals);
+    await this.flush();
     await rm(this.#options.dir, { recursive: true, force: true });
   }
 
-  async #write(version: string, piece: number, data: Uint8Array): Promise<void> {
-    this.#makeRoom(data.length);
-    this.#size += data.length;
-    const path = join(this.#options.dir, `${this.#files++}.piece`);
+  /** Never rejects. */
+  async #write(entry: Entry, data: Uint8Array): Promise<void> {
     try {
-      await this.#store(path, data).catch(async (error: unknown) => {
+      await this.#store(entry.path, data).catch(async (error: unknown) => {
         // The disk may be full of what we can do without.
-        if (errorCode(error) !== 'disk-full' || this.#entries.size === 0) throw error;
-        for (const entry of this.#entries.values()) this.#evict(entry);
+        if (errorCode(error) !== 'disk-full') throw error;
+        for (const other of this.#entries.values()) if (!other.data) this.#evict(other);
         await Promise.allSettled(this.#removals);
-        await this.#store(path, data);
+        await this.#store(entry.path, data);
       });
     } catch (error) {
-      this.#size -= data.length;
-      await rm(path, { force: true }).catch(() => undefined);
-      throw toPeerwireError(error, 'Writing the read cache');
+      this.#failure = { error: toPeerwireError(error, 'Writing the read cache'), at: performance.now() };
+      if (this.#entries.get(keyOf(entry.version, entry.piece)) === entry) this.#evict(entry);
     }
-    const entry: Entry = { version, piece, path, length: data.length };
-    const key = keyOf(version, piece);
-    // Another write of the same piece may have been quicker; and a closed cache keeps nothing.
-    const before = this.#entries.get(key);
-    this.#entries.set(key, entry);
-    if (before) this.#remove(before);
-    if (this.#closed) this.#evict(entry);
+    entry.data = undefined;
+    // It was evicted before it was there.
+    if (this.#entries.get(keyOf(entry.version, entry.piece)) !== entry)
+      await rm(entry.path, { force: true }).catch(() => undefined);
   }
 
   async #store(path: string, data: Uint8Array): Promise<void> {
@@ -177,6 +195,14 @@ export class PieceCache {
       .catch(() => undefined)
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
+  }
+}
+
+function copy(data: Uint8Array, offset: number, views: readonly Uint8Array[]): void {
+  let at = offset;
+  for (const view of views) {
+    view.set(data.subarray(at, at + view.length));
+    at += view.length;
   }
 }
 

@@ -302,6 +302,18 @@ describe('HashPool', () => {
     await assert.rejects(hash(1), { code: 'closed' });
   });
 
+  it('hashes a few pieces itself, rather than have them wait for a worker to start', async () => {
+    const lazy = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
+    const data = new SharedArrayBuffer(4 * MIB);
+    const leaves = lazy.hashBlocksSync(new Uint8Array(data));
+    for (let piece = 0; piece < 2; piece++) assert.deepEqual(await lazy.hashBlocks(data, 0, 4 * MIB), leaves);
+    assert.equal(lazy.workers, 0);
+    // More of them are a download: a worker is on its way, and nobody waits for it.
+    assert.deepEqual(await lazy.hashBlocks(data, 0, 4 * MIB), leaves);
+    assert.equal(lazy.workers, 1);
+    lazy.dispose();
+  });
+
   it('writes and reads small files in a worker', async () => {
     const paths = ['a', 'b', 'c'].map((name) => join(temp.path, 'made', name));
     const part = (path: string, at: number) => ({ path, offset: 0, length: 100, at: at * 100 });
@@ -322,7 +334,8 @@ describe('HashPool', () => {
     truncateSync(path, 256 * MIB);
     const ended = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
     const file = ended.hashFile({ path, size: 256 * MIB }, { pieceLength: MIB });
-    const blocks = ended.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB);
+    // So large that it goes to a worker even when none is up.
+    const blocks = ended.hashBlocks(new SharedArrayBuffer(8 * MIB), 0, 8 * MIB);
     const settled = Promise.allSettled([file, blocks]);
     ended.dispose();
     ended.dispose();
@@ -342,7 +355,7 @@ describe('HashPool', () => {
     const dying = new HashPool({ workerUrl: killer, size: 1 });
     const files = Array.from({ length: 5 }, () => ({ path: temp.file('x'), size: 20 * MIB }));
     await assert.rejects(dying.hashFiles(files, { pieceLength: MIB }), { code: 'internal' });
-    await assert.rejects(dying.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB), { code: 'internal' });
+    await assert.rejects(dying.hashBlocks(new SharedArrayBuffer(8 * MIB), 0, 8 * MIB), { code: 'internal' });
     dying.dispose();
   });
 });
