@@ -38,6 +38,8 @@ export interface HashSource {
   readonly layers: PieceLayers;
   /** Leaf hashes of a piece that we have, computed from its content; undefined when we do not have it. */
   leaves(piece: number): Promise<Buffer | undefined>;
+  /** Room for that on behalf of a peer, until disposed: undefined when its device has as much under way as it may. */
+  beginHashing?(session: PeerSession): Disposable | undefined;
 }
 
 interface Pending {
@@ -251,7 +253,11 @@ export class HashExchange {
     const kept = this.#leaves.get(piece);
     if (kept) return answer(kept);
     if (this.#serving.size >= LEAF_JOBS || this.#serving.has(session)) return undefined;
-    return this.#computeLeaves(source, session, piece).then((leaves) => leaves && answer(leaves));
+    const room = source.beginHashing?.(session);
+    if (source.beginHashing && !room) return undefined;
+    return this.#computeLeaves(source, session, piece)
+      .finally(() => room?.dispose())
+      .then((leaves) => leaves && answer(leaves));
   }
 
   async #computeLeaves(source: HashSource, session: PeerSession, piece: number): Promise<Buffer | undefined> {

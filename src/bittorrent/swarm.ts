@@ -200,7 +200,11 @@ export class Swarm implements Disposable {
       sessions: () => this.#sessions,
       onProblem,
     });
-    this.#hashes.setSource({ ...content, leaves: (piece) => this.#leaves(content, piece) });
+    this.#hashes.setSource({
+      ...content,
+      leaves: (piece) => this.#leaves(content, piece),
+      beginHashing: (session) => this.#uploads.beginHashing(this.#accountable(session.source)),
+    });
     for (const session of [...this.#sessions]) {
       this.#learnPieceCount(session, content.info);
       if (!session.ready) continue;

@@ -59,8 +59,11 @@ export class Uploader {
   #superSeeding: SuperSeeding<PeerSession> | undefined;
   #idleWatch: Disposable | undefined;
 
+  readonly #onRateChange: Disposable;
+
   constructor(options: UploaderOptions) {
     this.#options = options;
+    this.#onRateChange = options.limiter.onChange(() => this.#wakeAll());
   }
 
   /** We are the only complete source, and our uplink is what everybody waits for. */
@@ -132,11 +135,16 @@ export class Uploader {
     client.lane.dispose();
     client.queue.clear();
     this.#superSeeding?.remove(session);
-    for (const { queue, lane } of this.#clients.values()) if (queue.length > 0) lane.wake();
+    this.#wakeAll();
   }
 
   dispose(): void {
+    this.#onRateChange.dispose();
     for (const session of [...this.#clients.keys()]) this.remove(session);
+  }
+
+  #wakeAll(): void {
+    for (const { queue, lane } of this.#clients.values()) if (queue.length > 0) lane.wake();
   }
 
   #client(session: PeerSession): Client {
@@ -189,10 +197,9 @@ export class Uploader {
   }
 
   #invite(): void {
-    for (const { session, queue, lane } of this.#clients.values()) {
+    for (const session of this.#clients.keys())
       for (const piece of this.#superSeeding?.invite(session) ?? []) session.send({ type: 'suggest', piece });
-      if (queue.length > 0) lane.wake();
-    }
+    this.#wakeAll();
   }
 
   #wasThrottled(since: number): boolean {

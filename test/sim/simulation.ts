@@ -6,6 +6,7 @@ import { readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import { Swarm, type SwarmContent } from '../../src/bittorrent/swarm.ts';
+import type { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
 import type { PeerwireError } from '../../src/common/errors.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import { type Link, type MemoryConnection, memoryPair } from './memory-connection.ts';
@@ -52,6 +53,9 @@ export class Simulation {
   writingThreads = false;
   bandwidth: BandwidthManager | undefined;
 
+  /** The same for the uplink: its schedule, and its limit, within which each peer's own holds. */
+  uplink: { readonly scheduler: UploadScheduler; readonly limiter: RateLimiter } | undefined;
+
   constructor(seed: number, sizes: readonly number[], pieceLength: number) {
     this.random = seededRandom(seed);
     this.version = makeVersion(sizes, pieceLength, this.random);
@@ -78,7 +82,7 @@ export class Simulation {
   add(name: string, options: PeerOptions): SimPeer {
     const { storage, have } = options;
     const { info, layers } = this.version;
-    const upload = new RateLimiter(this.clock, options.upload ?? 0);
+    const upload = new RateLimiter(this.clock, options.upload ?? 0, this.uplink?.limiter);
     const download = (this.bandwidth ?? new BandwidthManager(this.clock)).transfer();
     download.setRate(options.download ?? 0);
     const buffers = options.buffers ?? this.buffers ?? new PieceBuffers(8 * 1024 * 1024);
@@ -93,6 +97,7 @@ export class Simulation {
         hasher: options.hasher ?? (this.writingThreads ? writingHasher(storage) : hasher),
         buffers,
         upload,
+        ...(this.uplink ? { uploads: this.uplink.scheduler } : {}),
         download,
         accountable: (source) => source.split('/')[0] ?? source,
       },

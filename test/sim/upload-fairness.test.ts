@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
+import { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
+import { type SimPeer, Simulation } from './simulation.ts';
+
+const MiB = 1024 * 1024;
+const UPLINK = 250_000;
+
+describe('the uplink of one seeder', () => {
+  let sim: Simulation;
+  let scheduler: UploadScheduler;
+  beforeEach(() => {
+    sim = new Simulation(1, [4 * MiB], 65_536);
+    scheduler = new UploadScheduler(sim.clock);
+    sim.uplink = { scheduler, limiter: new RateLimiter(sim.clock, UPLINK) };
+  });
+  afterEach(() => {
+    sim.dispose();
+    scheduler.dispose();
+  });
+
+  /** Swarms of the seeder, which share its uplink. */
+  function seeds(count: number): SimPeer[] {
+    return Array.from({ length: count }, (_, index) => sim.addPeer(`seed${index}`, 'all'));
+  }
+
+  /** Downloads by devices that do not share the seeder's uplink. */
+  function download(name: string, from: SimPeer): SimPeer {
+    const { uplink } = sim;
+    sim.uplink = undefined;
+    const receiver = sim.addPeer(name, 'none');
+    sim.uplink = uplink;
+    sim.connect(receiver, from, { latency: 5, rate: 50_000_000 });
+    return receiver;
+  }
+
+  const sum = (peers: readonly SimPeer[]): number => peers.reduce((total, peer) => total + peer.swarm.fetched, 0);
+
+  it('is shared by device: four connections to each of four swarms get as much as one', async () => {
+    const swarms = seeds(5);
+    const greedy = swarms
+      .slice(0, 4)
+      .flatMap((seed, swarm) => [0, 1, 2, 3].map((index) => download(`greedy/${swarm}-${index}`, seed)));
+    const modest = download('modest/0', swarms[4]!);
+    await sim.clock.run(() => false, 10_000);
+    const [much, half] = [sum(greedy), sum([modest])];
+    assert.ok(Math.abs(half / (much + half) - 0.5) <= 0.05, `${half} of ${much + half}`);
+    assert.ok(much + half >= 0.97 * 10 * UPLINK, `the uplink was idle: ${much + half}`);
+  });
+
+  it('serves a late small request at once while two big downloads run', async () => {
+    const [big, small] = seeds(2);
+    for (const name of ['a/0', 'b/0']) download(name, big!);
+    await sim.clock.run(() => false, 5_000);
+    const late = download('late/0', small!);
+    await sim.clock.run(() => late.have.count >= 1, 5_000);
+    assert.ok(sim.clock.now() <= 6_000, `a piece took until ${sim.clock.now()}`);
+  });
+
+  it('twenty that want everything at once all get on, in bounded memory', async () => {
+    const [seed] = seeds(1);
+    const takers = Array.from({ length: 20 }, (_, index) => download(`t${index}/0`, seed!));
+    let peak = 0;
+    await sim.clock.run(() => {
+      peak = Math.max(peak, scheduler.memory);
+      return false;
+    }, 20_000);
+    const least = Math.min(...takers.map(({ swarm }) => swarm.fetched));
+    assert.ok(least >= 0.85 * UPLINK, `the slowest got ${least}`);
+    assert.ok(peak <= 32 * MiB, `${peak} bytes`);
+    assert.ok(sum(takers) >= 0.97 * 20 * UPLINK, 'the uplink was idle');
+  });
+});
