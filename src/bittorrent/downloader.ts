@@ -503,7 +503,8 @@ export class Downloader {
     const { fileIndex, offset, file } = pieceAt(info, active.index);
     const { shared, bytes } = active.buffer;
     const storage = this.#options.storage();
-    if (active.length > HASH_HERE && hasher.writeIfRight && storage.writeBy) {
+    const { writeIfRight } = hasher;
+    if (active.length > HASH_HERE && writeIfRight) {
       const piece = {
         data: shared,
         length: active.length,
@@ -512,11 +513,11 @@ export class Downloader {
         fileBlocks: Math.ceil(file.length / BLOCK_SIZE),
         position: offset,
       };
-      const { writeIfRight } = hasher;
-      const wrong = await storage.writeBy(fileIndex, (descriptor) =>
-        writeIfRight.call(hasher, { ...piece, descriptor }),
-      );
-      return wrong && this.#stopped ? 'stopped' : wrong;
+      const writing = storage.writeBy?.(fileIndex, (descriptor) => writeIfRight.call(hasher, { ...piece, descriptor }));
+      if (writing) {
+        const wrong = await writing;
+        return wrong && this.#stopped ? 'stopped' : wrong;
+      }
     }
     const leaves =
       active.length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, active.length);

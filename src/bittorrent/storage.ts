@@ -8,9 +8,9 @@ export interface Storage {
   write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
   /**
    * For whoever can write where the bytes are, in another thread: `action` gets a descriptor of the file, open for writing
-   * until what it returned settles. Rejects as `write` does, and with what `action` rejects with. Absent where content is
-   * not in files.
+   * until what it returned settles. Rejects as `write` does, and with what `action` rejects with. Absent, or returns
+   * undefined, where content is not in files.
    */
-  writeBy?<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T>;
+  writeBy?<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined;
   close(): Promise<void>;
 }

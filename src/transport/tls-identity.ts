@@ -10,6 +10,12 @@ export const ALPN = 'peerwire/1';
 /** RFC 8446 §7.5. Both ends of one TLS session, and nobody else, can compute the same 32 bytes. */
 const EXPORTER_LABEL = 'EXPORTER-peerwire-auth-v1';
 
+/**
+ * All of TLS 1.3, the cheapest first; each is strong enough. BoringSSL (in Electron) ignores the order and chooses by the
+ * processor.
+ */
+const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+
 const contexts = new WeakMap<Identity, SecureContext>();
 
 /** Options of both sides. Certificates carry keys, not names: authentication is `peerOfTls` and the member handshake. */
@@ -30,6 +36,7 @@ function contextOf(identity: Identity): SecureContext {
     cert: identity.certPem,
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
+    ciphers: CIPHERS,
     // A resumed session skips the certificates; see `peerOfTls`.
     secureOptions: constants.SSL_OP_NO_TICKET,
   });

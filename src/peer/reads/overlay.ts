@@ -36,6 +36,10 @@ export class OverlaidStorage implements Storage {
     await this.#storage(fileIndex).write(fileIndex, offset, data);
   }
 
+  writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined {
+    return this.#storage(fileIndex).writeBy?.(fileIndex, action);
+  }
+
   async close(): Promise<void> {
     this.#subscription.dispose();
     await this.#own.close();

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { Bitfield } from '../../../../src/bittorrent/bitfield.ts';
+import type { Storage } from '../../../../src/bittorrent/storage.ts';
+import { CachedVersion } from '../../../../src/peer/reads/cached-version.ts';
+import { OverlaidStorage } from '../../../../src/peer/reads/overlay.ts';
+import { PieceCache } from '../../../../src/peer/reads/piece-cache.ts';
+import { makeVersion } from '../../../sim/test-version.ts';
+import { useTempDir } from '../files/temp-dir.ts';
+
+describe('OverlaidStorage', () => {
+  const temp = useTempDir();
+
+  it('lends descriptors of files that have a place of their own, and none of the cache', async () => {
+    const { info } = makeVersion([100, 100], 16_384, Math.random);
+    const lent: number[] = [];
+    const own: Storage = {
+      read: async () => {},
+      write: async () => {},
+      close: async () => {},
+      writeBy: (fileIndex, action) => {
+        lent.push(fileIndex);
+        return action(7);
+      },
+    };
+    const cached = new CachedVersion(new PieceCache({ dir: temp.path, capacity: 1 << 20 }), 'version', info);
+    const storage = new OverlaidStorage(own, (index) => index === 0, cached, new Bitfield(info.pieceCount));
+    assert.equal(await storage.writeBy(0, async (descriptor) => descriptor), 7);
+    assert.equal(
+      storage.writeBy(1, async () => 1),
+      undefined,
+    );
+    assert.deepEqual(lent, [0]);
+    await storage.close();
+  });
+});
