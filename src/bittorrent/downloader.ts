@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.ts';
-import type { Disposable } from '../common/disposable.ts';
+import { type Disposable, toDisposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { ActivePiece } from './active-piece.ts';
@@ -88,6 +88,8 @@ export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #picker: PiecePicker;
   readonly #urgent = new PriorityWindows();
+  /** Pieces that are wanted only because they are, or were, urgent. */
+  readonly #borrowed = new Set<number>();
   readonly #active = new Map<number, ActivePiece<PeerSession>>();
   readonly #sessions = new Set<PeerSession>();
   /** Pieces that a session is not asked for now → when it may be again, in ms. */
@@ -119,6 +121,7 @@ export class Downloader {
 
   want(pieces: Iterable<number>): void {
     for (const piece of pieces) {
+      this.#borrowed.delete(piece);
       if (this.#options.have.has(piece) || this.#picker.isOpen(piece) || this.#active.has(piece)) continue;
       this.#picker.add(piece);
       this.#missing++;
@@ -127,11 +130,17 @@ export class Downloader {
     this.pumpAll();
   }
 
-  /** These come before all others, in this order, until had or disposed; ones not wanted yet become wanted. */
+  /** These come before all others, in this order, until had or disposed; ones not wanted yet are wanted until then. */
   prioritize(pieces: readonly number[]): Disposable {
-    const window = this.#urgent.add(pieces.filter((piece) => !this.#options.have.has(piece)));
-    this.want(pieces);
-    return window;
+    const missing = pieces.filter((piece) => !this.#options.have.has(piece));
+    const window = this.#urgent.add(missing);
+    const unwanted = missing.filter((piece) => !this.#isMissing(piece));
+    this.want(unwanted);
+    for (const piece of unwanted) this.#borrowed.add(piece);
+    return toDisposable(() => {
+      window.dispose();
+      for (const piece of missing) if (this.#picker.isOpen(piece)) this.#forgo(piece);
+    });
   }
 
   setPaused(paused: boolean): void {
@@ -314,6 +323,15 @@ export class Downloader {
     if (active.owner === session) this.#disown(active);
   }
 
+  /** True when nobody waits for the piece any more and nobody else wanted it: then it is wanted no longer. */
+  #forgo(piece: number): boolean {
+    if (this.#urgent.has(piece) || !this.#borrowed.delete(piece)) return false;
+    this.#picker.remove(piece);
+    this.#missing--;
+    if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
+    return true;
+  }
+
   #isMissing(piece: number): boolean {
     return this.#picker.isOpen(piece) || this.#active.has(piece);
   }
@@ -485,6 +503,7 @@ export class Downloader {
       this.#drop(active);
       have.add(active.index);
       this.#urgent.delete(active.index);
+      this.#borrowed.delete(active.index);
       this.#missing--;
       this.#options.onPiece(active.index);
       if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
@@ -577,7 +596,7 @@ export class Downloader {
 
   #abandon(active: ActivePiece<PeerSession>): void {
     this.#drop(active);
-    if (!this.#stopped) this.#picker.add(active.index);
+    if (!this.#stopped && !this.#forgo(active.index)) this.#picker.add(active.index);
   }
 }
 

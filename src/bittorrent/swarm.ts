@@ -220,7 +220,7 @@ export class Swarm implements Disposable {
 
   /**
    * From now on these pieces come before all others, in this order, until they are had or the result is disposed. Pieces
-   * that were not wanted yet become wanted, and stay so.
+   * that `download` did not name are wanted until then; those that were begun are still finished.
    */
   prioritize(pieces: readonly number[]): Disposable {
     return this.#downloading().prioritize(pieces);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { Bitfield } from '../../src/bittorrent/bitfield.ts';
+import { MemoryStorage } from './memory-storage.ts';
 import { Simulation } from './simulation.ts';
 
 const KiB = 1024;
@@ -31,5 +33,36 @@ describe('pieces that somebody waits for', () => {
     assert.ok(others.length <= 8, `${others.length} other pieces came before the window was there`);
     assert.ok(await sim.clock.run(() => receiver.completed, 60_000));
     assert.ok(sim.isComplete(receiver));
+  });
+
+  it('are wanted no longer when nobody waits, unless they are downloaded anyway', async () => {
+    sim = new Simulation(2, [16 * MiB], 256 * KiB);
+    const source = sim.addPeer('source', 'all');
+    const { info } = sim.version;
+    const reader = sim.add('reader', {
+      storage: new MemoryStorage(info),
+      have: new Bitfield(info.pieceCount),
+      knowsMetadata: true,
+    });
+    sim.connect(reader, source, { latency: 10, rate: 2_000_000 });
+    const before = reader.swarm.prioritize(Array.from({ length: 30 }, (_, index) => index));
+    assert.ok(await sim.clock.run(() => reader.have.has(0), 60_000));
+    // The reader goes elsewhere; both its places have the last piece of all, and a download wants the piece before.
+    const next = reader.swarm.prioritize([40, 29]);
+    reader.swarm.download([28]);
+    before.dispose();
+    const wanted = (): boolean => [40, 29, 28].every((piece) => reader.have.has(piece));
+    assert.ok(await sim.clock.run(wanted, 60_000));
+    next.dispose();
+    const got = reader.have.count;
+    await sim.clock.run(() => false, 30_000);
+    assert.equal(reader.have.count, got, 'nothing more comes');
+    // What was begun: no more than what a connection is asked for at a time.
+    assert.ok(got < 22, `${got} pieces came`);
+    // It can be wanted again.
+    reader.swarm.prioritize([20]);
+    assert.ok(await sim.clock.run(() => reader.have.has(20), 60_000));
+    reader.swarm.download(sim.allPieces());
+    assert.ok(await sim.clock.run(() => reader.have.complete, 60_000));
   });
 });
