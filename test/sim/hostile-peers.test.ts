@@ -51,6 +51,21 @@ describe('peers that do not play fair', () => {
     }
   }).timeout(60_000);
 
+  it('many requests for little cost little memory', async () => {
+    sim = new Simulation(9, new Array<number>(2_000).fill(1), BLOCK_SIZE);
+    const seed = sim.addPeer('seed', 'all');
+    seed.storage.readDelay = () => new Promise(() => {});
+    const peer = hostilePeer(sim, seed, 'evil');
+    await sim.clock.run(() => peer.received.length > 0, 100);
+    peer.send({ type: 'interested' });
+    await sim.clock.run(() => peer.received.some(({ type }) => type === 'unchoke'), 15_000);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let piece = 0; piece < 2_000; piece++) peer.send({ type: 'request', piece, begin: 0, length: 1 });
+    await sim.clock.run(() => false, 100);
+    const taken = process.memoryUsage().arrayBuffers - before;
+    assert.ok(taken < 16 * MiB, `${taken} bytes`);
+  });
+
   it('names of extensions that we do not know are not kept', async () => {
     sim = new Simulation(2, [1], 65_536);
     const seed = sim.addPeer('seed', 'all');
