@@ -1,5 +1,6 @@
 import type { Connection, ConnectionSink } from '../../src/bittorrent/connection.ts';
 import type { Clock } from '../../src/common/clock.ts';
+import type { Disposable } from '../../src/common/disposable.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 
 export interface Link {
@@ -42,6 +43,8 @@ export class MemoryConnection implements Connection {
   onDeliver: ((chunk: Buffer) => void) | undefined;
   /** Most bytes that ever waited to leave. */
   mostQueued = 0;
+  /** Once, when this end is closed, by whomever. */
+  onClosed: ((reason: PeerwireError | undefined) => void) | undefined;
   readonly #clock: Clock;
   readonly #link: Link;
   readonly #random: () => number;
@@ -53,7 +56,7 @@ export class MemoryConnection implements Connection {
   readonly #outbox: Write[] = [];
   /** Bytes of the first write that left. */
   #left = 0;
-  #sending = false;
+  #leaving: Disposable | undefined;
   #queued = 0;
   /** Bytes that left and were not read by the other end. */
   #unread = 0;
@@ -99,7 +102,7 @@ export class MemoryConnection implements Connection {
 
   close(reason?: PeerwireError): void {
     if (this.closed) return;
-    this.closed = true;
+    this.#end(reason);
     const sink = this.#sink;
     queueMicrotask(() => sink?.onClose(reason));
     this.#clock.setTimeout(() => this.other?.closedByOther(), this.#link.latency);
@@ -134,25 +137,30 @@ export class MemoryConnection implements Connection {
 
   closedByOther(): void {
     if (this.closed) return;
-    this.closed = true;
+    this.#end(undefined);
     this.#sink?.onClose(undefined);
+  }
+
+  #end(reason: PeerwireError | undefined): void {
+    this.closed = true;
+    this.#leaving?.dispose();
+    this.onClosed?.(reason);
   }
 
   #transmit(): void {
     const write = this.#outbox[0];
-    if (!write || this.#sending || this.closed) return;
+    if (!write || this.#leaving || this.closed) return;
     const room = (this.#link.window ?? Number.POSITIVE_INFINITY) - this.#unread;
     if (room <= 0) return;
     const size = Math.min(write.length - this.#left, room);
     this.#unread += size;
-    this.#sending = true;
-    this.#clock.setTimeout(() => this.#leave(write, size), this.#link.rate > 0 ? (size / this.#link.rate) * 1000 : 0);
+    const duration = this.#link.rate > 0 ? (size / this.#link.rate) * 1000 : 0;
+    this.#leaving = this.#clock.setTimeout(() => this.#leave(write, size), duration);
   }
 
   /** Only now are the bytes read from their memory: whoever reuses it before `onSent` sends rubbish here, as it would by a socket. */
   #leave(write: Write, size: number): void {
-    this.#sending = false;
-    if (this.closed) return;
+    this.#leaving = undefined;
     const bytes = Buffer.concat(write.chunks).subarray(this.#left, this.#left + size);
     this.onLeave?.(bytes);
     this.#queued -= size;
