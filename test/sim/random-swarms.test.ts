@@ -6,7 +6,7 @@ import { makeScenario } from './scenario/scenario.ts';
 /** Always the same, and as many new ones each time. */
 const BASE = 1;
 const fresh = Number(process.env.SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const count = Number(process.env.SIM_SEEDS ?? 150);
+const count = Number(process.env.SIM_SEEDS ?? 120);
 
 async function runSeeds(first: number): Promise<void> {
   for (let seed = first; seed < first + count; seed++) {
