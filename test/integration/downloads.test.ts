@@ -154,6 +154,34 @@ describe('downloads under disturbance', function () {
     assert.equal((await a.transfers()).find((row) => row.id === upload.id)?.limits.upload, 1_000_000);
   });
 
+  for (const direction of ['download', 'upload'] as const) {
+    it(`no burst exceeds the ${direction} limit, whatever the buffers of sockets hold`, async () => {
+      const rate = 2_000_000;
+      const { b } = await pair(24 * MiB, direction === 'upload' ? rate : 0);
+      const samples: { time: number; bytes: number }[] = [];
+      const listening = b.onEvent((event) => {
+        // In the same thread as the counter, at the moment when it was read.
+        if (event.event === 'transfer') samples.push({ time: performance.now(), bytes: event.transfer.fetched });
+      });
+      const limits = { upload: 0, download: direction === 'download' ? rate : 0 };
+      const started = performance.now();
+      const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail', limits });
+      await until(b, id, ({ fetched }) => fetched > 5 * rate * 0.9);
+      while (performance.now() - started < 6_000) await once(b.onEvent, ({ event }) => event === 'transfer');
+      listening.dispose();
+      // Anything less than the limit may be the machine's fault; more never is.
+      let windows = 0;
+      for (const [index, from] of samples.entries()) {
+        const to = samples.slice(index).find(({ time }) => time - from.time >= 5_000);
+        if (!to) break;
+        windows++;
+        const most = (rate * (to.time - from.time) * 1.05) / 1000;
+        assert.ok(to.bytes - from.bytes <= most, `${to.bytes - from.bytes} bytes in ${to.time - from.time} ms`);
+      }
+      assert.ok(windows > 0);
+    });
+  }
+
   it('cancel leaves nothing behind, and nothing arrives later', async () => {
     const { b } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
