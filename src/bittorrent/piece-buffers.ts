@@ -45,7 +45,8 @@ export class PieceBuffers {
   /** One swarm's access, to be disposed with it. */
   user(priority: () => TransferPriority): BufferUser {
     const user = new BufferUser(this, priority, {
-      comesFirst: () => this.#byPriority().find(({ waiting }) => waiting),
+      comesFirst: () => this.#first(({ waiting }) => waiting),
+      busiest: () => this.#first(({ held }) => held > 0),
       leave: () => this.#users.delete(user),
     });
     this.#users.add(user);
@@ -79,27 +80,40 @@ export class PieceBuffers {
     if (this.used === 0) this.#spare.clear();
   }
 
+  /** Of those that pass, one of the highest priority. */
+  #first(test: (user: BufferUser) => boolean): BufferUser | undefined {
+    let first: BufferUser | undefined;
+    for (const user of this.#users) if (test(user) && (first === undefined || user.rank < first.rank)) first = user;
+    return first;
+  }
+
   #byPriority(): BufferUser[] {
     return [...this.#users].sort((a, b) => a.rank - b.rank);
   }
+}
+
+interface Queue {
+  /** Of those that wait, who is served next. */
+  comesFirst(): BufferUser | undefined;
+  /** Of those that hold buffers, the one of the highest priority. */
+  busiest(): BufferUser | undefined;
+  leave(): void;
 }
 
 /** What one swarm sees of the buffers. */
 export class BufferUser implements Disposable {
   readonly #buffers: PieceBuffers;
   readonly #priority: () => TransferPriority;
-  readonly #queue: { comesFirst(): BufferUser | undefined; leave(): void };
+  readonly #queue: Queue;
   readonly #onFree = new Emitter<void>();
   /** Memory came free after it had been refused. */
   readonly onFree: Event<void> = this.#onFree.event;
   /** It was refused, and has not been told since that memory came free. */
   waiting = false;
+  /** Buffers that it holds. */
+  held = 0;
 
-  constructor(
-    buffers: PieceBuffers,
-    priority: () => TransferPriority,
-    queue: { comesFirst(): BufferUser | undefined; leave(): void },
-  ) {
+  constructor(buffers: PieceBuffers, priority: () => TransferPriority, queue: Queue) {
     this.#buffers = buffers;
     this.#priority = priority;
     this.#queue = queue;
@@ -110,6 +124,12 @@ export class BufferUser implements Disposable {
     return TRANSFER_PRIORITIES.indexOf(this.#priority());
   }
 
+  /** A download of higher priority is under way: this one should leave room wherever it can. */
+  get yields(): boolean {
+    const busiest = this.#queue.busiest();
+    return busiest !== undefined && busiest.rank < this.rank;
+  }
+
   fits(length: number, kind: BufferKind): boolean {
     const first = kind === 'normal' ? this.#queue.comesFirst() : undefined;
     const granted = (first === undefined || first.rank >= this.rank) && this.#buffers.fits(length, kind);
@@ -118,10 +138,13 @@ export class BufferUser implements Disposable {
   }
 
   take(length: number, kind: BufferKind): PieceBuffer | undefined {
-    return this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
+    const buffer = this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
+    if (buffer) this.held++;
+    return buffer;
   }
 
   give(buffer: PieceBuffer): void {
+    this.held--;
     this.#buffers.give(buffer);
   }
 
