@@ -112,7 +112,8 @@ export class PieceCache {
     if (this.has(version, piece)) return;
     this.#makeRoom(data.length);
     const path = join(this.#options.dir, `${this.#files++}.piece`);
-    const entry: Entry = { version, piece, path, length: data.length, data: data.slice() };
+    // Not `slice`, which of a Buffer is a view.
+    const entry: Entry = { version, piece, path, length: data.length, data: new Uint8Array(data) };
     this.#entries.set(keyOf(version, piece), entry);
     this.#size += data.length;
     this.#unwritten += data.length;

@@ -165,10 +165,10 @@ function checkRequest({ offset, length, wait = DEFAULT_WAIT, ahead }: ReadReques
   const inRange = (value: number, most: number): boolean => Number.isSafeInteger(value) && value >= 0 && value <= most;
   if (!inRange(offset, Number.MAX_SAFE_INTEGER) || !inRange(length, MAX_READ))
     throw new PeerwireError('usage', `A read begins at an offset of the file and has up to ${MAX_READ} bytes.`);
-  if (!inRange(wait, LONGEST_WAIT)) throw new PeerwireError('usage', 'A read waits for up to an hour.');
+  if (!(wait >= 0)) throw new PeerwireError('usage', 'A read waits for a number of milliseconds.');
   if (ahead !== undefined && !inRange(ahead, Number.MAX_SAFE_INTEGER))
     throw new PeerwireError('usage', 'What is read ahead is a number of bytes.');
-  return { wait, ...(ahead === undefined ? {} : { ahead: Math.min(ahead, MAX_AHEAD) }) };
+  return { wait: Math.min(wait, LONGEST_WAIT), ...(ahead === undefined ? {} : { ahead: Math.min(ahead, MAX_AHEAD) }) };
 }
 
 /** A share of one file needs no path. */

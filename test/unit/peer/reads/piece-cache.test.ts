@@ -47,7 +47,7 @@ describe('the cache of read pieces', () => {
   });
 
   it('keeps a copy: memory of pieces is used again', async () => {
-    const data = bytes(1);
+    const data = Buffer.from(bytes(1));
     await cache.write('v', 1, data);
     data.fill(99);
     assert.deepEqual(await read(1), bytes(1));
