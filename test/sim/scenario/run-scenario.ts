@@ -26,8 +26,15 @@ export interface Outcome {
   readonly waste: number;
 }
 
-/** Runs a scenario to its end under a virtual clock. Everything in it follows from the scenario alone. */
-export async function runScenario(scenario: Scenario, verbose = false): Promise<Outcome> {
+/**
+ * Runs a scenario to its end under a virtual clock. Everything in it follows from the scenario alone. `breakIt`, for tests
+ * of the judge: called when the first peers have come.
+ */
+export async function runScenario(
+  scenario: Scenario,
+  verbose = false,
+  breakIt: (run: Run) => void = () => {},
+): Promise<Outcome> {
   const sim = new Simulation(scenario.seed, scenario.sizes, scenario.pieceLength);
   const judge = new Judge(sim.version, sim.clock, verbose);
   const dice = new Dice(scenario.seed ^ 0x5eed);
@@ -63,6 +70,8 @@ export async function runScenario(scenario: Scenario, verbose = false): Promise<
     if (returns !== undefined) schedule.after(returns, () => peer.come());
   }
   for (const fault of scenario.faults) schedule.after(fault.at, () => cables[fault.link]?.fail(fault));
+
+  schedule.after(0, () => breakIt(run));
 
   const completers = engines.filter(({ name }) => expected.completers.has(name));
   const isOver = (): boolean => judge.violations.length > 0 || completers.every((peer) => peer.peer && peer.complete);
