@@ -97,8 +97,8 @@ export async function runScenario(
   return { seed: scenario.seed, violations, events, trace: trace >>> 0, took, within: expected.within, maxima, waste };
 }
 
-/** Blocks that the endgame asks of one more peer. */
-const ENDGAME_BLOCKS = 8;
+/** Blocks that a peer is asked for at first: what it is slow with, others are asked for again in the endgame. */
+const ENDGAME_BLOCKS = 16;
 
 /** No honest peer is banned by another; who sent a wrong block that was noticed is. */
 function judgeBans(scenario: Scenario, engines: readonly EnginePeer[], judge: Judge): void {
