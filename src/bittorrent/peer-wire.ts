@@ -255,6 +255,8 @@ export class PeerWire implements Disposable {
   }
 
   close(reason?: PeerwireError): void {
+    // Nobody is there for it any more.
+    this.#held = undefined;
     this.#flush();
     this.#connection.close(reason);
   }

@@ -109,4 +109,19 @@ describe('what a swarm promises its owner', () => {
     assert.ok(await sim.clock.run(() => resumed.completed, 20_000));
     assert.equal(resumed.swarm.fetched, sim.version.info.size - pieces.length * 65_536, 'it fetched pieces again');
   });
+
+  it('what a limit holds back is not read any more once we close', async () => {
+    sim = new Simulation(7, [4 * MiB], 65_536);
+    const source = sim.addPeer('source', 'all');
+    const receiver = sim.addPeer('receiver', 'none');
+    receiver.download.setRate(50_000);
+    const [mine] = sim.connect(receiver, source, { latency: 5, rate: 0, window: MiB, chunk: 400_000 });
+    await sim.clock.run(() => receiver.swarm.fetched > 0, 10_000);
+    assert.ok(!mine.closed);
+    const { fetched } = receiver.swarm;
+    await receiver.swarm.halt();
+    await sim.clock.run(() => false, 1_000);
+    // It would land in memory that has been given back.
+    assert.equal(receiver.swarm.fetched, fetched);
+  });
 });
