@@ -268,7 +268,7 @@ export class Download implements Disposable {
       });
       storage = new FileStorage((index) => locations.get(index) ?? staged(index), pool);
       const cached = this.#options.cached(info);
-      await adoptPieces({ files: fetching, cached, have, journal, storage, signal });
+      await adoptPieces({ files: fetching, version, cached, pool, have, journal, storage, signal });
       // Before its records are counted as arrivals.
       await journal.flush();
       const missing = new Set(wanted.filter((piece) => !have.has(piece)));

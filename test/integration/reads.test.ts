@@ -290,6 +290,21 @@ describe('reads of ranges', function () {
     await assert.rejects(b.readFile({ share, offset: 0, length: 10, wait: 300 }), code('no-sources'));
   });
 
+  it('downloads again what was damaged in the cache', async () => {
+    const { b, content, share } = await pair(MiB);
+    await read(b, { share, offset: 0, length: MiB });
+    await cached('b', 16);
+    for (const name of cacheFiles('b')) {
+      const file = path.join(dir, 'b', 'read-cache', name);
+      while (statSync(file).size !== 64 * KiB) await new Promise((resolve) => setImmediate(resolve));
+      if (name === cacheFiles('b')[0]) writeFileSync(file, Buffer.alloc(64 * KiB));
+    }
+    const destination = path.join(dir, 'out');
+    const { id } = await b.download({ share, destination, onConflict: 'fail' });
+    assert.equal((await finished(b, id)).fetched, 64 * KiB);
+    assert.ok(readFileSync(path.join(destination, 'file.bin')).equals(content));
+  });
+
   it('places a file that was read completely without fetching a byte', async () => {
     const { b, content, share } = await pair(2 * MiB);
     for (const offset of [0, MiB]) await read(b, { share, offset, length: MAX_READ });

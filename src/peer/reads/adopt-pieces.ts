@@ -1,14 +1,19 @@
 import type { Bitfield } from '../../bittorrent/bitfield.ts';
-import { pieceAt } from '../../bittorrent/metainfo.ts';
+import { BLOCK_SIZE, pieceRoot } from '../../bittorrent/merkle.ts';
+import { pieceAt, pieceHash } from '../../bittorrent/metainfo.ts';
 import type { Storage } from '../../bittorrent/storage.ts';
 import { errorCode } from '../../common/errors.ts';
+import type { HashPool } from '../hash-pool.ts';
 import type { PieceJournal } from '../piece-journal.ts';
+import type { Version } from '../version-store.ts';
 import type { CachedVersion } from './cached-version.ts';
 
 export interface AdoptOptions {
   /** Indices of the files that are downloaded. */
   readonly files: ReadonlySet<number>;
+  readonly version: Version;
   readonly cached: CachedVersion;
+  readonly pool: HashPool;
   /** Gets the pieces that were taken over. */
   readonly have: Bitfield;
   readonly journal: PieceJournal;
@@ -17,19 +22,31 @@ export interface AdoptOptions {
   readonly signal: AbortSignal;
 }
 
-/** Copies what was read of files into their download, so that no byte is fetched twice. The cache keeps its own. */
-export async function adoptPieces({ files, cached, have, journal, storage, signal }: AdoptOptions): Promise<void> {
+/**
+ * Copies what was read of files into their download, so that no byte is fetched twice. Hashed once more: it may have lain on
+ * the disk for hours. The cache keeps its own.
+ */
+export async function adoptPieces(options: AdoptOptions): Promise<void> {
+  const { files, version, cached, pool, have, journal, storage, signal } = options;
+  const { info, layers } = version;
   for (const piece of cached.pieces()) {
-    const { fileIndex, offset, length } = pieceAt(cached.info, piece);
+    const { file, fileIndex, offset, length } = pieceAt(info, piece);
     if (have.has(piece) || !files.has(fileIndex)) continue;
     signal.throwIfAborted();
-    const bytes = new Uint8Array(length);
+    const shared = new SharedArrayBuffer(length);
+    const bytes = Buffer.from(shared);
     try {
       await cached.read(fileIndex, offset, [bytes]);
     } catch (error) {
       if (errorCode(error) !== 'not-found') throw error;
       continue; // Evicted meanwhile.
     }
+    const root = pieceRoot(
+      await pool.hashBlocks(shared, 0, length),
+      info.pieceLength,
+      Math.ceil(file.length / BLOCK_SIZE),
+    );
+    if (pieceHash(info, layers, piece)?.equals(root) !== true) continue;
     await storage.write(fileIndex, offset, bytes);
     have.add(piece);
     journal.add(piece);
