@@ -1,7 +1,10 @@
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { ErrorCode } from '../common/errors.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
-import type { RangeResult, RangeTask } from './files/hash-range.ts';
+import type { RangeTask } from './files/hash-range.ts';
+import type { PackedRanges } from './files/packed-ranges.ts';
+import type { PackedWalk } from './files/packed-walk.ts';
 
 /** What HashPool asks a worker. */
 export type HashRequest =
@@ -37,15 +40,28 @@ export type HashRequest =
       readonly data: SharedArrayBuffer;
       readonly parts: readonly FilePart[];
     }
-  | { readonly type: 'gather'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number };
+  | { readonly type: 'gather'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number }
+  | { readonly type: 'walk'; readonly id: number; readonly path: string; readonly includeSecrets: boolean }
+  /** What files look like now. */
+  | { readonly type: 'stamps'; readonly id: number; readonly paths: readonly string[] }
+  /** The request of this id is no longer wanted; a walk ends early. */
+  | { readonly type: 'cancel'; readonly id: number };
 
 /** What the worker answers; a file that fails is a result, not an error of the worker. */
 export type HashResponse =
   | { readonly type: 'blocks'; readonly id: number; readonly leaves: Uint8Array }
   | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
-  | { readonly type: 'ranges'; readonly id: number; readonly results: readonly RangeResult[] }
+  | { readonly type: 'ranges'; readonly id: number; readonly results: PackedRanges }
   | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] }
-  | { readonly type: 'gather'; readonly id: number; readonly result: GatherResult };
+  | { readonly type: 'gather'; readonly id: number; readonly result: GatherResult }
+  | { readonly type: 'progress'; readonly id: number; readonly files: number; readonly size: number }
+  | { readonly type: 'walk'; readonly id: number; readonly result: PackedWalk | Failure }
+  | { readonly type: 'stamps'; readonly id: number; readonly stamps: readonly (FileStamp | undefined)[] };
+
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
 
 export type PieceOutcome =
   | { readonly type: 'written' }

@@ -1,18 +1,19 @@
 import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
-import type { FileStamp } from '../bittorrent/file-stamp.ts';
+import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
+import { type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
 /** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
 const RANGE_SIZE = 32 << 20;
 /** Small files go to a worker together, up to this many files or bytes in one message. */
-const BATCH_FILES = 64;
+const BATCH_FILES = 256;
 const BATCH_SIZE = 4 << 20;
 /** Up to this many files of this many bytes together are hashed on this thread: within a millisecond, where a worker starts in 50. */
 const HERE_FILES = 4;
@@ -20,6 +21,10 @@ const HERE_SIZE = 256 << 10;
 /** The same of pieces while no worker is up: each in some 3 ms, and so many bytes before one is started. */
 const HERE_PIECE = 4 << 20;
 const HERE_PIECES = 8 << 20;
+
+/** So many are looked at without a worker, which may have to be started. */
+const FEW_FILES = 64;
+const STAMPS_BATCH = 1024;
 
 export interface FileHash {
   /** Merkle root of the file; undefined for an empty file. */
@@ -154,11 +159,32 @@ export class HashPool implements Disposable, FileBatcher {
     return this.#threads.gather(files, mode);
   }
 
+  /** Like `walk` of files/walk.ts, of many files in a worker. Rejects also with 'closed' or 'internal' (a worker died). */
+  async walk(path: string, options: WalkOptions = {}): Promise<WalkResult> {
+    return (await walkFew(path, FEW_FILES, options)) ?? (await this.#threads.walk(path, options));
+  }
+
+  /** What files look like now; undefined where nothing can be seen. Rejects with 'cancelled', 'closed' or 'internal'. */
+  async stamps(paths: readonly string[], signal?: AbortSignal): Promise<(FileStamp | undefined)[]> {
+    const stamps: (FileStamp | undefined)[] = [];
+    for (let start = 0; start < paths.length; start += STAMPS_BATCH) {
+      if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
+      const batch = paths.slice(start, start + STAMPS_BATCH);
+      const few = paths.length <= FEW_FILES;
+      stamps.push(...(few ? await Promise.all(batch.map(stampNow)) : await this.#threads.stamps(batch)));
+    }
+    return stamps;
+  }
+
   /** Ends the workers; what is under way rejects with 'closed'. */
   dispose(): void {
     this.#disposed = true;
     this.#threads.dispose();
   }
+}
+
+function stampNow(path: string): Promise<FileStamp | undefined> {
+  return readStamp(path).catch(() => undefined);
 }
 
 /** Small files together, big ones in ranges. */
@@ -190,6 +216,14 @@ async function hashHere(ranges: readonly RangeTask[], pieceLength: number): Prom
   return results;
 }
 
+const NOTHING = Buffer.alloc(0);
+
+function join(hashes: readonly Uint8Array[]): Buffer {
+  const [only] = hashes;
+  if (!only || hashes.length > 1) return Buffer.concat(hashes);
+  return Buffer.from(only.buffer, only.byteOffset, only.length);
+}
+
 function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLength: number): FileHash | PeerwireError {
   const hashes: Uint8Array[] = [];
   let stamp: FileStamp | undefined;
@@ -202,9 +236,9 @@ function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLengt
     hashes.push(range.hashes);
   }
   if (stamp === undefined) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
-  const joined = Buffer.concat(hashes);
+  const joined = join(hashes);
   const { size } = file;
   if (size === 0) return { root: undefined, pieceLayer: joined, size, stamp, settled };
-  if (size <= pieceLength) return { root: joined, pieceLayer: Buffer.alloc(0), size, stamp, settled };
+  if (size <= pieceLength) return { root: joined, pieceLayer: NOTHING, size, stamp, settled };
   return { root: pieceLayerRoot(joined, pieceLength), pieceLayer: joined, size, stamp, settled };
 }

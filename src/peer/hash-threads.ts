@@ -2,11 +2,15 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
+import { unpackRanges } from './files/packed-ranges.ts';
+import { unpackWalk } from './files/packed-walk.ts';
+import type { WalkOptions, WalkResult } from './files/walk.ts';
 import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts';
 
 /** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
@@ -36,6 +40,7 @@ interface PoolWorker {
 interface PendingRequest {
   readonly file: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly onProgress?: WalkOptions['onProgress'] | undefined;
   resolve(response: HashResponse): void;
   reject(error: PeerwireError): void;
 }
@@ -86,56 +91,42 @@ export class HashThreads implements Disposable {
   }
 
   /** SHA-256 of each 16 KiB block of a part of shared memory. Goes before files. Rejects with 'closed' or 'internal' (a worker died). */
-  hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      const request: HashRequest = { type: 'blocks', id: ++this.#lastId, data, offset, length };
-      const onResponse = (response: HashResponse): void => {
-        if (response.type === 'blocks') resolve(response.leaves);
-      };
-      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
-    });
+  async hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Uint8Array> {
+    return (await this.#ask('blocks', (id) => ({ type: 'blocks', id, data, offset, length }))).leaves;
   }
 
-  /** Reads or writes parts of small files. Goes before files to hash. Rejects with 'closed' or 'internal' (a worker died). */
-  fileParts(
+  /** Reads or writes parts of small files. Goes before files to hash. Rejects like `hashBlocks`. */
+  async fileParts(
     type: 'read' | 'write',
     data: SharedArrayBuffer,
     parts: readonly FilePart[],
   ): Promise<readonly PartFailure[]> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      const request: HashRequest = { type, id: ++this.#lastId, data, parts };
-      const onResponse = (response: HashResponse): void => {
-        if (response.type === 'parts') resolve(response.failures);
-      };
-      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
-    });
+    return (await this.#ask('parts', (id) => ({ type, id, data, parts }))).failures;
   }
 
   /** Hashes a piece in shared memory and writes it when it is right. Rejects like `hashBlocks`. */
-  writePiece(piece: PieceToWrite): Promise<PieceOutcome> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      const expected = piece.expected.toString('hex');
-      const request: HashRequest = { ...piece, type: 'piece', id: ++this.#lastId, expected };
-      const onResponse = (response: HashResponse): void => {
-        if (response.type === 'piece') resolve(response.outcome);
-      };
-      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
-    });
+  async writePiece(piece: PieceToWrite): Promise<PieceOutcome> {
+    const expected = piece.expected.toString('hex');
+    return (await this.#ask('piece', (id) => ({ ...piece, type: 'piece', id, expected }))).outcome;
   }
 
-  /** See `gather`. Rejects with 'closed' or 'internal' (a worker died). */
-  gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      const request: HashRequest = { type: 'gather', id: ++this.#lastId, files, mode };
-      const onResponse = (response: HashResponse): void => {
-        if (response.type === 'gather') resolve(response.result);
-      };
-      this.#send(this.#freeWorker(), request, { file: false, signal: undefined, reject, resolve: onResponse });
-    });
+  /** See `gather`. Rejects like `hashBlocks`. */
+  async gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
+    return (await this.#ask('gather', (id) => ({ type: 'gather', id, files, mode }))).result;
+  }
+
+  /** See `walk`. Rejects like it, and like `hashBlocks`. */
+  async walk(path: string, options: WalkOptions): Promise<WalkResult> {
+    const { includeSecrets = false, signal, onProgress } = options;
+    const request = (id: number): HashRequest => ({ type: 'walk', id, path, includeSecrets });
+    const { result } = await this.#ask('walk', request, { signal, onProgress });
+    if ('code' in result) throw new PeerwireError(result.code, result.message);
+    return unpackWalk(result);
+  }
+
+  /** What files look like now; undefined where nothing can be seen. Rejects like `hashBlocks`. */
+  async stamps(paths: readonly string[]): Promise<readonly (FileStamp | undefined)[]> {
+    return (await this.#ask('stamps', (id) => ({ type: 'stamps', id, paths }))).stamps;
   }
 
   /** Hashes ranges of files one after another in one worker. Rejects with 'cancelled', 'closed' or 'internal' (a worker died). */
@@ -166,10 +157,32 @@ export class HashThreads implements Disposable {
       queued.reject(cancelled());
     }
     // What a worker is busy with goes on there (it is little), but nobody waits for it.
-    for (const { pending } of this.#workers) {
-      for (const request of pending.values()) if (request.signal?.aborted) request.reject(cancelled());
+    for (const { pending, worker } of this.#workers) {
+      for (const [id, request] of pending) {
+        if (!request.signal?.aborted) continue;
+        request.reject(cancelled());
+        worker.postMessage({ type: 'cancel', id } satisfies HashRequest);
+      }
     }
   };
+
+  /** What the least busy worker answers. */
+  #ask<T extends HashResponse['type']>(
+    type: T,
+    makeRequest: (id: number) => HashRequest,
+    { signal, onProgress }: Pick<PendingRequest, 'onProgress'> & { signal?: AbortSignal | undefined } = {},
+  ): Promise<Answer<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      if (signal?.aborted) return reject(cancelled());
+      signal?.addEventListener('abort', this.#dropAborted, { once: true });
+      const onResponse = (response: HashResponse): void => {
+        if (isAnswer(response, type)) resolve(response);
+      };
+      const request = makeRequest(++this.#lastId);
+      this.#send(this.#freeWorker(), request, { file: false, signal, onProgress, reject, resolve: onResponse });
+    });
+  }
 
   #pump(): void {
     for (const queued of this.#queue) {
@@ -179,7 +192,7 @@ export class HashThreads implements Disposable {
       const { ranges, pieceLength, signal, reject } = queued;
       const request: HashRequest = { type: 'ranges', id: ++this.#lastId, pieceLength, ranges };
       const resolve = (response: HashResponse): void => {
-        if (response.type === 'ranges') queued.resolve(response.results);
+        if (response.type === 'ranges') queued.resolve(unpackRanges(response.results));
       };
       this.#send(target, request, { file: true, signal, reject, resolve });
     }
@@ -236,6 +249,10 @@ export class HashThreads implements Disposable {
   #onResponse(entry: PoolWorker, response: HashResponse): void {
     const request = entry.pending.get(response.id);
     if (!request) return;
+    if (response.type === 'progress') {
+      if (!request.signal?.aborted) request.onProgress?.(response);
+      return;
+    }
     entry.pending.delete(response.id);
     if (request.file) entry.files--;
     if (entry.pending.size === 0) entry.worker.unref();
@@ -269,6 +286,12 @@ export class HashThreads implements Disposable {
       void worker.terminate().catch(() => undefined);
     }
   }
+}
+
+type Answer<T extends HashResponse['type']> = Extract<HashResponse, { type: T }>;
+
+function isAnswer<T extends HashResponse['type']>(response: HashResponse, type: T): response is Answer<T> {
+  return response.type === type;
 }
 
 function closed(): PeerwireError {

@@ -1,9 +1,15 @@
 // Worker thread entry of HashPool: hashes pieces in shared memory and handles small files at once, hashes files one after another.
+import { lstatSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { readParts, writeParts } from '../bittorrent/file-parts.ts';
+import { type FileStamp, stampOf } from '../bittorrent/file-stamp.ts';
+import { toPeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { gather } from './files/gather.ts';
 import { hashRange } from './files/hash-range.ts';
+import { packRanges } from './files/packed-ranges.ts';
+import { packWalk } from './files/packed-walk.ts';
+import { walk } from './files/walk.ts';
 import { writeIfRight } from './files/write-piece.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
 
@@ -12,6 +18,11 @@ const port = parentPort;
 
 // Files wait for one another, so that only one read-ahead is under way; shared memory does not wait for files.
 let files: Promise<void> = Promise.resolve();
+
+/** Walks under way, by request. */
+const walks = new Map<number, AbortController>();
+/** Between two reports of a walk's progress, in ms. */
+const PROGRESS_INTERVAL = 50;
 
 port.on('message', (request: HashRequest) => {
   switch (request.type) {
@@ -34,15 +45,53 @@ port.on('message', (request: HashRequest) => {
     case 'gather':
       void gather(request.files, request.mode).then((result) => respond({ type: 'gather', id: request.id, result }));
       return;
+    case 'walk':
+      void walkFolder(request);
+      return;
+    case 'stamps':
+      respond({ type: 'stamps', id: request.id, stamps: request.paths.map(stampNow) });
+      return;
+    case 'cancel':
+      walks.get(request.id)?.abort();
+      return;
     case 'ranges':
       files = files.then(async () => {
         const results = [];
         for (const range of request.ranges) results.push(await hashRange(range, request.pieceLength));
-        respond({ type: 'ranges', id: request.id, results });
+        respond({ type: 'ranges', id: request.id, results: packRanges(results) });
       });
       return;
   }
 });
+
+async function walkFolder({ id, path, includeSecrets }: Extract<HashRequest, { type: 'walk' }>): Promise<void> {
+  const abort = new AbortController();
+  walks.set(id, abort);
+  let told = 0;
+  const onProgress = ({ files, size }: { files: number; size: number }): void => {
+    const now = performance.now();
+    if (now - told < PROGRESS_INTERVAL) return;
+    told = now;
+    respond({ type: 'progress', id, files, size });
+  };
+  try {
+    const result = await walk(path, { includeSecrets, blocking: true, signal: abort.signal, onProgress });
+    respond({ type: 'walk', id, result: packWalk(result) });
+  } catch (error) {
+    const { code, message } = toPeerwireError(error);
+    respond({ type: 'walk', id, result: { code, message } });
+  } finally {
+    walks.delete(id);
+  }
+}
+
+function stampNow(path: string): FileStamp | undefined {
+  try {
+    return stampOf(lstatSync(path, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
 
 function respond(response: HashResponse): void {
   port.postMessage(response);

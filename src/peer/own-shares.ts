@@ -15,7 +15,6 @@ import { shareIdFromBytes } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { ShareKind } from './api.ts';
 import { buildVersion } from './files/publish.ts';
-import { walk } from './files/walk.ts';
 import type { HashPool } from './hash-pool.ts';
 import { checkShare, type ShareEntry } from './network/catalogue.ts';
 import type { StateStore } from './state-store.ts';
@@ -243,7 +242,7 @@ export class OwnShares implements Disposable {
       const source = await readStamp(share.source);
       if (share.kind !== 'folder') return source === share.stamps[0] ? 'same' : 'changed';
       const version = await this.#options.versions.load(share.infohash);
-      const walked = await walk(share.source, {
+      const walked = await this.#options.pool.walk(share.source, {
         includeSecrets: share.includeSecrets === true,
         signal: this.#abort.signal,
       });
@@ -262,7 +261,7 @@ export class OwnShares implements Disposable {
   ): Promise<Pick<OwnShare, 'source' | 'name' | 'kind' | 'infohash' | 'size' | 'files' | 'stamps'>> {
     const signal = request.signal ?? this.#abort.signal;
     const { onProgress } = request;
-    const walked = await walk(request.source, {
+    const walked = await this.#options.pool.walk(request.source, {
       includeSecrets: request.includeSecrets === true,
       signal,
       ...(onProgress ? { onProgress: ({ files }) => onProgress('scanning', files, 0) } : {}),

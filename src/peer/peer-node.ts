@@ -32,7 +32,6 @@ import type {
 import { Downloads } from './downloads.ts';
 import { planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
-import { walk } from './files/walk.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import type { Networks } from './networks.ts';
@@ -289,7 +288,9 @@ export class PeerNode implements PeerApi {
     return await this.#operation(request.operation, async (signal) => {
       const results = [];
       for (const path of request.paths) {
-        results.push(await walk(resolve(path), { includeSecrets: request.includeSecrets === true, signal }));
+        results.push(
+          await this.#options.pool.walk(resolve(path), { includeSecrets: request.includeSecrets === true, signal }),
+        );
       }
       return {
         files: results.reduce((sum, result) => sum + result.files.length, 0),

@@ -1,13 +1,10 @@
-import { type FileStamp, readStamp } from '../../bittorrent/file-stamp.ts';
+import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { choosePieceLength, createInfo, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { FileHash, HashPool } from '../hash-pool.ts';
 import { changedError } from './hash-range.ts';
 import type { WalkedFile } from './walk.ts';
-import { forEachLimit } from './work-limit.ts';
-
-const STATS_AT_ONCE = 16;
 
 export interface VersionSource {
   readonly absolute: string;
@@ -62,10 +59,11 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
   });
   const hashes = files.map((file, index) => unchanged(file, results[index]));
   // Whatever was hashed first had the most time to change.
-  await forEachLimit(files, STATS_AT_ONCE, async (file) => {
-    const now = await readStamp(file.absolute).catch(() => undefined);
-    if (now !== file.stamp) throw changedError(file.absolute);
-  });
+  const now = await pool.stamps(
+    files.map(({ absolute }) => absolute),
+    signal,
+  );
+  for (const [index, file] of files.entries()) if (now[index] !== file.stamp) throw changedError(file.absolute);
   if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
 
   const layers = new Map<string, Buffer>();
