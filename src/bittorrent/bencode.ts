@@ -219,20 +219,27 @@ class Reader {
 
   #key(last: string | undefined): string {
     const start = this.at;
-    const key = this.#string().toString('latin1');
+    const end = this.#stringEnd();
+    const key = this.#bytes.toString('latin1', this.at, end);
+    this.at = end;
     if (last !== undefined && key <= last) throw bad('keys out of order', start);
     return key;
   }
 
   #string(): Buffer {
+    const end = this.#stringEnd();
+    const text = this.#bytes.subarray(this.at, end);
+    this.at = end;
+    return text;
+  }
+
+  /** Reads the length of a string; where the string ends. */
+  #stringEnd(): number {
     this.#token();
     const start = this.at;
     const length = this.#digits(COLON);
     if (length > this.#bytes.length - this.at) throw bad('a string is longer than the input', start);
-    const end = this.at + length;
-    const text = this.#bytes.subarray(this.at, end);
-    this.at = end;
-    return text;
+    return this.at + length;
   }
 
   #integer(): number {

@@ -1,7 +1,7 @@
 /** The `file tree` of BEP 52: dictionaries of names in byte order, a file being a dictionary whose only key is empty. */
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
-import { type BDict, bytesOf, dictOf, type Encodable, field, intOf } from './bencode.ts';
+import { type BDict, bytesOf, dictOf, field, intOf } from './bencode.ts';
 import { HASH_SIZE, padHash } from './merkle.ts';
 
 export interface TreeFile {
@@ -44,31 +44,65 @@ function readFile(properties: BDict, path: readonly string[]): TreeFile {
   if (attributes.includes('p')) throw new PeerwireError('bad-metainfo', 'The file tree has a padding file.');
   const length = intOf(properties.get('length'), 0);
   const root = field(properties, 'pieces root', (value) => bytesOf(value, HASH_SIZE));
+  checkFile(length, root);
+  return { path, length, root };
+}
+
+/** Throws 'bad-metainfo' unless a file of this length (bytes) may have this root. */
+export function checkFile(length: number, root: Buffer | undefined): void {
+  if (!Number.isSafeInteger(length) || length < 0) {
+    throw new PeerwireError('bad-metainfo', `A file cannot have ${length} bytes.`);
+  }
+  if (root && root.length !== HASH_SIZE) throw new PeerwireError('bad-metainfo', 'A merkle root has 32 bytes.');
   if (length === 0 && root) throw new PeerwireError('bad-metainfo', 'An empty file has a merkle root.');
   if (length > 0 && (!root || root.equals(padHash(0)))) {
     throw new PeerwireError('bad-metainfo', 'A file has no merkle root.');
   }
-  return { path, length, root };
 }
 
-/** The inverse of `readFileTree`, for paths that passed `checkTree`. */
-export function buildFileTree(files: readonly TreeFile[]): Encodable {
-  const tree: Tree = new Map();
-  for (const { path, length, root } of files) {
-    let folder = tree;
-    for (const name of path) {
-      const key = keyOfName(name);
-      const known = folder.get(key);
-      const below: Tree = known instanceof Map ? known : new Map();
-      if (!known) folder.set(key, below);
-      folder = below;
-    }
-    folder.set('', { length, 'pieces root': root });
+/** Bytes of a file besides its name, its root and the digits of its length. */
+const FILE_OVERHEAD = 64;
+/** Bytes of a component besides its name: the digits of its length, a colon, two delimiters. */
+const COMPONENT_OVERHEAD = 8;
+
+/** The inverse of `readFileTree`, for files that passed `checkFile`, in the order of the tree, with paths that passed `checkTree`. */
+export function encodeFileTree(files: readonly TreeFile[]): Buffer {
+  let most = 2;
+  for (const { path } of files) {
+    most += FILE_OVERHEAD + HASH_SIZE;
+    for (const name of path) most += MAX_UTF8 * name.length + COMPONENT_OVERHEAD;
   }
-  return tree;
+  const bytes = Buffer.allocUnsafe(most);
+  let at = 0;
+  // The folders that are open, from the root on.
+  let open: readonly string[] = [];
+  let text = 'd';
+  for (const { path, length, root } of files) {
+    const folders = path.slice(0, -1);
+    let shared = 0;
+    while (shared < open.length && open[shared] === folders[shared]) shared++;
+    text += 'e'.repeat(open.length - shared);
+    for (const name of folders.slice(shared)) text += `${keyText(name)}d`;
+    open = folders;
+    text += `${keyText(path.at(-1) ?? '')}d0:d6:lengthi${length}e`;
+    if (root) {
+      at += bytes.write(`${text}11:pieces root${HASH_SIZE}:`, at, 'latin1');
+      at += root.copy(bytes, at);
+      text = '';
+    }
+    text += 'ee';
+  }
+  at += bytes.write(`${text}${'e'.repeat(open.length)}e`, at, 'latin1');
+  return Buffer.from(bytes.subarray(0, at));
 }
 
-type Tree = Map<string, Tree | { length: number; 'pieces root': Buffer | undefined }>;
+/** Bytes that a UTF-16 code unit becomes at most. */
+const MAX_UTF8 = 3;
+
+function keyText(name: string): string {
+  const key = keyOfName(name);
+  return `${key.length}:${key}`;
+}
 
 /** Orders paths as a file tree does: component by component, by bytes of UTF-8. */
 export function compareTreePaths(a: readonly string[], b: readonly string[]): number {

@@ -1,11 +1,11 @@
 /**
- * Torrent metadata, version 2 only (BEP 52). An `Info` is only made by `parseInfo`, so whoever holds one may trust it:
+ * Torrent metadata, version 2 only (BEP 52). An `Info` is only made by `parseInfo` and `createInfo`, so whoever holds one may trust it:
  * names are safe, sizes add up, files are in tree order and start on piece boundaries.
  */
 import { PeerwireError } from '../common/errors.ts';
 import { type InfoHash, infoHashFromBytes } from '../common/ids.ts';
-import { type BDict, bytesOf, decode, dictOf, type Encodable, encode, intOf, rawField, textOf } from './bencode.ts';
-import { buildFileTree, readFileTree } from './file-tree.ts';
+import { type BDict, bytesOf, decode, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
+import { checkFile, compareTreePaths, encodeFileTree, readFileTree, type TreeFile } from './file-tree.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
 import { checkComponent, checkTree, MAX_PATH_DEPTH } from './safe-path.ts';
 
@@ -71,16 +71,21 @@ function readInfo(info: BDict, bytes: Buffer): Info {
     throw new PeerwireError('bad-metainfo', 'The torrent is a hybrid of versions 1 and 2; only version 2 is accepted.');
   }
   const pieceLength = intOf(info.get('piece length'));
+  const name = textOf(info.get('name'));
+  const tree = readFileTree(dictOf(info.get('file tree')));
+  checkTree(tree.map(({ path }) => path));
+  return makeInfo(name, pieceLength, tree, info.has(FOLDER_KEY), bytes);
+}
+
+/** `tree` in the order of the file tree, of files that passed `checkFile` with paths that passed `checkTree`. Throws like `parseInfo`. */
+function makeInfo(name: string, pieceLength: number, tree: readonly TreeFile[], folder: boolean, bytes: Buffer): Info {
   if (pieceLength < BLOCK_SIZE || pieceLength > MAX_PIECE_LENGTH || !Number.isInteger(Math.log2(pieceLength))) {
     throw new PeerwireError(
       'bad-metainfo',
       `The piece length ${pieceLength} is not a power of two from 16 KiB to 16 MiB.`,
     );
   }
-  const name = textOf(info.get('name'));
   checkComponent(name);
-  const tree = readFileTree(dictOf(info.get('file tree')));
-  checkTree(tree.map((file) => file.path));
 
   const files: FileEntry[] = [];
   const lengths = new Map<string, number>();
@@ -96,13 +101,14 @@ function readInfo(info: BDict, bytes: Buffer): Info {
       lengths.set(root, file.length);
     }
     const pieces = Math.ceil(file.length / pieceLength);
-    files.push({ ...file, firstPiece: pieceCount, pieceCount: pieces });
+    const { path, length, root } = file;
+    files.push({ path, length, root, firstPiece: pieceCount, pieceCount: pieces });
     size += file.length;
     pieceCount += pieces;
     if (pieceCount > MAX_PIECES) throw new PeerwireError('bad-metainfo', `The torrent has over ${MAX_PIECES} pieces.`);
   }
   const [first] = files;
-  const single = files.length === 1 && first?.path.length === 1 && first.path[0] === name && !info.has(FOLDER_KEY);
+  const single = files.length === 1 && first?.path.length === 1 && first.path[0] === name && !folder;
   return { name, pieceLength, files, size, pieceCount, single, infoHash: infoHashFromBytes(sha256(bytes)), bytes };
 }
 
@@ -124,22 +130,37 @@ export interface NewInfo {
   readonly private?: boolean;
 }
 
-/** Throws like `parseInfo`, through which the result has gone. */
+/** Bytes of metadata that are within all limits: two tokens take five bytes at least. */
+const SURELY_DECODED = 2_000_000;
+
+/** Throws like `parseInfo`, which would make the same of the result's bytes. */
 export function createInfo(options: NewInfo): Info {
   const { name, pieceLength, single } = options;
-  checkTree(options.files.map((file) => file.path));
-  const files = options.files.map(({ path, length, root }) => ({ path, length, root: root && Buffer.from(root) }));
+  const files = options.files.map(({ path, length, root }): TreeFile => {
+    const own = root && Buffer.from(root);
+    checkFile(length, own);
+    return { path, length, root: own };
+  });
+  // First of all: what is not a tree has no order.
+  checkTree(files.map(({ path }) => path));
+  if (files.length === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
+  files.sort((a, b) => compareTreePaths(a.path, b.path));
   const lonely = files.length === 1 && files[0]?.path.length === 1 && files[0].path[0] === name;
   if (single && !lonely) throw new PeerwireError('bad-metainfo', 'A single-file torrent has one file of its own name.');
-  const info: Encodable = {
-    'file tree': buildFileTree(files),
-    'meta version': 2,
-    name,
-    'piece length': pieceLength,
-    [FOLDER_KEY]: lonely && !single ? 1 : undefined,
-    private: options.private ? 1 : undefined,
-  };
-  return parseInfo(encode(info));
+  const folder = lonely && !single;
+  // Put together by hand, in the order of the keys: the tree may be long.
+  const parts: Uint8Array[] = [Buffer.from('d')];
+  const add = (key: string, value: Uint8Array): void => void parts.push(encode(key), value);
+  add('file tree', encodeFileTree(files));
+  add('meta version', encode(2));
+  add('name', encode(name));
+  if (folder) add(FOLDER_KEY, encode(1));
+  add('piece length', encode(pieceLength));
+  if (options.private) add('private', encode(1));
+  const bytes = Buffer.concat([...parts, Buffer.from('e')]);
+  // Close to the limits of decoding, only decoding tells whether others will accept it.
+  if (bytes.length > SURELY_DECODED) return parseInfo(bytes);
+  return makeInfo(name, pieceLength, files, folder, bytes);
 }
 
 const MIN_CHOSEN_LENGTH = 64 * 1024;

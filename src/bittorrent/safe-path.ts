@@ -39,7 +39,7 @@ export function checkComponent(name: string): void {
 function problemOf(name: string): string | undefined {
   if (name === '') return 'a name must not be empty';
   if (name === '.' || name === '..') return 'it stands for another folder';
-  if (name.length > MAX_COMPONENT_BYTES || Buffer.byteLength(name) > MAX_COMPONENT_BYTES) {
+  if (name.length * 3 > MAX_COMPONENT_BYTES && Buffer.byteLength(name) > MAX_COMPONENT_BYTES) {
     return `names are limited to ${MAX_COMPONENT_BYTES} bytes`;
   }
   if (!PLAIN.test(name)) {
@@ -54,7 +54,7 @@ function problemOf(name: string): string | undefined {
     if (name.normalize('NFC') !== name) return 'it is not in Unicode normal form C';
   }
   if (RESERVED_NAME.test(name)) return 'Windows reserves this name for a device';
-  if (SHORT_NAME.test(name)) return 'Windows could take it for the short name of another file';
+  if (name.includes('~') && SHORT_NAME.test(name)) return 'Windows could take it for the short name of another file';
   return undefined;
 }
 
@@ -75,38 +75,59 @@ interface Child {
  */
 export function checkTree(paths: readonly (readonly string[])[]): void {
   const root: Folder = { children: new Map() };
-  for (const path of paths) addPath(root, path);
+  // Files that follow each other are mostly in the same folder, which need not be looked up again.
+  let last: { readonly path: readonly string[]; readonly folders: readonly Folder[] } = { path: [], folders: [root] };
+  for (const path of paths) last = { path, folders: addPath(last, path) };
 }
 
-function addPath(root: Folder, path: readonly string[]): void {
+/** The folders on the way to the file, the root first. */
+function addPath(
+  last: { readonly path: readonly string[]; readonly folders: readonly Folder[] },
+  path: readonly string[],
+): Folder[] {
   if (path.length === 0) throw unsafe('', 'a path must not be empty');
-  const whole = (): string => path.join('/');
-  if (path.length > MAX_PATH_DEPTH) throw unsafe(whole(), `paths are limited to ${MAX_PATH_DEPTH} levels`);
-  let bytes = path.length - 1;
-  let parent = root;
-  const last = path.length - 1;
-  for (const [depth, name] of path.entries()) {
-    bytes += Buffer.byteLength(name);
-    if (bytes > MAX_PATH_BYTES) throw unsafe(whole(), `paths are limited to ${MAX_PATH_BYTES} bytes`);
-    const folded = foldName(name);
-    const known = parent.children.get(folded);
-    if (known === undefined) {
-      checkComponent(name);
-      const folder: Folder | undefined = depth === last ? undefined : { children: new Map() };
-      parent.children.set(folded, { name, folder });
-      if (folder) parent = folder;
-      continue;
-    }
-    if (known.name !== name) {
-      checkComponent(name);
-      throw unsafe(whole(), `on some systems it is the same as “${escapeName(known.name)}” beside it`);
-    }
-    if (depth === last) {
-      throw unsafe(whole(), known.folder ? 'a folder has the same path' : 'another file has the same path');
-    }
-    if (!known.folder) throw unsafe(whole(), `“${escapeName(name)}” is also a file`);
-    parent = known.folder;
+  if (path.length > MAX_PATH_DEPTH) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_DEPTH} levels`);
+  if (isLong(path)) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_BYTES} bytes`);
+  const end = path.length - 1;
+  let depth = 0;
+  while (depth < end && depth + 1 < last.folders.length && path[depth] === last.path[depth]) depth++;
+  const folders = last.folders.slice(0, depth + 1);
+  for (; depth <= end; depth++) {
+    const parent = folders[depth];
+    const name = path[depth];
+    if (!parent || name === undefined) break;
+    const folder = addEntry(parent, name, depth === end, path);
+    if (folder) folders.push(folder);
   }
+  return folders;
+}
+
+/** The folder, if it is one. */
+function addEntry(parent: Folder, name: string, isFile: boolean, path: readonly string[]): Folder | undefined {
+  const folded = foldName(name);
+  const known = parent.children.get(folded);
+  if (known === undefined) {
+    checkComponent(name);
+    const folder: Folder | undefined = isFile ? undefined : { children: new Map() };
+    parent.children.set(folded, { name, folder });
+    return folder;
+  }
+  const whole = path.join('/');
+  if (known.name !== name) {
+    checkComponent(name);
+    throw unsafe(whole, `on some systems it is the same as “${escapeName(known.name)}” beside it`);
+  }
+  if (isFile) throw unsafe(whole, known.folder ? 'a folder has the same path' : 'another file has the same path');
+  if (!known.folder) throw unsafe(whole, `“${escapeName(name)}” is also a file`);
+  return known.folder;
+}
+
+/** A UTF-16 code unit becomes three bytes at most. */
+function isLong(path: readonly string[]): boolean {
+  let units = path.length - 1;
+  for (const name of path) units += name.length;
+  if (units * 3 <= MAX_PATH_BYTES) return false;
+  return units > MAX_PATH_BYTES || Buffer.byteLength(path.join('/')) > MAX_PATH_BYTES;
 }
 
 /**

@@ -250,6 +250,16 @@ describe('metainfo', () => {
       assert.ok(created > 10);
     });
 
+    it('refuses what nobody would decode', () => {
+      const deep = (index: number): string[] => Array.from({ length: 60 }, (_, depth) => `${index}.${depth}`);
+      const files = (count: number) =>
+        Array.from({ length: count }, (_, index) => ({ path: deep(index), length: 0, root: undefined }));
+      const create = (count: number) =>
+        createInfo({ name: 'n', pieceLength: 16 * KIB, files: files(count), single: false });
+      assert.equal(create(7000).files.length, 7000);
+      throwsCode(() => create(9000), 'bad-metainfo');
+    });
+
     it('makes a single file', () => {
       const info = createInfo({ name: 'x', pieceLength: 16 * KIB, files: [file], single: true });
       assert.equal(info.single, true);
