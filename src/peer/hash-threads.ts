@@ -15,8 +15,8 @@ import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts
 
 /** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
 const FILE_DEPTH = 2;
-/** Pieces that wait at a worker before another is started: that costs some 60 ms of processor time. */
-const PIECE_DEPTH = 4;
+/** Pieces that wait at a worker before another is started: that costs some 90 ms of processor time. */
+const PIECE_DEPTH = 8;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;

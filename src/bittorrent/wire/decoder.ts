@@ -148,8 +148,7 @@ export class WireDecoder {
 
   #block(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#size - this.#done);
-    // Not `set`: into shared memory it copies atomically, word by word.
-    if (this.#target) bytes.copy(this.#target, this.#done, at, end);
+    if (this.#target) copy(bytes, at, end, this.#target, this.#done);
     this.#done += end - at;
     if (this.#done === this.#size) {
       this.#state = 'header';
@@ -197,4 +196,13 @@ export class WireDecoder {
     }
     return end;
   }
+}
+
+/**
+ * Copies into memory that may be shared. `TypedArray.set` copies into shared memory atomically, word by word, at several
+ * times the cost, and `Buffer.copy` of a whole source is `set` (Node 22 and later): so never the whole of it in one go.
+ */
+function copy(source: Buffer, start: number, end: number, target: Uint8Array, targetStart: number): void {
+  target[targetStart] = source[start] ?? 0;
+  source.copy(target, targetStart + 1, start + 1, end);
 }
