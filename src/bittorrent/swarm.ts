@@ -6,6 +6,7 @@ import type { InfoHash } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { TransferBandwidth } from './bandwidth-manager.ts';
 import type { Bitfield } from './bitfield.ts';
+import { Choker } from './choker.ts';
 import type { Connection } from './connection.ts';
 import { type BlockHasher, Downloader, HASH_HERE } from './downloader.ts';
 import { HashExchange } from './hash-exchange.ts';
@@ -38,9 +39,13 @@ export interface SwarmOptions {
   readonly upload: RateLimiter;
   /** Shares the uplink among all swarms of this peer; the swarm has one of its own if absent. */
   readonly uploads?: UploadScheduler;
+  /** Decides for all swarms of this peer whom to serve; the swarm has one of its own if absent. */
+  readonly choker?: Choker;
   readonly download: TransferBandwidth;
   /** Who answers for a source; a ban holds for all sources of the same. The source itself if absent. */
   readonly accountable?: (source: string) => string;
+  /** False when the peers are no members of our network, but anybody's clients: those are served tit for tat. */
+  readonly members?: boolean;
 }
 
 /** What a swarm serves and where it puts what it gets. */
@@ -86,6 +91,9 @@ export class Swarm implements Disposable {
   readonly #idleSince = new Map<PeerSession, number>();
   readonly #buffers: BufferUser;
   readonly #uploads: UploadScheduler;
+  readonly #choker: Choker;
+  /** Sessions that the choker knows. */
+  readonly #chokeable = new Map<PeerSession, Disposable>();
   #content: SwarmContent | undefined;
   #info: Info | undefined;
   #downloader: Downloader | undefined;
@@ -129,6 +137,8 @@ export class Swarm implements Disposable {
     });
     this.#hashes = new HashExchange(options.clock);
     this.#uploads = options.uploads ?? this.#disposables.add(new UploadScheduler(options.clock));
+    const { clock, random, upload } = options;
+    this.#choker = options.choker ?? this.#disposables.add(new Choker({ clock, random, rate: () => upload.rate }));
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
@@ -209,7 +219,7 @@ export class Swarm implements Disposable {
       this.#learnPieceCount(session, content.info);
       if (!session.ready) continue;
       for (const piece of content.have) session.send({ type: 'have', piece });
-      this.#unchoke(session);
+      this.#makeChokeable(session);
     }
   }
 
@@ -336,7 +346,7 @@ export class Swarm implements Disposable {
         session.sendPieces(this.#content?.have);
         this.#hashes.addSession(session);
         if (this.#info) session.learnPieceCount(this.#info.pieceCount);
-        this.#unchoke(session);
+        this.#makeChokeable(session);
       },
       onExtendedHandshake: (session) => this.#metadata.addSession(session),
       onPieces: (session) => this.#downloader?.addSession(session),
@@ -346,7 +356,7 @@ export class Swarm implements Disposable {
       },
       onChoke: (session) => this.#downloader?.onChoke(session),
       onUnchoke: (session) => this.#downloader?.onUnchoke(session),
-      onInterest: (session) => this.#unchoke(session),
+      onInterest: () => this.#choker.update(),
       onRequest: (session, request) => {
         if (this.#uploader) this.#uploader.onRequest(session, request);
         else if (session.fast)
@@ -372,9 +382,31 @@ export class Swarm implements Disposable {
     }
   }
 
-  /** Members are trusted to share the uplink: everyone interested is served. */
-  #unchoke(session: PeerSession): void {
-    if (session.ready && this.#uploader && session.peerInterested) session.setChoking(false);
+  /** The session may be served from now on, when the choker lets it. */
+  #makeChokeable(session: PeerSession): void {
+    if (!session.ready || !this.#uploader || this.#chokeable.has(session)) return;
+    const { clock } = this.#options;
+    const device = this.#accountable(session.source);
+    this.#chokeable.set(
+      session,
+      this.#choker.add({
+        member: this.#options.members !== false,
+        device,
+        get interested() {
+          return session.peerInterested;
+        },
+        get snubs() {
+          return session.amInterested && session.snubs > 0;
+        },
+        get rate() {
+          return session.downloaded.rate(clock.now());
+        },
+        setChoking: (choking) => {
+          session.setChoking(choking);
+          if (choking) this.#uploader?.onChoke(session);
+        },
+      }),
+    );
   }
 
   #onClosed(session: PeerSession, reason: PeerwireError | undefined): void {
@@ -384,6 +416,8 @@ export class Swarm implements Disposable {
     this.#hashes.removeSession(session);
     this.#uploader?.remove(session);
     this.#idleSince.delete(session);
+    this.#chokeable.get(session)?.dispose();
+    this.#chokeable.delete(session);
     const account = this.#accounts.get(session.source) ?? { downloaded: 0, uploaded: 0 };
     account.downloaded += session.verifiedBytes;
     account.uploaded += session.uploaded.total;

@@ -59,11 +59,8 @@ export class Uploader {
   #superSeeding: SuperSeeding<PeerSession> | undefined;
   #idleWatch: Disposable | undefined;
 
-  readonly #onRateChange: Disposable;
-
   constructor(options: UploaderOptions) {
     this.#options = options;
-    this.#onRateChange = options.limiter.onChange(() => this.#wakeAll());
   }
 
   /** We are the only complete source, and our uplink is what everybody waits for. */
@@ -96,6 +93,14 @@ export class Uploader {
     if (client?.queue.cancel(request) !== true) return;
     client.lane.setRequests(client.queue.length);
     this.#reject(session, request);
+  }
+
+  /** We choke the peer: what it asked for it may ask of others (BEP 6; without it, a choke says as much). */
+  onChoke(session: PeerSession): void {
+    const client = this.#clients.get(session);
+    if (!client) return;
+    for (const request of client.queue.clear()) this.#reject(session, request);
+    client.lane.setRequests(0);
   }
 
   /** The peer has the piece now. */
@@ -139,7 +144,6 @@ export class Uploader {
   }
 
   dispose(): void {
-    this.#onRateChange.dispose();
     for (const session of [...this.#clients.keys()]) this.remove(session);
   }
 

@@ -1,4 +1,5 @@
 import { BandwidthManager, type TransferBandwidth } from '../bittorrent/bandwidth-manager.ts';
+import { Choker } from '../bittorrent/choker.ts';
 import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { Info } from '../bittorrent/metainfo.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
@@ -75,6 +76,7 @@ export class SwarmHub implements Disposable {
   readonly #disposables = new DisposableList();
   readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
   readonly #uploads: UploadScheduler;
+  readonly #choker: Choker;
   readonly #abort = new AbortController();
   readonly #stale = new Emitter<{ network: NetworkId; infohash: InfoHash }>();
   /** Content of a swarm turned out to have changed on disk. */
@@ -85,6 +87,8 @@ export class SwarmHub implements Disposable {
     this.upload = new RateLimiter(options.clock);
     this.download = new BandwidthManager(options.clock);
     this.#uploads = this.#disposables.add(new UploadScheduler(options.clock));
+    const { clock, random } = options;
+    this.#choker = this.#disposables.add(new Choker({ clock, random, rate: () => this.upload.rate }));
     this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));
   }
 
@@ -257,6 +261,7 @@ export class SwarmHub implements Disposable {
         accountable: (source) => parsePeerKey(source).device,
         upload,
         uploads: this.#uploads,
+        choker: this.#choker,
         download,
       },
       content,

@@ -42,7 +42,13 @@ describe('upload scheduler', () => {
     return result;
   }
 
-  const pass = (ms: number): Promise<boolean> => clock.run(() => false, ms);
+  async function pass(ms: number): Promise<void> {
+    let over = false;
+    clock.setTimeout(() => {
+      over = true;
+    }, ms);
+    await clock.run(() => over, ms);
+  }
 
   function isNear(figure: number, expected: number, what: string): void {
     assert.ok(Math.abs(figure / expected - 1) < 0.1, `${what}: ${figure} is not about ${expected}`);
