@@ -153,6 +153,7 @@ export class Choker implements Disposable {
   #chooseByChance(rest: readonly State[], now: number): State | undefined {
     const present = rest.find(({ peer }) => peer === this.#optimistic);
     if (present && now - this.#optimisticSince < OPTIMISTIC_TURN) return present;
+    if (rest.length === 0) return undefined;
     const candidates = rest.filter((state) => state !== present);
     const next = candidates[Math.floor(this.#random() * candidates.length)] ?? present;
     this.#optimistic = next?.peer;
