@@ -2,15 +2,18 @@ import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { BLOCK_SIZE } from './merkle.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import { SendBuffers } from './send-buffers.ts';
+import { MOST_BLOCKS } from './upload-queue.ts';
+import { BLOCK_HEADER_SIZE } from './wire/messages.ts';
 
 const MIB = 1024 * 1024;
 /** Bytes of content read and sent in one turn; less while the uplink is limited: this many seconds of it. */
-export const MOST_A_TURN = MIB;
+const MOST_A_TURN = MIB;
 const SECONDS_A_TURN = 0.05;
-/** Bytes read and not yet sent: for one connection, for one device, for all. */
+/** Bytes read and not yet sent: for one connection, for one device, for all. What waits in the kernel's way is as much again, encrypted. */
 const LANE_MEMORY = 3 * MIB;
 const DEVICE_MEMORY = 8 * MIB;
-const MEMORY = 32 * MIB;
+const MEMORY = 16 * MIB;
 /** Beyond that a device that has nothing under way may still have this much: nobody can keep others from being served. */
 const LEAST_A_TURN = 128 * 1024;
 /** Requests of one device that wait, over all its connections. */
@@ -100,6 +103,8 @@ export class UploadLane implements Disposable {
 export class UploadScheduler implements Disposable {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
+  /** What is sent is read into these. */
+  readonly buffers = new SendBuffers(MOST_A_TURN + MOST_BLOCKS * BLOCK_HEADER_SIZE);
   /** Accounts with ready lanes. */
   readonly #active = new Set<Account>();
   /** `turn` of whoever was served last. */

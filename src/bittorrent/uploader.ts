@@ -8,15 +8,10 @@ import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
 import { SuperSeeding } from './super-seeding.ts';
-import { LITTLE, MOST_BLOCKS, runsOf, UploadQueue } from './upload-queue.ts';
-import { MOST_A_TURN, type UploadLane, type UploadScheduler } from './upload-scheduler.ts';
-import { type BlockRequest, writeBlockHeader } from './wire/messages.ts';
+import { runsOf, UploadQueue } from './upload-queue.ts';
+import type { UploadLane, UploadScheduler } from './upload-scheduler.ts';
+import { BLOCK_HEADER_SIZE, type BlockRequest, writeBlockHeader } from './wire/messages.ts';
 
-const HEADER = 13;
-/** Bytes of a buffer that is kept for further batches. */
-const SPARE_SIZE = MOST_A_TURN + MOST_BLOCKS * HEADER;
-/** Buffers kept for the next batches. */
-const MOST_SPARE = 8;
 /** The uplink is the bottleneck as long as it kept somebody waiting within this time, in ms; and it is busy within this. */
 const BOTTLENECK_FOR = 3_000;
 const BUSY_FOR = 250;
@@ -53,7 +48,6 @@ interface Client {
 export class Uploader {
   readonly #options: UploaderOptions;
   readonly #clients = new Map<PeerSession, Client>();
-  readonly #spare: Buffer[] = [];
   /** Since when others have been seen complete, in ms. */
   readonly #completeSince = new WeakMap<PeerSession, number>();
   #superSeeding: SuperSeeding<PeerSession> | undefined;
@@ -242,7 +236,7 @@ export class Uploader {
     if (batch.length === 0) return 0;
     for (const { piece } of batch) this.#superSeeding?.onServed(session, piece, now);
     client.lane.setRequests(client.queue.length);
-    const bytes = batch.reduce((sum, request) => sum + HEADER + request.length, 0);
+    const bytes = batch.reduce((sum, request) => sum + BLOCK_HEADER_SIZE + request.length, 0);
     client.sent = this.#send(client, batch, bytes, client.sent);
     return bytes;
   }
@@ -255,9 +249,10 @@ export class Uploader {
     before: Promise<boolean>,
   ): Promise<boolean> {
     const { session, queue, lane } = client;
-    const buffer = this.#take(bytes);
+    const { scheduler } = this.#options;
+    const buffer = scheduler.buffers.take(bytes);
     const finish = (): void => {
-      if (this.#spare.length < MOST_SPARE && buffer.length === SPARE_SIZE) this.#spare.push(buffer);
+      scheduler.buffers.give(buffer);
       lane.sent(bytes);
     };
     const failure = await this.#read(batch, buffer).then(
@@ -276,7 +271,7 @@ export class Uploader {
       lane.setRequests(0);
       return false;
     }
-    session.uploaded.add(bytes - batch.length * HEADER, this.#options.clock.now());
+    session.uploaded.add(bytes - batch.length * BLOCK_HEADER_SIZE, this.#options.clock.now());
     session.wire.writeBlocks(buffer.subarray(0, bytes), finish);
     return true;
   }
@@ -301,10 +296,5 @@ export class Uploader {
     }
     // All of them, also when one fails: they write to memory that is used again.
     for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
-  }
-
-  #take(bytes: number): Buffer {
-    if (bytes < LITTLE || bytes > SPARE_SIZE) return Buffer.allocUnsafe(bytes);
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SPARE_SIZE);
   }
 }

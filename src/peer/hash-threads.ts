@@ -20,6 +20,8 @@ const PIECE_DEPTH = 8;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;
+/** MB for short-lived objects in a worker. It makes little but short strings; V8 would let them pile up to 48 MB. */
+const YOUNG_GENERATION = 3;
 
 export interface HashThreadsOptions {
   /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.js. */
@@ -232,7 +234,8 @@ export class HashThreads implements Disposable {
   }
 
   #startWorker(): PoolWorker {
-    const worker = new Worker(this.#workerUrl, { name: 'peerwire-hash', execArgv: [] });
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION };
+    const worker = new Worker(this.#workerUrl, { name: 'peerwire-hash', execArgv: [], resourceLimits });
     // Only work keeps the process alive, not a worker that waits for it.
     worker.unref();
     const entry: PoolWorker = { worker, pending: new Map(), files: 0, ready: false };

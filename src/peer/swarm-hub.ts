@@ -21,7 +21,7 @@ import { DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts'
 import type { Version, VersionStore } from './version-store.ts';
 
 /** Memory for pieces in flight over all swarms, in bytes. */
-const BUFFER_BUDGET = 64 * 1024 * 1024;
+const BUFFER_BUDGET = 32 * 1024 * 1024;
 /** How often a download looks for holders that it is not connected to, in ms; changes are acted on at once. */
 const SEEK_INTERVAL = 3_000;
 /** Pause before a holder that could not be reached is tried again, in ms. */
