@@ -47,6 +47,8 @@ function transferText({ state, size, done, rate, eta, sources }: TransferInfo): 
       return 'waiting for a source';
     case 'metadata':
       return 'asking what is in it';
+    case 'checking':
+      return `checking what is here already: ${formatBytes(done)} of ${formatBytes(size)}`;
     case 'placing':
       return 'putting it in place';
     case 'downloading': {

@@ -29,6 +29,7 @@ export type TransferAbility =
 export function groupOf(transfer: TransferInfo): TransferGroup {
   switch (transfer.state) {
     case 'metadata':
+    case 'checking':
     case 'downloading':
     case 'placing':
     case 'uploading':
@@ -47,6 +48,7 @@ export function abilitiesOf(transfer: TransferInfo): TransferAbility[] {
   switch (transfer.state) {
     case 'waiting':
     case 'metadata':
+    case 'checking':
     case 'downloading':
       return ['pausable', 'cancellable'];
     case 'placing':
@@ -84,6 +86,8 @@ export function stateName(t: Translate, transfer: TransferInfo): string {
       return t('waiting');
     case 'metadata':
       return t('asking peers for the file list');
+    case 'checking':
+      return t('checking what is here already');
     case 'downloading':
       return t('downloading');
     case 'placing':
@@ -117,6 +121,7 @@ export function describeTransfer(t: Translate, transfer: TransferInfo): string {
         connected === 0 ? t('looking for sources') : countSources(t, connected),
         describeSettings(t, transfer),
       );
+    case 'checking':
     case 'placing':
       return dots(`${bar} ${share}%`, capitalize(stateName(t, transfer)));
     case 'paused':

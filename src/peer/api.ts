@@ -271,6 +271,8 @@ export interface DownloadRequest {
 export type TransferState =
   | 'waiting'
   | 'metadata'
+  /** Content that is on this disk already is compared, copied or hashed: `done` counts what was looked at so far. */
+  | 'checking'
   | 'downloading'
   | 'placing'
   | 'paused'

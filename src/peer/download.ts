@@ -53,7 +53,7 @@ export class Download implements Disposable {
   readonly onChanged: Event<void> = this.#changed.event;
   /** What we can serve to others changed. */
   readonly onHeld: Event<void> = this.#held.event;
-  #phase: 'metadata' | 'downloading' | 'placing' | undefined;
+  #phase: 'metadata' | 'checking' | 'downloading' | 'placing' | undefined;
   #abort = new AbortController();
   #run: Promise<void> | undefined;
   /** What the state becomes when the run that is being stopped has ended. */
@@ -174,7 +174,7 @@ export class Download implements Disposable {
   get state(): TransferState {
     const { state } = this.record;
     if (state !== 'running') return state;
-    if (this.#phase === 'placing') return 'placing';
+    if (this.#phase === 'placing' || this.#phase === 'checking') return this.#phase;
     if ((this.#swarm?.connectedSources.size ?? 0) === 0) return 'waiting';
     return this.#phase ?? 'waiting';
   }
@@ -215,11 +215,14 @@ export class Download implements Disposable {
     const { hub, pool, cache } = this.#options;
     let journal: PieceJournal | undefined;
     let storage: FileStorage | undefined;
+    let pieces: StagedPieces | undefined;
+    const fetching = new Set<number>();
     try {
       this.#enter('metadata');
       const version = await hub.fetchVersion(record.network, record.infohash, signal);
       const { info } = version;
       this.#info = info;
+      this.#enter('checking');
       const plan = await planFiles(info, record.destination, {
         ...(record.file === undefined ? {} : { file: record.file }),
         pool,
@@ -246,7 +249,7 @@ export class Download implements Disposable {
       for (const file of plan.files)
         if (file.stamp !== undefined)
           locations.set(file.fileIndex, publishedAt({ path: file.target, stamp: file.stamp }));
-      const fetching = new Set(toFetch.map((file) => file.fileIndex));
+      for (const { fileIndex } of toFetch) fetching.add(fileIndex);
       for (const [index, copy] of this.#options.placedElsewhere()) {
         if (locations.has(index) || fetching.has(index) || !(await isUnchanged(copy))) continue;
         locations.set(index, publishedAt(copy));
@@ -256,11 +259,16 @@ export class Download implements Disposable {
       const have = new Bitfield(info.pieceCount);
       this.#have = have;
       for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
-      const pieces = new StagedPieces({ info, stagedPath, have, journal, pool, signal });
-      for (const { fileIndex, copyFrom } of toFetch) {
-        await pieces.resume(fileIndex);
+      const { layers } = version;
+      const onProgress = (bytes: number): void => {
+        this.#done += bytes;
+        this.#changed.fire();
+      };
+      this.#done = 0;
+      pieces = new StagedPieces({ info, layers, stagedPath, have, journal, pool, signal, onProgress });
+      await pieces.resume([...fetching]);
+      for (const { fileIndex, copyFrom } of toFetch)
         if (copyFrom !== undefined) await pieces.reuse(fileIndex, copyFrom);
-      }
       const staged = (index: number): FileLocation => ({
         kind: 'staged',
         path: stagedPath(index),
@@ -284,7 +292,6 @@ export class Download implements Disposable {
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
-      await pieces.check();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
       const placed = await gate.closedFor(fileIndexes, async () => {
         const results = await place({
@@ -329,13 +336,14 @@ export class Download implements Disposable {
       if (!this.#swarm && fetching.size > 0) hub.drop(record.network, record.infohash);
       cached.forget(fetching);
     } finally {
-      if (record.state !== 'done') this.#account();
-      await journal?.close();
       if (record.state !== 'done') {
+        this.#account();
         // Others go on with what is verified when the download does; until then its files may go away.
         if (this.#swarm) hub.drop(record.network, record.infohash);
         await storage?.close();
+        await pieces?.seal([...fetching]);
       }
+      await journal?.close();
       this.#swarm = undefined;
       this.#have = undefined;
       this.#held.fire();
@@ -430,7 +438,7 @@ export class Download implements Disposable {
     return record.staging;
   }
 
-  #enter(phase: 'metadata' | 'downloading' | 'placing'): void {
+  #enter(phase: 'metadata' | 'checking' | 'downloading' | 'placing'): void {
     this.#phase = phase;
     this.#changed.fire();
   }

@@ -53,6 +53,17 @@ export interface FileToHash {
   readonly size: number;
 }
 
+/** Whole pieces of a file that need not be complete. */
+export interface RangeToHash {
+  readonly path: string;
+  /** Bytes that it has now, and when it is complete. */
+  readonly size: number;
+  readonly fullSize: number;
+  /** Where the first piece begins, and bytes up to the end of the last one: best 32 MiB at most. */
+  readonly start: number;
+  readonly length: number;
+}
+
 /** What one message to a worker asks: range i is of file `indexes[i]`. */
 interface Batch {
   readonly ranges: RangeTask[];
@@ -108,6 +119,36 @@ export class HashPool implements Disposable, FileBatcher {
     };
     await Promise.all(divide(files, rangeSize, settle).map(hashBatch));
     return files.map((file, index) => joinRanges(file, parts[index] ?? [], pieceLength));
+  }
+
+  /** Hashes of the pieces in each range, concatenated, in order; or why they could not be read. Rejects like `hashFiles`. */
+  async hashPieces(
+    ranges: readonly RangeToHash[],
+    options: Pick<HashFileOptions, 'pieceLength' | 'onProgress' | 'signal'>,
+  ): Promise<(Buffer | PeerwireError)[]> {
+    const { pieceLength, onProgress, signal } = options;
+    const found: (Buffer | PeerwireError)[] = [];
+    const batches: { readonly first: number; readonly ranges: RangeTask[]; size: number }[] = [];
+    for (const [index, range] of ranges.entries()) {
+      let batch = batches.at(-1);
+      if (!batch || batch.ranges.length >= BATCH_FILES || batch.size + range.length > BATCH_SIZE) {
+        batch = { first: index, ranges: [], size: 0 };
+        batches.push(batch);
+      }
+      batch.ranges.push({ ...range, settle: false });
+      batch.size += range.length;
+    }
+    const hashBatch = async (batch: (typeof batches)[number]): Promise<void> => {
+      const results = await this.#threads.hashRanges(batch.ranges, pieceLength, signal);
+      for (const [position, result] of results.entries()) {
+        found[batch.first + position] = result.ok
+          ? Buffer.from(result.hashes)
+          : new PeerwireError(result.code, result.message);
+      }
+      onProgress?.(batch.size);
+    };
+    await Promise.all(batches.map(hashBatch));
+    return found;
   }
 
   /**

@@ -1,84 +1,178 @@
-import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Bitfield } from '../bittorrent/bitfield.ts';
-import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
-import { PeerwireError } from '../common/errors.ts';
+import { readStamp, stampOf } from '../bittorrent/file-stamp.ts';
+import { HASH_SIZE } from '../bittorrent/merkle.ts';
+import { type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
 import { fileOf, piecesOf } from './download-record.ts';
-import type { HashPool } from './hash-pool.ts';
+import type { HashPool, RangeToHash } from './hash-pool.ts';
 import type { PieceJournal } from './piece-journal.ts';
+
+/** Bytes hashed at a time, so that all workers share one file and progress shows. */
+const RANGE_SIZE = 16 << 20;
+/** Milliseconds that syncing may take when a download stops. What is not recorded then is hashed again instead. */
+const SEAL_TIME = 2_000;
 
 export interface StagedPiecesOptions {
   readonly info: Info;
+  readonly layers: PieceLayers;
   readonly stagedPath: (fileIndex: number) => string;
   /** Gets the pieces that need not be fetched. */
   readonly have: Bitfield;
   readonly journal: PieceJournal;
   readonly pool: HashPool;
   readonly signal: AbortSignal;
+  /** Called with the bytes looked at since the last call. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+interface Run extends RangeToHash {
+  readonly pieces: number[];
 }
 
 /** What of a download need not be fetched: pieces of earlier runs that are still staged, and copies of local files. */
 export class StagedPieces {
   readonly #options: StagedPiecesOptions;
-  readonly #resumed: number[] = [];
+  /** Files of which the journal says more than we know. */
+  readonly #doubtful = new Set<number>();
 
   constructor(options: StagedPiecesOptions) {
     this.#options = options;
   }
 
-  /** Takes over what earlier runs verified of a file, as far as its bytes are still there. */
-  async resume(fileIndex: number): Promise<void> {
-    const { info, journal, have, stagedPath } = this.#options;
-    const recorded = piecesOf(fileOf(info, fileIndex)).filter((piece) => journal.has(piece));
-    if (recorded.length === 0) return;
-    const size = (await stat(stagedPath(fileIndex)).catch(() => undefined))?.size ?? 0;
-    const there = recorded.filter((piece) => {
-      const { offset, length } = pieceAt(info, piece);
-      return offset + length <= size;
-    });
-    for (const piece of there) have.add(piece);
-    if (there.length > 0) this.#resumed.push(fileIndex);
+  /**
+   * Takes over what earlier runs verified: of files that look as they did when they were sealed as it is, of others (after a
+   * kill, a power loss) what is still right, piece by piece. Rejects with 'cancelled', 'closed'.
+   */
+  async resume(fileIndexes: readonly number[]): Promise<void> {
+    const { info, journal, have, stagedPath, onProgress } = this.#options;
+    const runs: Run[] = [];
+    for (const fileIndex of fileIndexes) this.#doubtful.add(fileIndex);
+    for (const fileIndex of fileIndexes) {
+      const recorded = piecesOf(fileOf(info, fileIndex)).filter((piece) => journal.has(piece));
+      if (recorded.length === 0) continue;
+      const stats = await lstat(stagedPath(fileIndex), { bigint: true }).catch(() => undefined);
+      const size = stats?.isFile() ? Number(stats.size) : 0;
+      const there = recorded.filter((piece) => endOf(info, piece) <= size);
+      for (const piece of recorded) if (endOf(info, piece) > size) journal.drop(piece);
+      if (stats && journal.stampOf(fileIndex) === stampOf(stats)) {
+        for (const piece of there) {
+          have.add(piece);
+          onProgress(pieceAt(info, piece).length);
+        }
+      } else runs.push(...this.#runs(fileIndex, there, size));
+    }
+    await this.#check(runs);
+    this.#doubtful.clear();
   }
 
-  /** Copies content that is on this disk already, and takes it when it is what it should be. */
+  /** Copies content that is on this disk already, and takes what of it is as it should be. */
   async reuse(fileIndex: number, copyFrom: string): Promise<void> {
-    const { info, journal, have } = this.#options;
+    const { info, have } = this.#options;
     const file = fileOf(info, fileIndex);
     const pieces = piecesOf(file);
     if (!file.root || pieces.every((piece) => have.has(piece))) return;
     const staged = this.#options.stagedPath(fileIndex);
     await mkdir(dirname(staged), { recursive: true, mode: 0o700 });
+    // Over what was staged of it.
+    this.#doubtful.add(fileIndex);
     await copyFile(copyFrom, staged);
-    if (!(await this.#isRight(fileIndex))) return;
-    for (const piece of pieces) {
-      have.add(piece);
-      journal.add(piece);
-    }
+    const size = Number((await lstat(staged, { bigint: true })).size);
+    const there = pieces.filter((piece) => endOf(info, piece) <= size);
+    for (const piece of pieces.slice(there.length)) this.#lack(piece);
+    await this.#check(this.#runs(fileIndex, there, size));
+    this.#doubtful.delete(fileIndex);
   }
 
   /**
-   * A power loss can keep the journal and lose the bytes: what earlier runs left is hashed once more before it is placed.
-   * Rejects with `corrupt`, and forgets it, so that a retry fetches it again.
+   * Syncs what is staged, the biggest files first, and records what it looks like, so that the next run need not hash it.
+   * Nothing may be written meanwhile. Never rejects.
    */
-  async check(): Promise<void> {
-    for (const fileIndex of this.#resumed) {
-      if (await this.#isRight(fileIndex)) continue;
-      await rm(this.#options.stagedPath(fileIndex), { force: true });
-      await this.#options.journal.delete();
-      throw new PeerwireError(
-        'corrupt',
-        'What was downloaded earlier was damaged on this disk; retry to fetch it again.',
-      );
+  async seal(fileIndexes: readonly number[]): Promise<void> {
+    const { info, journal } = this.#options;
+    const files = fileIndexes
+      .filter((fileIndex) => !this.#doubtful.has(fileIndex))
+      .map((fileIndex) => ({ fileIndex, file: fileOf(info, fileIndex) }))
+      .filter(({ file }) => piecesOf(file).some((piece) => journal.has(piece)))
+      .sort((a, b) => b.file.length - a.file.length);
+    let late = false;
+    let timer: NodeJS.Timeout | undefined;
+    const time = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        late = true;
+        resolve();
+      }, SEAL_TIME);
+    });
+    const sealAll = async (): Promise<void> => {
+      for (const { fileIndex } of files) if (!late) await this.#seal(fileIndex, () => late);
+    };
+    await Promise.race([sealAll(), time]);
+    clearTimeout(timer);
+  }
+
+  async #seal(fileIndex: number, isLate: () => boolean): Promise<void> {
+    const { journal, stagedPath } = this.#options;
+    const path = stagedPath(fileIndex);
+    try {
+      if (journal.stampOf(fileIndex) === (await readStamp(path))) return;
+      const handle = await open(path, 'r+');
+      try {
+        await handle.datasync();
+        const stamp = stampOf(await handle.stat({ bigint: true }));
+        if (!isLate()) journal.setStamp(fileIndex, stamp);
+      } finally {
+        await handle.close();
+      }
+    } catch {
+      // What is not sealed is hashed again: no harm.
     }
   }
 
-  async #isRight(fileIndex: number): Promise<boolean> {
-    const { info, pool, signal, stagedPath } = this.#options;
-    const { root, length } = fileOf(info, fileIndex);
-    const hash = await pool.hashFile(
-      { path: stagedPath(fileIndex), size: length },
-      { pieceLength: info.pieceLength, signal },
-    );
-    return root !== undefined && hash.root?.equals(root) === true;
+  /** Consecutive pieces together, up to some size. */
+  #runs(fileIndex: number, pieces: readonly number[], size: number): Run[] {
+    const { info, stagedPath } = this.#options;
+    const runs: { -readonly [Key in keyof Run]: Run[Key] }[] = [];
+    for (const piece of pieces) {
+      const { offset, length } = pieceAt(info, piece);
+      const last = runs.at(-1);
+      if (last && last.pieces.at(-1) === piece - 1 && last.length < RANGE_SIZE) {
+        last.pieces.push(piece);
+        last.length += length;
+      } else {
+        const fullSize = fileOf(info, fileIndex).length;
+        runs.push({ path: stagedPath(fileIndex), size, fullSize, start: offset, length, pieces: [piece] });
+      }
+    }
+    return runs;
   }
+
+  async #check(runs: readonly Run[]): Promise<void> {
+    if (runs.length === 0) return;
+    const { info, layers, have, journal, pool, signal, onProgress } = this.#options;
+    const results = await pool.hashPieces(runs, { pieceLength: info.pieceLength, signal, onProgress });
+    for (const [index, { pieces }] of runs.entries()) {
+      const hashes = results[index];
+      for (const [position, piece] of pieces.entries()) {
+        const at = position * HASH_SIZE;
+        const expected = pieceHash(info, layers, piece);
+        const right = Buffer.isBuffer(hashes) && expected?.equals(hashes.subarray(at, at + HASH_SIZE)) === true;
+        if (!right) this.#lack(piece);
+        else {
+          have.add(piece);
+          journal.add(piece);
+        }
+      }
+    }
+  }
+
+  #lack(piece: number): void {
+    this.#options.have.delete(piece);
+    this.#options.journal.drop(piece);
+  }
+}
+
+/** Where a piece ends in its file. */
+function endOf(info: Info, piece: number): number {
+  const { offset, length } = pieceAt(info, piece);
+  return offset + length;
 }

@@ -90,6 +90,7 @@ describe('manifest', () => {
       const states = [
         'waiting',
         'metadata',
+        'checking',
         'downloading',
         'placing',
         'paused',
@@ -100,7 +101,7 @@ describe('manifest', () => {
       const offered = states.filter((state) =>
         new RegExp(pattern!).test(['transfer', ...abilitiesOf(transfer({ state }))].join(':')),
       );
-      assert.deepEqual(offered, ['waiting', 'metadata', 'downloading']);
+      assert.deepEqual(offered, ['waiting', 'metadata', 'checking', 'downloading']);
     }
   });
 

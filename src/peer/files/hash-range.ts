@@ -20,6 +20,8 @@ export interface RangeTask {
   readonly length: number;
   /** Waits until any later change is sure to show in the stamp: for content that is published. */
   readonly settle: boolean;
+  /** Bytes that the file has when it is complete, if it is not: they give the tree its shape. */
+  readonly fullSize?: number;
 }
 
 export type RangeResult =
@@ -57,7 +59,7 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
     const pieces = hasherFor(pieceLength);
     const complete =
       length <= READ_SIZE ? readSmall(fd, start, length, pieces) : await readAhead(fd, start, length, pieces);
-    const hashes = pieces.finish(size);
+    const hashes = pieces.finish(task.fullSize ?? size);
     if (!complete || stampOf(fstatSync(fd, { bigint: true })) !== stamp) throw changedError(path);
     return { ok: true, hashes, stamp, settled };
   } catch (error) {

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import type { FileStamp } from '../../../../src/bittorrent/file-stamp.ts';
 import { PieceJournal } from '../../../../src/peer/piece-journal.ts';
 import { StateStore } from '../../../../src/peer/state-store.ts';
 import { Child } from './child.ts';
@@ -193,6 +194,43 @@ describe('PieceJournal', () => {
     assert.equal(existsSync(path()), false);
     again.add(2);
     await assert.rejects(again.flush(), { code: 'closed' });
+  });
+
+  it('takes pieces back, and keeps the last stamp of a file', async () => {
+    const journal = await PieceJournal.open(path(), 20);
+    const written: number[] = [];
+    journal.onWritten((pieces) => written.push(...pieces));
+    for (const piece of [1, 2, 3]) journal.add(piece);
+    journal.drop(2);
+    journal.drop(9);
+    journal.setStamp(0, '1.2.3.4' as FileStamp);
+    journal.setStamp(7, '5.6.7.8' as FileStamp);
+    journal.setStamp(0, '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615' as FileStamp);
+    assert.equal(journal.count, 2);
+    await journal.close();
+    assert.deepEqual(written, [1, 2, 3]);
+    const again = await PieceJournal.open(path(), 20);
+    const pieces = (): number[] => [...Array(20).keys()].filter((piece) => again.has(piece));
+    assert.deepEqual(pieces(), [1, 3]);
+    assert.equal(
+      again.stampOf(0),
+      '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615',
+    );
+    assert.equal(again.stampOf(7), '5.6.7.8');
+    assert.equal(again.stampOf(1), undefined);
+    again.add(2);
+    await again.close();
+    const bytes = readFileSync(path());
+    for (let size = bytes.length; size > 12; size--) {
+      writeFileSync(path(), bytes.subarray(0, size));
+      const torn = await PieceJournal.open(path(), 20);
+      for (const index of [0, 7]) assert.ok(torn.stampOf(index) === undefined || again.stampOf(index) !== undefined);
+      torn.add(5);
+      await torn.close();
+      const mended = await PieceJournal.open(path(), 20);
+      assert.ok(mended.has(5));
+      await mended.close();
+    }
   });
 
   it('begins anew for another piece count or a file that is no journal', async () => {
