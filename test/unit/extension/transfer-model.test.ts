@@ -65,7 +65,17 @@ describe('transfer model', () => {
   });
 
   it('puts every state into one group, and offers only what can be done', () => {
-    const states = ['waiting', 'metadata', 'checking', 'downloading', 'placing', 'paused', 'done', 'failed', 'uploading'] as const;
+    const states = [
+      'waiting',
+      'metadata',
+      'checking',
+      'downloading',
+      'placing',
+      'paused',
+      'done',
+      'failed',
+      'uploading',
+    ] as const;
     const table = Object.fromEntries(
       states.map((state) => [state, [groupOf(transfer({ state })), ...abilitiesOf(transfer({ state, path: '/x' }))]]),
     );

@@ -205,17 +205,17 @@ describe('PieceJournal', () => {
     journal.drop(9);
     journal.setStamp(0, '1.2.3.4' as FileStamp);
     journal.setStamp(7, '5.6.7.8' as FileStamp);
-    journal.setStamp(0, '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615' as FileStamp);
+    journal.setStamp(
+      0,
+      '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615' as FileStamp,
+    );
     assert.equal(journal.count, 2);
     await journal.close();
     assert.deepEqual(written, [1, 2, 3]);
     const again = await PieceJournal.open(path(), 20);
     const pieces = (): number[] => [...Array(20).keys()].filter((piece) => again.has(piece));
     assert.deepEqual(pieces(), [1, 3]);
-    assert.equal(
-      again.stampOf(0),
-      '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615',
-    );
+    assert.equal(again.stampOf(0), '18446744073709551615.1799999999999999999.1799999999999999999.18446744073709551615');
     assert.equal(again.stampOf(7), '5.6.7.8');
     assert.equal(again.stampOf(1), undefined);
     again.add(2);
