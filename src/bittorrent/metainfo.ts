@@ -187,6 +187,12 @@ export interface PieceLocation {
 export function pieceAt(info: Info, index: number): PieceLocation {
   let low = 0;
   let high = info.files.length;
+  // Many small files: a piece each.
+  const guess = info.files[index];
+  if (guess?.firstPiece === index && guess.pieceCount > 0) {
+    low = index;
+    high = index + 1;
+  }
   // The last file that begins at or before the piece; empty files begin where the next one does, so it is not empty.
   while (high - low > 1) {
     const middle = (low + high) >>> 1;

@@ -30,17 +30,36 @@ export async function awaitShare(
 
 /** Waits until it is known what the share consists of: from what is stored, else from a source. */
 export async function awaitMetadata(
-  { signal }: CommandContext,
+  context: CommandContext,
+  { api }: Session,
+  share: ShareInfo,
+  wait: number,
+): Promise<void> {
+  await untilKnown(context, share, wait, () => api.awaitMetadata(share.share));
+}
+
+/** The same, for its files. */
+export async function awaitFiles(
+  context: CommandContext,
   { api }: Session,
   share: ShareInfo,
   wait: number,
 ): Promise<ShareFile[]> {
+  return await untilKnown(context, share, wait, () => api.shareFiles(share.share));
+}
+
+async function untilKnown<T>(
+  { signal }: CommandContext,
+  share: ShareInfo,
+  wait: number,
+  ask: () => Promise<T>,
+): Promise<T> {
   const end = performance.now() + wait;
   for (;;) {
     try {
       return await abortable(
         signal,
-        beforeDeadline(api.shareFiles(share.share), end, () => nobodyHas(share)),
+        beforeDeadline(ask(), end, () => nobodyHas(share)),
       );
     } catch (error) {
       const again = error instanceof PeerwireError && (error.code === 'no-sources' || error.code === 'timeout');

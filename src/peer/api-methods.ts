@@ -17,6 +17,7 @@ export const PEER_API_METHODS = [
   'peers',
   'addPeerAddress',
   'shares',
+  'awaitMetadata',
   'shareFiles',
   'readFile',
   'scan',

@@ -37,6 +37,8 @@ export interface PeerApi {
 
   /** All shares known: own ones and, from catalogues, those of others, also of devices that are offline. */
   shares(): Promise<ShareInfo[]>;
+  /** Resolves when it is known here what the share consists of; asks peers if need be. For shares of many files much less than `shareFiles`. */
+  awaitMetadata(share: string): Promise<void>;
   /** The files of one version; asks peers for the metadata if need be. `share`: an id or an unambiguous name. */
   shareFiles(share: string): Promise<ShareFile[]>;
   /**

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
 import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
@@ -243,7 +243,7 @@ export class Download implements Disposable {
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
-      const stagedPath = (index: number): string => join(staging ?? '', `${index}`);
+      const stagedPath = (index: number): string => `${staging ?? ''}${sep}${index}`;
       if (staging !== undefined) await putBack({ info, staging, stagedPath });
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)

@@ -269,6 +269,10 @@ export class PeerNode implements PeerApi {
     return this.#index.list();
   }
 
+  async awaitMetadata(share: string): Promise<void> {
+    await this.#version(this.#index.resolve(share));
+  }
+
   async shareFiles(share: string): Promise<ShareFile[]> {
     const { info } = await this.#version(this.#index.resolve(share));
     return info.files.map((file) => ({

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
 import type { PeerApi, ReadRequest, ShareFile, ShareInfo } from '../../peer/api.ts';
-import { awaitMetadata, awaitShare, nobodyHas } from '../await-share.ts';
+import { awaitFiles, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { abortable } from '../interrupt.ts';
 import { withPeer } from '../session.ts';
@@ -46,7 +46,7 @@ async function read(context: CommandContext, text: string, options: ReadOptions)
   await withPeer(context, peerSetup(options), async (session) => {
     const left = (): number => Math.max(0, options.wait - (performance.now() - started));
     const share = await awaitShare(context, session, text, options.wait);
-    const file = fileOf(share, await awaitMetadata(context, session, share, left()), options.file);
+    const file = fileOf(share, await awaitFiles(context, session, share, left()), options.file);
     if (options.offset > file.size) {
       throw new PeerwireError('usage', `“${file.path}” has ${file.size} bytes: there is no byte ${options.offset}.`);
     }

@@ -1,6 +1,6 @@
 import { type BigIntStats, chmodSync, lstatSync, writeFileSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
@@ -182,7 +182,7 @@ class Placement {
     return (
       stamps &&
       this.#indexes.map((fileIndex) => {
-        const path = join(root.path, ...targetPath(info, fileIndex));
+        const path = join(root.path, targetPath(info, fileIndex).join(sep));
         return { fileIndex, path, outcome: 'placed', stamp: stamps[fileIndex] };
       })
     );

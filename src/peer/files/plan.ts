@@ -1,11 +1,12 @@
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
 import { findCopies, type WantedFile } from './find-copies.ts';
+import { Pacer } from './pacer.ts';
 import { isRisky } from './risky.ts';
 import { RootCache } from './root-cache.ts';
 import { SafeFolder } from './safe-folder.ts';
@@ -61,20 +62,27 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   const copies = real === undefined || wanted.length === 0 ? new Map<number, string>() : await search(real);
 
   const base = real ?? destination;
+  const top = join(base, info.single ? '' : info.name, sep);
+  const pacer = new Pacer();
+  const risky: string[] = [];
   const files: PlannedFile[] = [];
   const count = { missing: 0, same: 0, different: 0 };
   let fetchSize = 0;
   for (const fileIndex of indexes) {
-    const { length, path } = fileAt(info, fileIndex);
+    await pacer.pause();
+    const { length, path: names } = fileAt(info, fileIndex);
+    const path = names.join('/');
     const is: Found = found.get(fileIndex) ?? { state: 'missing' };
     const state = is.state === 'obstacle' ? 'different' : is.state;
     const copyFrom = copies.get(fileIndex);
     count[state]++;
     if (state !== 'same' && copyFrom === undefined) fetchSize += length;
-    const target = join(base, ...targetPath(info, fileIndex));
+    // Put together by hand: `join` would normalize what is known to be safe, once for each of many files.
+    const target = top + (sep === '/' ? path : path.replaceAll('/', sep));
+    if (state !== 'same' && isRisky(targetPath(info, fileIndex))) risky.push(path);
     files.push({
       fileIndex,
-      path: path.join('/'),
+      path,
       size: length,
       state,
       target,
@@ -82,9 +90,6 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
       ...(copyFrom !== undefined && { copyFrom }),
     });
   }
-  const risky = files
-    .filter(({ fileIndex, state }) => state !== 'same' && isRisky(targetPath(info, fileIndex)))
-    .map(({ path }) => path);
   return { target: join(base, info.name), files, ...count, fetchSize, risky };
 
   async function look(folder: string): Promise<Map<number, Found>> {

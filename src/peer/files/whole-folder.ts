@@ -1,6 +1,6 @@
 import { lstatSync, renameSync } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
@@ -71,12 +71,13 @@ export async function putBack(options: Pick<WholeFolderOptions, 'info' | 'stagin
 async function assemble({ info, staging, stagedPath, pool, signal }: WholeFolderOptions): Promise<FileStamp[]> {
   const mode = placedFileMode();
   const stamps: FileStamp[] = [];
+  const whole = join(staging, WHOLE);
   for (let start = 0; start < info.files.length; start += BATCH_FILES) {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
     const batch = info.files.slice(start, start + BATCH_FILES).map(
       ({ path, length }, position): StagedFile => ({
         from: stagedPath(start + position),
-        to: join(staging, WHOLE, ...path),
+        to: `${whole}${sep}${path.join(sep)}`,
         size: length,
       }),
     );
