@@ -46,7 +46,6 @@ export class PieceBuffers {
   user(priority: () => TransferPriority): BufferUser {
     const user = new BufferUser(this, priority, {
       comesFirst: () => this.#first(({ waiting }) => waiting),
-      busiest: () => this.#first(({ held }) => held > 0),
       leave: () => this.#users.delete(user),
     });
     this.#users.add(user);
@@ -95,8 +94,6 @@ export class PieceBuffers {
 interface Queue {
   /** Of those that wait, who is served next. */
   comesFirst(): BufferUser | undefined;
-  /** Of those that hold buffers, the one of the highest priority. */
-  busiest(): BufferUser | undefined;
   leave(): void;
 }
 
@@ -110,8 +107,6 @@ export class BufferUser implements Disposable {
   readonly onFree: Event<void> = this.#onFree.event;
   /** It was refused, and has not been told since that memory came free. */
   waiting = false;
-  /** Buffers that it holds. */
-  held = 0;
 
   constructor(buffers: PieceBuffers, priority: () => TransferPriority, queue: Queue) {
     this.#buffers = buffers;
@@ -124,12 +119,6 @@ export class BufferUser implements Disposable {
     return TRANSFER_PRIORITIES.indexOf(this.#priority());
   }
 
-  /** A download of higher priority is under way: this one should leave room wherever it can. */
-  get yields(): boolean {
-    const busiest = this.#queue.busiest();
-    return busiest !== undefined && busiest.rank < this.rank;
-  }
-
   fits(length: number, kind: BufferKind): boolean {
     const first = kind === 'normal' ? this.#queue.comesFirst() : undefined;
     const granted = (first === undefined || first.rank >= this.rank) && this.#buffers.fits(length, kind);
@@ -138,13 +127,10 @@ export class BufferUser implements Disposable {
   }
 
   take(length: number, kind: BufferKind): PieceBuffer | undefined {
-    const buffer = this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
-    if (buffer) this.held++;
-    return buffer;
+    return this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
   }
 
   give(buffer: PieceBuffer): void {
-    this.held--;
     this.#buffers.give(buffer);
   }
 

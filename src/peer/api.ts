@@ -66,7 +66,7 @@ export interface PeerApi {
   resumeAll(): Promise<void>;
   /** Limits of one transfer, within those of the peer; kept with a download. The row of an upload has an upload limit only. */
   setTransferLimits(transfer: string, limits: RateLimits): Promise<void>;
-  /** Which downloads come first where they compete: for the download limit, for memory, in requests outstanding. */
+  /** Which downloads come first where they compete: for the download limit, and for the memory that requests need. */
   setTransferPriority(transfer: string, priority: TransferPriority): Promise<void>;
   /** Stops and forgets a download; staged bytes are deleted, placed files stay. */
   cancelTransfer(transfer: string): Promise<void>;

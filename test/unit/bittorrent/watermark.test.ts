@@ -72,19 +72,6 @@ describe('the users of PieceBuffers', () => {
     assert.equal(low.rank, 0);
   });
 
-  it('yield while one of higher priority is busy', () => {
-    const buffers = new PieceBuffers(4 * MiB);
-    const [low, normal] = [buffers.user(() => 'low'), buffers.user(() => 'normal')];
-    const mine = low.take(MiB, 'first');
-    assert.ok(mine);
-    assert.deepEqual([low.yields, normal.yields], [false, false]);
-    const theirs = normal.take(MiB, 'first');
-    assert.ok(theirs);
-    assert.deepEqual([low.yields, normal.yields], [true, false]);
-    normal.give(theirs);
-    assert.equal(low.yields, false);
-  });
-
   it('do not wait for one that has gone', () => {
     const buffers = new PieceBuffers(2 * MiB);
     const [low, high] = [buffers.user(() => 'low'), buffers.user(() => 'high')];
