@@ -206,6 +206,7 @@ export class Swarm implements Disposable {
       clock,
       limiter: upload,
       scheduler: this.#uploads,
+      members: this.#options.members !== false,
       deviceOf: (session) => this.#accountable(session.source),
       sessions: () => this.#sessions,
       onProblem,

@@ -25,6 +25,8 @@ export interface UploaderOptions {
   readonly clock: Clock;
   readonly limiter: RateLimiter;
   readonly scheduler: UploadScheduler;
+  /** The peers are members of our network: they pass on what they get, and ask others for what is rejected. */
+  readonly members: boolean;
   /** The device behind a session. */
   readonly deviceOf: (session: PeerSession) => string;
   /** Everybody connected. */
@@ -164,7 +166,7 @@ export class Uploader {
   }
 
   #needsSuperSeeding(now: number): boolean {
-    if (!this.#options.have.complete) return false;
+    if (!this.#options.members || !this.#options.have.complete) return false;
     if (!this.#wasThrottled(now - BOTTLENECK_FOR)) return false;
     const devices = new Set<string>();
     for (const session of this.#options.sessions()) {

@@ -105,6 +105,7 @@ describe('transfers with libtorrent', function () {
         buffers: new PieceBuffers(32 * 1024 * KiB),
         upload: new RateLimiter(systemClock),
         download: new BandwidthManager(systemClock).transfer(),
+        members: false,
       },
       given,
     );
