@@ -1,24 +1,31 @@
 import { BLOCK_SIZE } from './merkle.ts';
 import type { PieceBuffer } from './piece-buffers.ts';
+import type { PieceRequest } from './request-queue.ts';
 
 const State = { free: 0, requested: 1, receiving: 2, received: 3 } as const;
 
 /**
- * A piece that is being fetched. Each block is in one of four states: free → requested (by one peer, in endgame by
- * several) → receiving (one peer's bytes are streaming into the buffer) → received. Losing a peer leads back to free.
+ * A piece that is being fetched. Each block is in one of four states: free → requested (in one request, in the endgame in
+ * several) → receiving (the bytes of one of them are arriving) → received. Giving up a request leads back to free.
+ *
+ * Requests are for runs of blocks, but every block is accounted for alone: who sent it, and who else was asked for it.
  */
 export class ActivePiece<Peer> {
   readonly index: number;
   readonly length: number;
   readonly blocks: number;
   readonly buffer: PieceBuffer;
-  /** The peer that began it and continues it; others help only when nothing else is left. */
+  /** The peer that began it and continues it; others help only when nothing else is left. Set by `ActivePieces`. */
   owner: Peer | undefined;
   /** Its memory was given back. */
   dropped = false;
   readonly #states: Uint8Array;
-  readonly #askers: (Peer[] | undefined)[];
+  /** The request that a block is part of, and further ones. */
+  readonly #asked: (PieceRequest<Peer> | undefined)[];
+  readonly #askedAgain = new Map<number, readonly PieceRequest<Peer>[]>();
   readonly #senders: (Peer | undefined)[];
+  /** Memory of answers that hold blocks which are here already: their bytes must not touch the piece. */
+  readonly #apart = new Map<PieceRequest<Peer>, Buffer>();
   #free: number;
   #received = 0;
   #cursor = 0;
@@ -30,7 +37,7 @@ export class ActivePiece<Peer> {
     this.buffer = buffer;
     this.owner = owner;
     this.#states = new Uint8Array(this.blocks);
-    this.#askers = new Array<Peer[] | undefined>(this.blocks);
+    this.#asked = new Array<PieceRequest<Peer> | undefined>(this.blocks);
     this.#senders = new Array<Peer | undefined>(this.blocks);
     this.#free = this.blocks;
   }
@@ -49,70 +56,108 @@ export class ActivePiece<Peer> {
     return this.#received === this.blocks;
   }
 
-  /** Bytes of received blocks. */
-  get receivedBytes(): number {
-    let bytes = 0;
-    for (let block = 0; block < this.blocks; block++) {
-      if (this.#states[block] === State.received) bytes += this.blockLength(block);
-    }
-    return bytes;
-  }
-
   blockLength(block: number): number {
     return Math.min(BLOCK_SIZE, this.length - block * BLOCK_SIZE);
   }
 
-  blockBytes(block: number): Uint8Array {
-    return this.buffer.bytes.subarray(block * BLOCK_SIZE, block * BLOCK_SIZE + this.blockLength(block));
-  }
-
-  /** Marks the next free block as requested by the peer. */
-  requestNext(peer: Peer): number | undefined {
+  /** Asks the peer for the next free blocks, up to `most` in a row. */
+  request(peer: Peer, most: number, now: number, urgent = false): PieceRequest<Peer> | undefined {
     if (this.#free === 0) return undefined;
-    for (let step = 0; step < this.blocks; step++) {
-      const block = (this.#cursor + step) % this.blocks;
-      if (this.#states[block] !== State.free) continue;
-      this.#cursor = block + 1;
+    let first = this.#states.indexOf(State.free, this.#cursor);
+    if (first < 0) first = this.#states.indexOf(State.free);
+    let end = first;
+    while (end < this.blocks && end - first < most && this.#states[end] === State.free) end++;
+    const request = this.#make(peer, first, end, now, urgent);
+    for (let block = first; block < end; block++) {
       this.#states[block] = State.requested;
-      this.#askers[block] = [peer];
-      this.#free--;
-      return block;
+      this.#asked[block] = request;
     }
-    return undefined;
-  }
-
-  /** Endgame: a block that is requested from fewer than `most` peers, not from this one, not arriving, and `late` there. */
-  requestAgain(peer: Peer, most: number, late: (asker: Peer, block: number) => boolean): number | undefined {
-    for (let block = 0; block < this.blocks; block++) {
-      const askers = this.#askers[block];
-      if (this.#states[block] !== State.requested || !askers || askers.length >= most || askers.includes(peer))
-        continue;
-      if (!askers.every((asker) => late(asker, block))) continue;
-      askers.push(peer);
-      return block;
-    }
-    return undefined;
-  }
-
-  /** True when the block's bytes should be taken from this peer now. */
-  beginReceive(block: number, peer: Peer): boolean {
-    if (this.#states[block] !== State.requested || this.#askers[block]?.includes(peer) !== true) return false;
-    this.#states[block] = State.receiving;
-    this.#senders[block] = peer;
-    return true;
+    this.#free -= end - first;
+    this.#cursor = end;
+    return request;
   }
 
   /**
-   * The block arrived from this peer. Returns the other peers that were asked for it too, whose requests can be
-   * cancelled; undefined when it is not the copy that is being taken.
+   * Asks another peer too for what `late` does not bring yet, up to `most` blocks in a row, unless they are part of `limit`
+   * requests already.
    */
-  endReceive(block: number, peer: Peer): Peer[] | undefined {
-    if (this.#states[block] !== State.receiving || this.#senders[block] !== peer) return undefined;
-    this.#states[block] = State.received;
-    this.#received++;
-    const others = (this.#askers[block] ?? []).filter((asker) => asker !== peer);
-    this.#askers[block] = undefined;
+  requestAgain(
+    late: PieceRequest<Peer>,
+    peer: Peer,
+    most: number,
+    limit: number,
+    now: number,
+  ): PieceRequest<Peer> | undefined {
+    const mayAsk = (block: number): boolean => {
+      if (this.#states[block] !== State.requested || !this.#isAsked(block, late)) return false;
+      const askers = this.askers(block);
+      return askers.length < limit && askers.every((request) => request.peer !== peer);
+    };
+    const behind = late.first + late.count;
+    let first = late.first;
+    while (first < behind && !mayAsk(first)) first++;
+    let end = first;
+    while (end < behind && end - first < most && mayAsk(end)) end++;
+    if (end === first) return undefined;
+    const request = this.#make(peer, first, end, now, late.urgent);
+    for (let block = first; block < end; block++)
+      this.#askedAgain.set(block, [...(this.#askedAgain.get(block) ?? []), request]);
+    return request;
+  }
+
+  /** The requests that a block is part of. */
+  askers(block: number): PieceRequest<Peer>[] {
+    const asked = this.#asked[block];
+    return asked ? [asked, ...(this.#askedAgain.get(block) ?? [])] : [];
+  }
+
+  /** Where the bytes of the answer go; undefined when none of them is needed any more. */
+  beginReceive(request: PieceRequest<Peer>): Uint8Array | undefined {
+    let taken = 0;
+    for (let block = request.first; block < request.first + request.count; block++) {
+      if (this.#states[block] !== State.requested || !this.#isAsked(block, request)) continue;
+      this.#states[block] = State.receiving;
+      this.#senders[block] = request.peer;
+      taken++;
+    }
+    if (taken === 0) return undefined;
+    const begin = request.first * BLOCK_SIZE;
+    if (taken === request.count) return this.buffer.bytes.subarray(begin, begin + request.length);
+    const apart = Buffer.allocUnsafe(request.length);
+    this.#apart.set(request, apart);
+    return apart;
+  }
+
+  /**
+   * The answer arrived. Returns the requests of other peers that nothing is left to wait for: they can be cancelled;
+   * undefined when the answer brought nothing new.
+   */
+  endReceive(request: PieceRequest<Peer>): Set<PieceRequest<Peer>> | undefined {
+    const apart = this.#apart.get(request);
+    let others: Set<PieceRequest<Peer>> | undefined;
+    for (let block = request.first; block < request.first + request.count; block++) {
+      if (!this.#isArriving(block, request)) continue;
+      if (apart) {
+        const from = (block - request.first) * BLOCK_SIZE;
+        apart.copy(this.buffer.bytes, block * BLOCK_SIZE, from, from + this.blockLength(block));
+      }
+      this.#states[block] = State.received;
+      this.#received++;
+      others ??= new Set();
+      if (this.#askedAgain.size > 0) for (const other of this.askers(block)) if (other !== request) others.add(other);
+      this.#asked[block] = undefined;
+      this.#askedAgain.delete(block);
+    }
+    this.release(request);
+    for (const other of others ?? []) if (this.isNeeded(other)) others?.delete(other);
     return others;
+  }
+
+  /** Some block of the request is not here yet. */
+  isNeeded(request: PieceRequest<Peer>): boolean {
+    for (let block = request.first; block < request.first + request.count; block++)
+      if (this.#states[block] !== State.received) return true;
+    return false;
   }
 
   isReceived(block: number): boolean {
@@ -134,26 +179,32 @@ export class ActivePiece<Peer> {
     return all;
   }
 
-  /**
-   * The peer will not deliver this block: rejected, or gone. A block whose bytes are streaming in from this very peer
-   * stays with it unless it is `gone`: its next bytes would land in memory that somebody else has filled. Returns false
-   * then.
-   */
-  release(block: number, peer: Peer, gone: boolean): boolean {
-    const state = this.#states[block];
-    if (state === State.received || state === State.free || state === undefined) return true;
-    if (state === State.receiving && this.#senders[block] === peer) {
-      if (!gone) return false;
-      this.#states[block] = State.requested;
+  /** The requests that blocks wait for, by place. */
+  requests(): Set<PieceRequest<Peer>> {
+    const all = new Set<PieceRequest<Peer>>();
+    for (const request of this.#asked) if (request) all.add(request);
+    return all;
+  }
+
+  /** The request will not be answered, or its answer will not be taken: no byte of it may be written from now on. */
+  release(request: PieceRequest<Peer>): void {
+    this.#apart.delete(request);
+    for (let block = request.first; block < request.first + request.count; block++) {
+      if (!this.#isAsked(block, request)) continue;
+      const arriving = this.#isArriving(block, request);
+      const [asked, ...again] = this.askers(block).filter((other) => other !== request);
+      this.#asked[block] = asked;
+      if (again.length > 0) this.#askedAgain.set(block, again);
+      else this.#askedAgain.delete(block);
+      if (arriving) this.#senders[block] = undefined;
+      if (asked) {
+        if (arriving) this.#states[block] = State.requested;
+        continue;
+      }
+      this.#states[block] = State.free;
+      this.#free++;
+      this.#cursor = Math.min(this.#cursor, block);
     }
-    const askers = (this.#askers[block] ?? []).filter((asker) => asker !== peer);
-    this.#askers[block] = askers;
-    if (askers.length > 0 || this.#states[block] === State.receiving) return true;
-    this.#states[block] = State.free;
-    this.#askers[block] = undefined;
-    this.#free++;
-    this.#cursor = Math.min(this.#cursor, block);
-    return true;
   }
 
   /** Forgets a received block that proved wrong. */
@@ -164,5 +215,20 @@ export class ActivePiece<Peer> {
     this.#received--;
     this.#free++;
     this.#cursor = 0;
+  }
+
+  #make(peer: Peer, first: number, end: number, now: number, urgent: boolean): PieceRequest<Peer> {
+    const length = Math.min(end * BLOCK_SIZE, this.length) - first * BLOCK_SIZE;
+    return { peer, piece: this.index, first, count: end - first, length, sent: now, urgent, cancelled: false };
+  }
+
+  #isAsked(block: number, request: PieceRequest<Peer>): boolean {
+    return this.#asked[block] === request || this.#askedAgain.get(block)?.includes(request) === true;
+  }
+
+  #isArriving(block: number, request: PieceRequest<Peer>): boolean {
+    return (
+      this.#states[block] === State.receiving && this.#senders[block] === request.peer && this.#isAsked(block, request)
+    );
   }
 }

@@ -3,13 +3,18 @@ import { PeerwireError } from '../common/errors.ts';
 import type { ConnectionBandwidth, TransferBandwidth } from './bandwidth-manager.ts';
 import { Bitfield } from './bitfield.ts';
 import type { Connection } from './connection.ts';
+import { BLOCK_SIZE } from './merkle.ts';
 import { type IncomingWire, PeerWire, type PeerWireHandler } from './peer-wire.ts';
 import { RateMeter } from './rate-meter.ts';
+import { RequestQueue } from './request-queue.ts';
 import type { ExtendedHandshake } from './wire/extended.ts';
 import type { BlockRequest, Message } from './wire/messages.ts';
 
 /** Requests that we accept in one peer's queue before rejecting: BEP 10 `reqq`. */
 export const REQUEST_QUEUE = 2048;
+/** Bytes of the largest block that we serve, and ask for, in one go: PROTOCOL.md §1. */
+export const LARGEST_BLOCK = 256 * 1024;
+const SERVED = { reqq: REQUEST_QUEUE, pw_block: LARGEST_BLOCK } as const;
 /** Requests outstanding to a peer that did not say its `reqq`. */
 const DEFAULT_REQUEST_QUEUE = 250;
 
@@ -54,28 +59,21 @@ export class PeerSession {
   readonly uploaded = new RateMeter();
   /** Payload bytes from this peer that passed verification. */
   verifiedBytes = 0;
-  /** Requests to keep outstanding, as of when some were last sent. */
-  depth = 0;
-  /** Blocks that arrived. */
-  blocks = 0;
   /** Payload bytes that arrived without a request of ours. */
   unasked = 0;
-  /** Times that it let requests rot since it last delivered: then it gets one at a time, later none that others have. */
-  snubs = 0;
-  /** When the last of them was, and when its last block arrived, in ms. */
-  lastSnub = Number.NEGATIVE_INFINITY;
-  lastBlock: number;
   amChoking = true;
   amInterested = false;
   peerChoking = true;
   peerInterested = false;
-  /** Requests sent and not answered: key of piece and block → time of sending in ms. */
-  readonly outstanding = new Map<number, number>();
+  /** What we asked of it. */
+  readonly requests: RequestQueue<PeerSession>;
   /** Known once both the metadata and the peer's bitfield are. */
   pieces: Bitfield | undefined;
   metadataSize: number | undefined;
   lastReceived: number;
   #requestQueue = DEFAULT_REQUEST_QUEUE;
+  #largestRequest = BLOCK_SIZE;
+  #largestAsked = BLOCK_SIZE;
   #fast = false;
   #ready = false;
   #announced: 'nothing' | 'all' | 'none' | Buffer = 'nothing';
@@ -97,14 +95,14 @@ export class PeerSession {
     this.#bandwidth = options.download.connection((bytes) => this.#onGrant(bytes));
     this.#events = events;
     this.lastReceived = options.clock.now();
-    this.lastBlock = this.lastReceived;
+    this.requests = new RequestQueue(this.lastReceived);
     this.#lastSent = this.lastReceived;
     this.#announcedSize = options.metadataSize;
     const wireOptions = {
       peerId: options.peerId,
       extensions: SWARM_EXTENSIONS,
       extended: {
-        reqq: REQUEST_QUEUE,
+        ...SERVED,
         ...(options.metadataSize === undefined ? {} : { metadata_size: options.metadataSize }),
       },
     };
@@ -126,6 +124,11 @@ export class PeerSession {
   /** How many requests the peer wants to have queued at most. */
   get requestQueue(): number {
     return this.#requestQueue;
+  }
+
+  /** Bytes that may be asked of it in one request. */
+  get largestRequest(): number {
+    return this.#largestRequest;
   }
 
   /** When our own rate limit last kept us from reading, in ms: such silence is not the peer's. */
@@ -153,7 +156,7 @@ export class PeerSession {
   announceMetadata(size: number): void {
     if (!this.#ready || this.#announcedSize === size) return;
     this.#announcedSize = size;
-    this.wire.sendExtendedHandshake({ reqq: REQUEST_QUEUE, metadata_size: size });
+    this.wire.sendExtendedHandshake({ ...SERVED, metadata_size: size });
   }
 
   setInterested(interested: boolean): void {
@@ -234,6 +237,12 @@ export class PeerSession {
   #onExtendedHandshake(handshake: ExtendedHandshake): void {
     if (handshake.reqq !== undefined && handshake.reqq > 0) this.#requestQueue = handshake.reqq;
     if (handshake.metadata_size !== undefined) this.metadataSize = handshake.metadata_size;
+    if (handshake.pw_block !== undefined) {
+      this.#largestRequest = Math.min(Math.max(handshake.pw_block, BLOCK_SIZE), LARGEST_BLOCK);
+      // Never less than before: what was asked for may still come.
+      this.#largestAsked = Math.max(this.#largestAsked, this.#largestRequest);
+      this.wire.setBlockLimit(this.#largestAsked);
+    }
     this.#events.onExtendedHandshake(this);
   }
 

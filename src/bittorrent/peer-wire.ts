@@ -254,6 +254,16 @@ export class PeerWire implements Disposable {
     this.#connection.write([bytes], onSent);
   }
 
+  /** Lets in blocks of up to this many bytes. */
+  setBlockLimit(bytes: number): void {
+    this.#decoder.setBlockLimit(bytes);
+  }
+
+  /** The rest of the block that is arriving is not written where the handler said. */
+  dropBlock(): void {
+    this.#decoder.dropBlock();
+  }
+
   close(reason?: PeerwireError): void {
     // Nobody is there for it any more.
     this.#held = undefined;

@@ -17,7 +17,8 @@ export class PiecePicker {
   readonly #bounds: number[] = [0];
   readonly #random: Random;
   #open = 0;
-  #begun = 0;
+  #chosen = 0;
+  #additions = 0;
 
   constructor(pieceCount: number, random: Random) {
     this.#availability = new Uint16Array(pieceCount);
@@ -31,6 +32,11 @@ export class PiecePicker {
     return this.#open;
   }
 
+  /** How often a piece was added: while that stays the same, no piece became open. */
+  get additions(): number {
+    return this.#additions;
+  }
+
   availability(piece: number): number {
     return this.#availability[piece] ?? 0;
   }
@@ -38,6 +44,7 @@ export class PiecePicker {
   /** Makes a piece eligible. */
   add(piece: number): void {
     if (this.isOpen(piece)) return;
+    this.#additions++;
     // Append as most available, then swap down to its place: one swap per availability class above it.
     const availability = this.availability(piece);
     while (this.#bounds.length <= availability) this.#bounds.push(this.#open);
@@ -92,18 +99,16 @@ export class PiecePicker {
   }
 
   /**
-   * Removes and returns the best open piece that `has` accepts; undefined when there is none. Among equally rare ones
-   * chance decides, so that peers that start together take different pieces.
+   * The best open piece that `has` accepts, which is to be removed when it is begun; undefined when there is none. Among
+   * equally rare ones chance decides, so that peers that start together take different pieces.
    */
-  begin(has: (piece: number) => boolean): number | undefined {
+  choose(has: (piece: number) => boolean): number | undefined {
     if (this.#open === 0) return undefined;
-    let piece = this.#begun < RANDOM_FIRST ? this.#among(0, this.#open, has) : undefined;
+    let piece = this.#chosen < RANDOM_FIRST ? this.#among(0, this.#open, has) : undefined;
     for (let level = 0; piece === undefined && level < this.#bounds.length; level++) {
       piece = this.#among(this.#bounds[level] ?? 0, this.#bounds[level + 1] ?? this.#open, has);
     }
-    if (piece === undefined) return undefined;
-    this.#begun++;
-    this.remove(piece);
+    if (piece !== undefined) this.#chosen++;
     return piece;
   }
 

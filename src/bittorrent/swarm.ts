@@ -8,7 +8,7 @@ import type { TransferBandwidth } from './bandwidth-manager.ts';
 import type { Bitfield } from './bitfield.ts';
 import { Choker } from './choker.ts';
 import type { Connection } from './connection.ts';
-import { type BlockHasher, Downloader, HASH_HERE } from './downloader.ts';
+import { Downloader } from './downloader.ts';
 import { HashExchange } from './hash-exchange.ts';
 import { MetadataExchange } from './metadata-exchange.ts';
 import { type Info, type PieceLayers, pieceAt } from './metainfo.ts';
@@ -16,6 +16,7 @@ import { PeerSession, type SessionEvents } from './peer-session.ts';
 import type { IncomingWire } from './peer-wire.ts';
 import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
+import { type BlockHasher, HASH_HERE } from './piece-verifier.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
 import { UploadScheduler } from './upload-scheduler.ts';
@@ -364,7 +365,7 @@ export class Swarm implements Disposable {
           session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
       },
       onCancel: (session, request) => this.#uploader?.onCancel(session, request),
-      onReject: (session, request) => this.#downloader?.onReject(session, request.piece, request.begin),
+      onReject: (session, request) => this.#downloader?.onReject(session, request.piece, request.begin, request.length),
       onSuggest: (session, piece) => this.#downloader?.onSuggest(session, piece),
       onHashMessage: (session, message) => this.#hashes.onMessage(session, message),
       onMetadataMessage: (session, payload) => this.#metadata.onMessage(session, payload),

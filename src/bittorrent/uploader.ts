@@ -4,7 +4,7 @@ import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Bitfield } from './bitfield.ts';
 import { BLOCK_SIZE } from './merkle.ts';
 import { type Info, pieceAt } from './metainfo.ts';
-import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
+import { LARGEST_BLOCK, type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
 import { SuperSeeding } from './super-seeding.ts';
@@ -66,12 +66,15 @@ export class Uploader {
 
   onRequest(session: PeerSession, request: BlockRequest): void {
     const { info, have } = this.#options;
-    if (request.piece >= info.pieceCount || request.length === 0 || request.length > BLOCK_SIZE) {
+    if (request.piece >= info.pieceCount || request.length === 0 || request.length > LARGEST_BLOCK) {
       throw new PeerwireError('protocol', 'The peer requested a block that cannot exist.');
     }
     // libtorrent treats the space behind a file's end as padding and requests it as part of a full block.
     if (request.begin + request.length > info.pieceLength) {
       throw new PeerwireError('protocol', 'The peer requested bytes beyond the end of a piece.');
+    }
+    if (request.length > BLOCK_SIZE && !isRunOfBlocks(request, pieceAt(info, request.piece).length)) {
+      throw new PeerwireError('protocol', 'The peer requested more than a block that is not whole blocks.');
     }
     const { queue, lane } = this.#client(session);
     const accepted = !session.amChoking && have.has(request.piece) && queue.length < REQUEST_QUEUE && lane.hasRoom;
@@ -299,4 +302,10 @@ export class Uploader {
     // All of them, also when one fails: they write to memory that is used again.
     for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
   }
+}
+
+/** PROTOCOL.md §1: more than a block at once begins with a block and ends with one. */
+function isRunOfBlocks({ begin, length }: BlockRequest, pieceLength: number): boolean {
+  const end = begin + length;
+  return begin % BLOCK_SIZE === 0 && (end === pieceLength || (end < pieceLength && end % BLOCK_SIZE === 0));
 }

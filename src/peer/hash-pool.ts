@@ -1,7 +1,7 @@
-import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { pieceLayerRoot } from '../bittorrent/merkle.ts';
+import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';

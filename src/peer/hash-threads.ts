@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { PieceToWrite } from '../bittorrent/downloader.ts';
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
+import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';

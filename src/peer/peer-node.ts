@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
-import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
+import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { checkComponent } from '../bittorrent/safe-path.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
 import type { Clock } from '../common/clock.ts';

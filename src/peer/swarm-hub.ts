@@ -1,10 +1,10 @@
 import { BandwidthManager, type TransferBandwidth } from '../bittorrent/bandwidth-manager.ts';
 import { Choker } from '../bittorrent/choker.ts';
-import type { BlockHasher } from '../bittorrent/downloader.ts';
 import type { Info } from '../bittorrent/metainfo.ts';
 import type { IncomingWire } from '../bittorrent/peer-wire.ts';
 import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
+import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
 import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';

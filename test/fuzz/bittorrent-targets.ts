@@ -193,6 +193,7 @@ const extended: Target = {
       v: 'Peerwire 0.1',
       reqq: 2048,
       metadata_size: 31235,
+      pw_block: 262144,
       extra: new Map([['instance', Buffer.alloc(8)]]),
     }),
     Buffer.from('de'),

@@ -61,6 +61,9 @@ export function hostilePeer(
   return peer;
 }
 
-export function extendedHandshake(m: Record<string, number>, fields: { metadata_size?: number } = {}): Message {
+export function extendedHandshake(
+  m: Record<string, number>,
+  fields: { metadata_size?: number; pw_block?: number } = {},
+): Message {
   return { type: 'extended', id: 0, payload: encodeExtendedHandshake({ m, ...fields }) };
 }

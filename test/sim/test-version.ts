@@ -1,6 +1,6 @@
-import type { BlockHasher } from '../../src/bittorrent/downloader.ts';
 import { BLOCK_SIZE, fileRoot, HASH_SIZE, pieceRoot, sha256 } from '../../src/bittorrent/merkle.ts';
 import { createInfo, type Info, type PieceLayers } from '../../src/bittorrent/metainfo.ts';
+import type { BlockHasher } from '../../src/bittorrent/piece-verifier.ts';
 import type { MemoryStorage } from './memory-storage.ts';
 
 export interface TestVersion {

@@ -31,7 +31,7 @@ const NOTHING = Buffer.alloc(0);
 export class WireDecoder {
   readonly #sink: WireSink;
   readonly #messageLimit: number;
-  readonly #blockLimit: number;
+  #blockLimit: number;
 
   /** `header` until the kind of message is known, `stopped` for ever. */
   #state: 'header' | 'block' | 'payload' | 'skip' | 'stopped' = 'header';
@@ -53,6 +53,16 @@ export class WireDecoder {
     this.#sink = sink;
     this.#messageLimit = limits.message ?? DEFAULT_MESSAGE_LIMIT;
     this.#blockLimit = limits.block ?? BLOCK_SIZE;
+  }
+
+  /** Lets blocks of up to this many bytes in from now on: who asks for larger ones says so. */
+  setBlockLimit(bytes: number): void {
+    this.#blockLimit = bytes;
+  }
+
+  /** The rest of the block that is arriving is not written where the sink said. */
+  dropBlock(): void {
+    this.#target = undefined;
   }
 
   /** Ignores everything from here on, the rest of a chunk being pushed included. */

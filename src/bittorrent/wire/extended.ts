@@ -20,11 +20,13 @@ export interface ExtendedHandshake<Extra = BValue> {
   readonly reqq?: number;
   /** Bytes of the info dictionary (BEP 9). */
   readonly metadata_size?: number;
+  /** Bytes of the largest block that the sender serves in one go (PROTOCOL.md §1); a standard peer says nothing. */
+  readonly pw_block?: number;
   /** All other top-level fields, by ASCII name. */
   readonly extra?: ReadonlyMap<string, Extra>;
 }
 
-const KNOWN = ['m', 'p', 'v', 'reqq', 'metadata_size'] as const;
+const KNOWN = ['m', 'p', 'v', 'reqq', 'metadata_size', 'pw_block'] as const;
 
 export function encodeExtendedHandshake(handshake: ExtendedHandshake<Encodable>): Buffer {
   const fields = new Map<string, Encodable>(handshake.extra ?? []);
@@ -45,6 +47,7 @@ export function decodeExtendedHandshake(payload: Uint8Array): ExtendedHandshake 
   const v = field(fields, 'v', (value) => textOf(value, MAX_VERSION_BYTES));
   const reqq = field(fields, 'reqq', (value) => intOf(value, 0));
   const metadataSize = field(fields, 'metadata_size', (value) => intOf(value, 0));
+  const largestBlock = field(fields, 'pw_block', (value) => intOf(value, 0));
   const m = field(fields, 'm', readExtensions) ?? {};
   const extra = new Map(fields);
   for (const key of KNOWN) extra.delete(key);
@@ -54,6 +57,7 @@ export function decodeExtendedHandshake(payload: Uint8Array): ExtendedHandshake 
     ...(v === undefined ? {} : { v }),
     ...(reqq === undefined ? {} : { reqq }),
     ...(metadataSize === undefined ? {} : { metadata_size: metadataSize }),
+    ...(largestBlock === undefined ? {} : { pw_block: largestBlock }),
     ...(extra.size === 0 ? {} : { extra }),
   };
 }

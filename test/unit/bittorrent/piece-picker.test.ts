@@ -31,9 +31,10 @@ describe('PiecePicker', () => {
           } else {
             const accepted = (candidate: number): boolean => candidate % 2 === piece % 2;
             const candidates = [...open].filter(accepted);
-            const chosen = picker.begin(accepted);
+            const chosen = picker.choose(accepted);
             assert.equal(chosen === undefined, candidates.length === 0);
             if (chosen === undefined) continue;
+            picker.remove(chosen);
             assert.ok(candidates.includes(chosen));
             const rarest = Math.min(...candidates.map((candidate) => availability[candidate]!));
             if (begun >= 4) assert.equal(availability[chosen], rarest);
@@ -56,7 +57,11 @@ describe('PiecePicker', () => {
       const picker = new PiecePicker(100, seededRandom(seed));
       for (let piece = 0; piece < 100; piece++) picker.add(piece);
       for (let piece = 0; piece < 100; piece++) picker.increase(piece);
-      return Array.from({ length: 50 }, () => picker.begin(() => true));
+      return Array.from({ length: 50 }, () => {
+        const piece = picker.choose(() => true);
+        if (piece !== undefined) picker.remove(piece);
+        return piece;
+      });
     });
     const common = orders[0]!.filter((piece) => orders[1]!.includes(piece)).length;
     assert.ok(common < 45, `${common} of 50 the same`);

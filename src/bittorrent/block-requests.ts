@@ -1,0 +1,119 @@
+import type { Clock } from '../common/clock.ts';
+import { PeerwireError } from '../common/errors.ts';
+import type { ActivePiece } from './active-piece.ts';
+import type { ActivePieces } from './active-pieces.ts';
+import { BLOCK_SIZE } from './merkle.ts';
+import type { PeerSession } from './peer-session.ts';
+import type { PieceRequest } from './request-queue.ts';
+
+/** Payload bytes that a peer may send without a request. Late answers to what was given up are not among them. */
+const MOST_UNASKED = 64 * 1024 * 1024;
+
+type Piece = ActivePiece<PeerSession>;
+type Request = PieceRequest<PeerSession>;
+
+/**
+ * Every request of a download: asks, takes answers, gives up. Keeps both books of a request right, the peer's queue and the
+ * piece's blocks. Whom to ask for what is decided elsewhere.
+ */
+export class BlockRequests {
+  readonly #pieces: ActivePieces<PeerSession>;
+  readonly #clock: Clock;
+  /** Payload bytes that crossed the network, duplicates and discarded ones included. */
+  fetched = 0;
+
+  constructor(pieces: ActivePieces<PeerSession>, clock: Clock) {
+    this.#pieces = pieces;
+    this.#clock = clock;
+  }
+
+  /** Asks for the next free blocks of the piece, up to `most`. */
+  ask(session: PeerSession, piece: Piece, most: number, urgent: boolean): Request | undefined {
+    return this.#send(session, piece, piece.request(session, most, this.#clock.now(), urgent));
+  }
+
+  /** Asks this peer too for blocks that were asked of others, unless `limit` requests are for them. */
+  askAgain(session: PeerSession, late: Request, most: number, limit: number): Request | undefined {
+    const piece = this.#pieces.get(late.piece);
+    return piece && this.#send(session, piece, piece.requestAgain(late, session, most, limit, this.#clock.now()));
+  }
+
+  /** Tells the peer that the answer is not needed, and waits for it or a reject: no byte is lost that is under way. */
+  cancel(request: Request): void {
+    if (request.cancelled) return;
+    request.cancelled = true;
+    const { peer, piece, first, length } = request;
+    peer.send({ type: 'cancel', piece, begin: first * BLOCK_SIZE, length });
+  }
+
+  /** Frees the blocks for others at once; an answer that comes all the same is dropped. */
+  giveUp(request: Request): void {
+    const { requests, wire } = request.peer;
+    if (requests.incoming?.request === request) wire.dropBlock();
+    if (!requests.delete(request)) return;
+    requests.released += request.length;
+    const piece = this.#pieces.get(request.piece);
+    if (!piece) return;
+    piece.release(request);
+    this.#pieces.update(piece);
+  }
+
+  /** True when there was something to give up. */
+  giveUpAll(session: PeerSession): boolean {
+    const some = session.requests.size > 0;
+    for (const request of session.requests) this.giveUp(request);
+    return some;
+  }
+
+  onReject(session: PeerSession, piece: number, begin: number, length: number): Request | undefined {
+    const request = session.requests.find(piece, begin, length);
+    // Not while its answer is arriving: a block or a reject, not both.
+    if (!request || session.requests.incoming?.request === request) return undefined;
+    this.giveUp(request);
+    return request;
+  }
+
+  onBlockStart(session: PeerSession, piece: number, begin: number, length: number): Uint8Array | undefined {
+    const request = session.requests.find(piece, begin, length);
+    if (!request) return undefined;
+    session.requests.onAnswer(request, this.#clock.now());
+    return this.#pieces.get(piece)?.beginReceive(request);
+  }
+
+  /** Returns the piece that became complete. Throws 'protocol' when the peer floods us. */
+  onBlockEnd(session: PeerSession, piece: number, begin: number, length: number): Piece | undefined {
+    const { requests } = session;
+    const now = this.#clock.now();
+    this.fetched += length;
+    session.downloaded.add(length, now);
+    const request = requests.find(piece, begin, length);
+    if (!request || !requests.delete(request)) {
+      requests.incoming = undefined;
+      // Late answers to cancelled requests are normal; a flood of blocks nobody asked for is not.
+      session.unasked += length;
+      if (session.unasked > MOST_UNASKED + requests.released)
+        throw new PeerwireError('protocol', 'The peer sends blocks that nobody requested.');
+      return undefined;
+    }
+    requests.onAnswered(request, now);
+    const active = this.#pieces.get(piece);
+    if (!active) return undefined;
+    const others = active.endReceive(request);
+    this.#pieces.update(active);
+    for (const other of others ?? []) {
+      this.cancel(other);
+      // BEP 6 answers a cancel with the block or a reject; without it there is no answer to wait for.
+      if (!other.peer.fast) other.peer.requests.delete(other);
+    }
+    // Only the block that completes it: a duplicate may still arrive while the piece is hashed and written.
+    return others && active.complete ? active : undefined;
+  }
+
+  #send(session: PeerSession, piece: Piece, request: Request | undefined): Request | undefined {
+    if (!request) return undefined;
+    this.#pieces.update(piece);
+    session.requests.add(request);
+    session.send({ type: 'request', piece: piece.index, begin: request.first * BLOCK_SIZE, length: request.length });
+    return request;
+  }
+}

@@ -1,0 +1,135 @@
+import { PeerwireError } from '../common/errors.ts';
+import type { ActivePiece } from './active-piece.ts';
+import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from './merkle.ts';
+import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
+import type { PeerSession } from './peer-session.ts';
+import type { Storage } from './storage.ts';
+
+/** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
+export const HASH_HERE = 64 * 1024;
+
+/** Leaf hashes of a piece's blocks; worker threads behind it. */
+export interface BlockHasher {
+  hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Buffer>;
+  hashBlocksSync(data: Uint8Array): Buffer;
+  /**
+   * Hashes the piece and, when it is right, writes it from the same thread. Resolves with undefined when it is written, with
+   * its leaf hashes when it is wrong and was not. Rejects as a write does. Absent where no thread can write.
+   */
+  writeIfRight?(piece: PieceToWrite): Promise<Buffer | undefined>;
+}
+
+export interface PieceToWrite {
+  /** Its bytes from 0 to `length`. */
+  readonly data: SharedArrayBuffer;
+  readonly length: number;
+  /** What `pieceRoot` is to be, and its other arguments. */
+  readonly expected: Buffer;
+  readonly pieceLength: number;
+  readonly fileBlocks: number;
+  readonly descriptor: number;
+  /** Where in the file. */
+  readonly position: number;
+}
+
+/**
+ * `written`: it is right and on disk. `stopped`: nobody wants it any more. `wrong`: to be fetched again whole. `mended`:
+ * the wrong blocks were discarded, the others are kept. `liars` provably sent something wrong.
+ */
+export type Verdict =
+  | { readonly outcome: 'written' }
+  | { readonly outcome: 'stopped' }
+  | { readonly outcome: 'wrong' | 'mended'; readonly liars: ReadonlySet<PeerSession> };
+
+export interface PieceVerifierOptions {
+  readonly info: Info;
+  readonly layers: PieceLayers;
+  readonly storage: () => Storage;
+  readonly hasher: BlockHasher;
+  /** Asks peers for the leaf hashes of a piece; undefined when none could be proven. */
+  readonly leafHashes: (piece: number) => Promise<Buffer | undefined>;
+}
+
+/** Hashes complete pieces in memory, writes the right ones in one go, and finds out who sent what was wrong. */
+export class PieceVerifier {
+  readonly #options: PieceVerifierOptions;
+  #stopped = false;
+
+  constructor(options: PieceVerifierOptions) {
+    this.#options = options;
+  }
+
+  /** Nothing is written or blamed from now on. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Throws what writing threw. */
+  async verify(active: ActivePiece<PeerSession>): Promise<Verdict> {
+    const { info, layers } = this.#options;
+    const expected = pieceHash(info, layers, active.index);
+    if (!expected) throw new PeerwireError('internal', 'A piece was fetched before its hash was known.');
+    const wrong = await this.#writeIfRight(active, expected);
+    if (wrong === 'stopped') return { outcome: 'stopped' };
+    if (wrong) return await this.#blame(active, wrong, expected);
+    for (let block = 0; block < active.blocks; block++) {
+      const sender = active.sender(block);
+      if (sender) sender.verifiedBytes += active.blockLength(block);
+    }
+    return { outcome: 'written' };
+  }
+
+  /** Undefined when it is right and on disk; its leaf hashes when it is wrong. */
+  async #writeIfRight(active: ActivePiece<PeerSession>, expected: Buffer): Promise<Buffer | 'stopped' | undefined> {
+    const { info, hasher } = this.#options;
+    const { fileIndex, offset, file } = pieceAt(info, active.index);
+    const { shared, bytes } = active.buffer;
+    const storage = this.#options.storage();
+    const { writeIfRight } = hasher;
+    if (active.length > HASH_HERE && writeIfRight) {
+      const piece = {
+        data: shared,
+        length: active.length,
+        expected,
+        pieceLength: info.pieceLength,
+        fileBlocks: Math.ceil(file.length / BLOCK_SIZE),
+        position: offset,
+      };
+      const writing = storage.writeBy?.(fileIndex, (descriptor) => writeIfRight.call(hasher, { ...piece, descriptor }));
+      if (writing) {
+        const wrong = await writing;
+        return wrong && this.#stopped ? 'stopped' : wrong;
+      }
+    }
+    const leaves =
+      active.length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, active.length);
+    if (this.#stopped) return 'stopped';
+    if (!this.#rootOf(active.index, leaves).equals(expected)) return leaves;
+    await storage.write(fileIndex, offset, bytes);
+    return undefined;
+  }
+
+  /** With one sender it is clear who; otherwise the leaf hashes tell. */
+  async #blame(active: ActivePiece<PeerSession>, leaves: Buffer, expected: Buffer): Promise<Verdict> {
+    const senders = active.senders();
+    if (senders.size === 1) return { outcome: 'wrong', liars: senders };
+    const proven = await this.#options.leafHashes(active.index);
+    if (this.#stopped) return { outcome: 'stopped' };
+    // Nobody could prove the leaves: fetch the piece again, from one peer alone if need be.
+    if (!proven || !this.#rootOf(active.index, proven).equals(expected)) return { outcome: 'wrong', liars: new Set() };
+    const liars = new Set<PeerSession>();
+    for (let block = 0; block < active.blocks; block++) {
+      const at = block * HASH_SIZE;
+      if (leaves.compare(proven, at, at + HASH_SIZE, at, at + HASH_SIZE) === 0) continue;
+      const sender = active.sender(block);
+      if (sender) liars.add(sender);
+      active.discard(block);
+    }
+    return { outcome: 'mended', liars };
+  }
+
+  #rootOf(piece: number, leaves: Buffer): Buffer {
+    const { info } = this.#options;
+    return pieceRoot(leaves, info.pieceLength, Math.ceil(pieceAt(info, piece).file.length / BLOCK_SIZE));
+  }
+}

@@ -1,0 +1,158 @@
+import { BLOCK_SIZE } from './merkle.ts';
+
+/** Consecutive blocks of one piece that one peer was asked for in one message. */
+export interface PieceRequest<Peer> {
+  readonly peer: Peer;
+  readonly piece: number;
+  /** The first block, and how many. */
+  readonly first: number;
+  readonly count: number;
+  /** Bytes. */
+  readonly length: number;
+  /** When, in ms. */
+  readonly sent: number;
+  /** Somebody waits for the piece. */
+  readonly urgent: boolean;
+  /** A cancel was sent; BEP 6: a block or a reject is still to come. */
+  cancelled: boolean;
+}
+
+const KEY_BLOCKS = 1 << 20;
+
+/** What one peer was asked for and has not answered, in the order of asking, and how well it answers. */
+export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
+  readonly #requests = new Map<number, PieceRequest<Peer>>();
+  /** Pieces that the peer is not asked for now → when it may be again, in ms. */
+  readonly #keptFrom = new Map<number, number>();
+  #bytes = 0;
+  #urgentBytes = 0;
+  #roundTrip: number | undefined;
+  /** Bytes to keep outstanding, as of when requests were last sent. */
+  depth = 0;
+  /** Payload bytes that came as answers, and bytes of requests that were given up. */
+  delivered = 0;
+  released = 0;
+  /** Times that it let requests rot since it last delivered. */
+  snubs = 0;
+  /** When the last of them was, and when the last answer was complete, in ms. */
+  lastSnub = Number.NEGATIVE_INFINITY;
+  lastBlock: number;
+  /** The answer that is arriving and when it began, in ms. */
+  incoming: { readonly request: PieceRequest<Peer>; readonly since: number } | undefined;
+  /** The state of the picker in which there was nothing to begin for this peer. */
+  barren = -1;
+
+  constructor(now: number) {
+    this.lastBlock = now;
+  }
+
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  /** Bytes asked for and not answered. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get urgentBytes(): number {
+    return this.#urgentBytes;
+  }
+
+  /** The shortest time from a request to the first byte of its answer, in ms; undefined until there was one. */
+  get roundTrip(): number | undefined {
+    return this.#roundTrip;
+  }
+
+  /** It answered at least once, and did not fall silent since. */
+  get proven(): boolean {
+    return this.delivered > 0 && this.snubs === 0;
+  }
+
+  get oldest(): PieceRequest<Peer> | undefined {
+    return this.#requests.values().next().value;
+  }
+
+  add(request: PieceRequest<Peer>): void {
+    this.#requests.set(keyOf(request.piece, request.first), request);
+    this.#bytes += request.length;
+    if (request.urgent) this.#urgentBytes += request.length;
+  }
+
+  /** The request that these bytes answer exactly. */
+  find(piece: number, begin: number, length: number): PieceRequest<Peer> | undefined {
+    const block = begin / BLOCK_SIZE;
+    if (!Number.isInteger(block) || block >= KEY_BLOCKS) return undefined;
+    const request = this.#requests.get(keyOf(piece, block));
+    return request?.length === length ? request : undefined;
+  }
+
+  has(request: PieceRequest<Peer>): boolean {
+    return this.#requests.get(keyOf(request.piece, request.first)) === request;
+  }
+
+  delete(request: PieceRequest<Peer>): boolean {
+    if (!this.has(request)) return false;
+    this.#requests.delete(keyOf(request.piece, request.first));
+    this.#bytes -= request.length;
+    if (request.urgent) this.#urgentBytes -= request.length;
+    return true;
+  }
+
+  /** Oldest first; may be changed while it is walked through. */
+  [Symbol.iterator](): Iterator<PieceRequest<Peer>> {
+    return this.#requests.values();
+  }
+
+  newestFirst(): PieceRequest<Peer>[] {
+    return [...this.#requests.values()].reverse();
+  }
+
+  /** The first byte of an answer arrived. */
+  onAnswer(request: PieceRequest<Peer>, now: number): void {
+    this.incoming = { request, since: now };
+    this.#roundTrip = Math.min(this.#roundTrip ?? Number.POSITIVE_INFINITY, now - request.sent);
+  }
+
+  /** The answer is complete. */
+  onAnswered(request: PieceRequest<Peer>, now: number): void {
+    this.incoming = undefined;
+    this.delivered += request.length;
+    this.lastBlock = now;
+    this.snubs = 0;
+  }
+
+  /** It let requests rot. */
+  snub(now: number): void {
+    this.snubs++;
+    this.lastSnub = now;
+  }
+
+  keepFrom(piece: number, until: number): void {
+    this.#keptFrom.set(piece, until);
+  }
+
+  isKeptFrom(piece: number): boolean {
+    return this.#keptFrom.size > 0 && this.#keptFrom.has(piece);
+  }
+
+  /** Lets it be asked for the piece again at once; false when it was not kept from it. */
+  giveBack(piece: number): boolean {
+    if (!this.#keptFrom.delete(piece)) return false;
+    this.barren = -1;
+    return true;
+  }
+
+  /** Lets it be asked again for what was kept from it until now. */
+  forgive(now: number): void {
+    for (const [piece, until] of this.#keptFrom) {
+      if (until > now) continue;
+      this.#keptFrom.delete(piece);
+      this.barren = -1;
+    }
+  }
+}
+
+function keyOf(piece: number, block: number): number {
+  return piece * KEY_BLOCKS + block;
+}
