@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { encode } from '../../src/bittorrent/bencode.ts';
-import { sha256 } from '../../src/bittorrent/merkle.ts';
+import { BLOCK_SIZE, sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { infoHashFromBytes } from '../../src/common/ids.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -117,7 +117,8 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
       const liar = sim.addPeer('liar', 'all');
       const random = seededRandom(seed + 1);
       liar.storage.corrupt = (_file, _offset, view) => {
-        if (random() < 0.05) view[0] = (view[0] ?? 0) ^ 1;
+        for (let at = 0; at < view.length; at += BLOCK_SIZE)
+        if (random() < 0.05) view[at] = (view[at] ?? 0) ^ 1;
       };
       const receiver = sim.addPeer('receiver', 'none');
       const corrupt: string[] = [];
