@@ -117,8 +117,7 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
       const liar = sim.addPeer('liar', 'all');
       const random = seededRandom(seed + 1);
       liar.storage.corrupt = (_file, _offset, view) => {
-        for (let at = 0; at < view.length; at += BLOCK_SIZE)
-        if (random() < 0.05) view[at] = (view[at] ?? 0) ^ 1;
+        for (let at = 0; at < view.length; at += BLOCK_SIZE) if (random() < 0.05) view[at] = (view[at] ?? 0) ^ 1;
       };
       const receiver = sim.addPeer('receiver', 'none');
       const corrupt: string[] = [];
