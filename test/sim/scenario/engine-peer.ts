@@ -1,8 +1,8 @@
 import { Bitfield } from '../../../src/bittorrent/bitfield.ts';
-import type { BlockHasher } from '../../../src/bittorrent/downloader.ts';
 import { pieceRoot } from '../../../src/bittorrent/merkle.ts';
 import { pieceAt } from '../../../src/bittorrent/metainfo.ts';
 import { type PieceBuffer, PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
+import type { BlockHasher } from '../../../src/bittorrent/piece-verifier.ts';
 import { PeerwireError, toPeerwireError } from '../../../src/common/errors.ts';
 import type { Dice } from '../dice.ts';
 import { MemoryStorage } from '../memory-storage.ts';
