@@ -398,7 +398,7 @@ export class Swarm implements Disposable {
           return session.peerInterested;
         },
         get snubs() {
-          return session.amInterested && session.snubs > 0;
+          return session.amInterested && session.requests.snubs > 0;
         },
         get rate() {
           return session.downloaded.rate(clock.now());
