@@ -157,8 +157,12 @@ describe('downloads under disturbance', function () {
     await again.setTransferLimits(id, { upload: 0, download: 0 });
     const finished = await until(again, id, done);
     assert.ok(finished.fetched <= content.length + MiB, `${finished.fetched}`);
-    const upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
-    assert.ok(upload, 'there is no row of the upload');
+    // The row of an upload follows a moment after its bytes.
+    let upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
+    while (!upload) {
+      await once(a.onEvent, ({ event }) => event === 'transfer');
+      upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
+    }
     await a.setTransferLimits(upload.id, { upload: 1_000_000, download: 0 });
     assert.equal((await a.transfers()).find((row) => row.id === upload.id)?.limits.upload, 1_000_000);
   });
