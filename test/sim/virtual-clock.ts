@@ -34,7 +34,7 @@ export class VirtualClock implements Clock {
   }
 
   setTimeout(callback: () => void, delay: number): Disposable {
-    const timer: Timer = { at: this.#now + Math.max(0, delay), order: this.#order++, callback, set: true };
+    const timer: Timer = { at: this.#after(delay), order: this.#order++, callback, set: true };
     this.#pending++;
     this.#push(timer);
     return toDisposable(() => {
@@ -77,6 +77,12 @@ export class VirtualClock implements Clock {
         timer.callback();
       }
     }
+  }
+
+  /** In whole microseconds, so that a delay that is too little to change the sum still lets time pass, as with real timers. */
+  #after(delay: number): number {
+    if (!(delay > 0)) return this.#now;
+    return Math.max(Math.ceil((this.#now + delay) * 1_000), Math.floor(this.#now * 1_000) + 1) / 1_000;
   }
 
   #first(): Timer | undefined {

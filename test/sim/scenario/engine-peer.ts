@@ -16,6 +16,8 @@ import type { Schedule } from './schedule.ts';
 
 /** Ms after which its owner tells a peer with a problem to go on. */
 const RESUME_AFTER = 1_000;
+/** Bytes beyond the budget for pieces that are read. */
+const READ_RESERVE = 4 * 1024 * 1024;
 /** With a disk that never gets well it gives up. */
 const MOST_RESUMES = 20;
 
@@ -122,7 +124,28 @@ export class EnginePeer {
     peer.swarm.onComplete(() => this.#onComplete());
     if (!knowsMetadata) this.#fetchVersion(peer);
     else if (!this.#have.complete) peer.swarm.download(this.#sim.allPieces());
+    this.#plan(peer);
     this.#onChange();
+  }
+
+  /** What its owner does meanwhile. */
+  #plan(peer: SimPeer): void {
+    const { reads = [], unlimitedAt } = this.plan;
+    for (const { at, ms, from, pieces } of reads) {
+      this.#schedule.after(at, () => {
+        if (this.peer !== peer || !peer.swarm.hasContent || this.complete) return;
+        const all = this.#sim.allPieces();
+        const first = Math.floor(from * all.length);
+        const window = peer.swarm.prioritize(all.slice(first, first + pieces));
+        this.#judge.log(`${this.name} reads ${pieces} pieces from ${first} on`);
+        this.#schedule.after(ms, () => window.dispose());
+      });
+    }
+    if (unlimitedAt === undefined) return;
+    this.#schedule.after(unlimitedAt, () => {
+      peer.upload.setRate(0);
+      peer.download.setRate(0);
+    });
   }
 
   go(): void {
@@ -255,11 +278,12 @@ export class EnginePeer {
   #buffers(): PieceBuffers {
     const { plan } = this;
     const judge = this.#judge;
-    const largest = this.#sim.version.info.pieceLength;
+    // A piece is granted to whoever has none, and what is read has a reserve.
+    const beyond = this.#sim.version.info.pieceLength + (plan.reads ? READ_RESERVE : 0);
     return new (class extends PieceBuffers {
       override take(...args: Parameters<PieceBuffers['take']>): PieceBuffer | undefined {
         const buffer = super.take(...args);
-        judge.reach('beyondBudget', this.used - plan.budget, largest, () => plan.name);
+        judge.reach('beyondBudget', this.used - plan.budget, beyond, () => plan.name);
         return buffer;
       }
     })(plan.budget);

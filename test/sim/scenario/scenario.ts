@@ -37,11 +37,24 @@ export interface PeerPlan {
   /** When it goes; then it comes back with what it has, or never. */
   readonly leaves?: number;
   readonly returns?: number;
+  /** Pieces that somebody reads meanwhile: before all others. */
+  readonly reads?: readonly ReadWindow[];
+  /** When its limits are lifted, in ms. */
+  readonly unlimitedAt?: number;
   readonly storageFault?: StorageFault;
   /** Which hashing of a larger piece fails, because its worker dies. */
   readonly hashFailure?: number;
   /** It sends wrong bytes, or does not keep to the protocol. */
   readonly lie?: Lie;
+}
+
+export interface ReadWindow {
+  /** In ms, and for how long. */
+  readonly at: number;
+  readonly ms: number;
+  /** Where in the content, 0 to 1, and how many pieces. */
+  readonly from: number;
+  readonly pieces: number;
 }
 
 export interface StorageFault {
@@ -138,6 +151,8 @@ function honestPeer(dice: Dice, index: number, pieceLength: number, faulty: bool
     hashing: dice.chance(0.7) ? 0 : dice.int(1, 50),
     writingThreads: dice.chance(0.5),
     joins: dice.chance(0.7) ? 0 : dice.int(0, 3_000),
+    ...(dice.chance(0.2) ? { reads: Array.from({ length: dice.int(1, 3) }, () => readWindow(dice)) } : {}),
+    ...(dice.chance(0.15) ? { unlimitedAt: dice.int(100, 4_000) } : {}),
   } as const;
   if (!faulty) return plan;
   const leaves = index > 0 && dice.chance(0.15) ? plan.joins + dice.int(200, 6_000) : undefined;
@@ -150,6 +165,10 @@ function honestPeer(dice: Dice, index: number, pieceLength: number, faulty: bool
     ...(storageFault === undefined ? {} : { storageFault }),
     ...(dice.chance(0.1) ? { hashFailure: dice.int(1, 4) } : {}),
   };
+}
+
+function readWindow(dice: Dice): ReadWindow {
+  return { at: dice.int(0, 4_000), ms: dice.magnitude(10, 5_000), from: dice.random(), pieces: dice.magnitude(1, 32) };
 }
 
 function makeStorageFault(dice: Dice, seed: boolean): StorageFault {

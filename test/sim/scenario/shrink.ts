@@ -7,7 +7,8 @@ function partsOf({ peers, links, faults }: Scenario): string[] {
     ...faults.map((_, index) => `fault${index}`),
     ...peers.filter(({ lie }) => lie !== undefined).map(({ name }) => name),
     ...peers.filter(({ lie }) => lie === undefined).map(({ name }) => name),
-    ...peers.flatMap(({ name, storageFault, hashFailure, leaves, returns }) => [
+    ...peers.flatMap(({ name, reads, storageFault, hashFailure, leaves, returns }) => [
+      ...(reads ? [`${name}.reads`] : []),
       ...(storageFault ? [`${name}.storageFault`] : []),
       ...(hashFailure === undefined ? [] : [`${name}.hashFailure`]),
       ...(leaves === undefined ? [] : [`${name}.leaves`]),
@@ -26,10 +27,11 @@ export function without(scenario: Scenario, parts: readonly string[]): Scenario 
   const left = new Set(parts);
   const peers = scenario.peers
     .filter(({ name }) => !left.has(name))
-    .map(({ storageFault, hashFailure, leaves, returns, ...plan }): PeerPlan => {
+    .map(({ reads, storageFault, hashFailure, leaves, returns, ...plan }): PeerPlan => {
       const keeps = (part: string): boolean => !left.has(`${plan.name}.${part}`);
       return {
         ...plan,
+        ...(reads && keeps('reads') ? { reads } : {}),
         ...(storageFault && keeps('storageFault') ? { storageFault } : {}),
         ...(hashFailure !== undefined && keeps('hashFailure') ? { hashFailure } : {}),
         ...(leaves !== undefined && keeps('leaves') ? { leaves } : {}),
