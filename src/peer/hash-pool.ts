@@ -8,6 +8,7 @@ import { leafHashes } from './files/block-hashes.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import { type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
+import { forEachLimit } from './files/work-limit.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
 /** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
@@ -25,6 +26,8 @@ const HERE_PIECES = 8 << 20;
 /** So many are looked at without a worker, which may have to be started. */
 const FEW_FILES = 64;
 const STAMPS_BATCH = 1024;
+/** More would only keep pieces waiting: this is no less work on more cores. */
+const BATCHES_AT_ONCE = 2;
 
 export interface FileHash {
   /** Merkle root of the file; undefined for an empty file. */
@@ -207,13 +210,15 @@ export class HashPool implements Disposable, FileBatcher {
 
   /** What files look like now; undefined where nothing can be seen. Rejects with 'cancelled', 'closed' or 'internal'. */
   async stamps(paths: readonly string[], signal?: AbortSignal): Promise<(FileStamp | undefined)[]> {
-    const stamps: (FileStamp | undefined)[] = [];
-    for (let start = 0; start < paths.length; start += STAMPS_BATCH) {
+    if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
+    if (paths.length <= FEW_FILES) return await Promise.all(paths.map(stampNow));
+    const starts = Array.from({ length: Math.ceil(paths.length / STAMPS_BATCH) }, (_, batch) => batch * STAMPS_BATCH);
+    const stamps = new Array<FileStamp | undefined>(paths.length);
+    await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
       if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
-      const batch = paths.slice(start, start + STAMPS_BATCH);
-      const few = paths.length <= FEW_FILES;
-      stamps.push(...(few ? await Promise.all(batch.map(stampNow)) : await this.#threads.stamps(batch)));
-    }
+      const batch = await this.#threads.stamps(paths.slice(start, start + STAMPS_BATCH));
+      for (const [position, stamp] of batch.entries()) stamps[start + position] = stamp;
+    });
     return stamps;
   }
 

@@ -10,11 +10,13 @@ import { placedFileMode } from './file-mode.ts';
 import type { StagedFile } from './gather.ts';
 import { Pacer } from './pacer.ts';
 import type { SafeFolder } from './safe-folder.ts';
+import { forEachLimit } from './work-limit.ts';
 
 /** Where in the staging directory a share is put together. */
 const WHOLE = 'whole';
 /** Files moved in one message to a worker: a few milliseconds, after each of which it can be cancelled. */
 const BATCH_FILES = 256;
+const BATCHES_AT_ONCE = 2;
 /** What `rename` answers when something has the name after all, or a folder cannot be moved here. */
 const IN_THE_WAY = new Set(['EEXIST', 'ENOTEMPTY', 'ENOTDIR', 'EISDIR', 'EPERM', 'EBUSY', 'EXDEV']);
 
@@ -72,7 +74,8 @@ async function assemble({ info, staging, stagedPath, pool, signal }: WholeFolder
   const mode = placedFileMode();
   const stamps: FileStamp[] = [];
   const whole = join(staging, WHOLE);
-  for (let start = 0; start < info.files.length; start += BATCH_FILES) {
+  const starts = Array.from({ length: Math.ceil(info.files.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
+  await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
     const batch = info.files.slice(start, start + BATCH_FILES).map(
       ({ path, length }, position): StagedFile => ({
@@ -83,8 +86,8 @@ async function assemble({ info, staging, stagedPath, pool, signal }: WholeFolder
     );
     const result = await pool.gather(batch, mode);
     if (!result.ok) throw new PeerwireError(result.code, result.message);
-    stamps.push(...result.stamps);
-  }
+    for (const [position, stamp] of result.stamps.entries()) stamps[start + position] = stamp;
+  });
   return stamps;
 }
 
