@@ -7,6 +7,7 @@ import { createIdentity } from '../../src/transport/identity.ts';
 import { CLI, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
 import { forgetPeak, residentMemory } from './memory.ts';
+import { processorTime } from './processor-time.ts';
 import { writeRandom } from './random-file.ts';
 import { aria2 } from './rivals/aria2.ts';
 import { libtorrent } from './rivals/libtorrent.ts';
@@ -20,6 +21,9 @@ const MB = 1e6;
 
 interface Transfer {
   readonly seconds: number;
+  /** Processor seconds of all threads: means something on a busy machine, too. */
+  readonly sourceProcessor: number;
+  readonly receiverProcessor: number;
   /** Peak resident memory above idle, bytes. */
   readonly sourceMemory: number;
   readonly receiverMemory: number;
@@ -63,6 +67,8 @@ export const bench: Bench = {
               seconds: of('seconds'),
               '× pipe': median(pipes) / of('seconds'),
               '× onread': median(staticPipes) / of('seconds'),
+              'source processor s': of('sourceProcessor'),
+              'receiver processor s': of('receiverProcessor'),
               'source MB above idle': of('sourceMemory') / MB,
               'receiver MB above idle': of('receiverMemory') / MB,
             },
@@ -128,13 +134,18 @@ async function transfer(folder: string, file: string): Promise<Transfer> {
     const pids = [source, receiver].map(({ child }) => child.pid ?? 0);
     const idle = await Promise.all(pids.map(residentMemory));
     await Promise.all(pids.map(forgetPeak));
+    const before = await Promise.all(pids.map(processorTime));
     const get = ['get', String(share), '--out', stage.path('out'), '--wait', '30'];
     const { seconds } = await stage.ok('receiver', ...get);
+    const after = await Promise.all(pids.map(processorTime));
+    const [sourceProcessor = Number.NaN, receiverProcessor = Number.NaN] = after.map(
+      ({ own }, peer) => own - (before[peer]?.own ?? Number.NaN),
+    );
     const busy = await Promise.all(pids.map(residentMemory));
     const [sourceMemory = Number.NaN, receiverMemory = Number.NaN] = busy.map(
       ({ peak }, peer) => peak - (idle[peer]?.now ?? Number.NaN),
     );
-    return { seconds: Number(seconds), sourceMemory, receiverMemory };
+    return { seconds: Number(seconds), sourceProcessor, receiverProcessor, sourceMemory, receiverMemory };
   } finally {
     await stage.dispose();
   }
