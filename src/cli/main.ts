@@ -1,7 +1,6 @@
 /** Composition root of the command line: connects it to the process. */
 import { createInterface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
-import { setFlagsFromString } from 'node:v8';
 import { systemCode, toPeerwireError } from '../common/errors.ts';
 import { abortable, onInterrupt } from './interrupt.ts';
 import { runCommandLine } from './run-command-line.ts';
@@ -9,10 +8,6 @@ import { safeText } from './text.ts';
 
 /** Milliseconds in which everything should be closed after a command; what is left open then is a bug, not a reason to hang. */
 const CLOSE_TIME = 3000;
-
-// At full speed V8 would let the space for short-lived objects grow to some 60 MB, of which they fill little: what is moved
-// lies outside of it. Collecting more often costs no more processor time (measured).
-setFlagsFromString('--semi-space-growth-factor=1');
 
 const { stdin, stdout, stderr, env } = process;
 const controller = new AbortController();
