@@ -20,6 +20,7 @@ export const COMMAND_IDS = [
   'peerwire.cancelTransfer',
   'peerwire.retryTransfer',
   'peerwire.removeTransfer',
+  'peerwire.verifyTransfer',
   'peerwire.stopSeeding',
   'peerwire.revealDownload',
   'peerwire.openDownload',

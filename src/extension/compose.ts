@@ -102,6 +102,7 @@ export function compose(
         'peerwire.cancelTransfer': (...args) => transfers.cancel(args),
         'peerwire.retryTransfer': (...args) => transfers.retry(args),
         'peerwire.removeTransfer': (...args) => transfers.remove(args),
+        'peerwire.verifyTransfer': (...args) => transfers.verify(args),
         'peerwire.stopSeeding': (...args) => transfers.remove(args),
         'peerwire.revealDownload': (...args) => transfers.reveal(args),
         'peerwire.openDownload': (...args) => transfers.open(args),

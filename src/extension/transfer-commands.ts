@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { PeerwireError } from '../common/errors.ts';
-import type { PeerApi, TransferInfo, TransferPriority } from '../peer/api.ts';
+import type { PeerApi, RecheckResult, TransferInfo, TransferPriority } from '../peer/api.ts';
 import type { DownloadCommands } from './download-commands.ts';
-import { formatRate } from './format.ts';
+import { formatRate, percent } from './format.ts';
 import { safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { readLimits, writeLimit } from './settings.ts';
@@ -10,6 +11,7 @@ import { abilitiesOf, priorityName, type TransferAbility } from './transfer-mode
 import type { Translate } from './translate.ts';
 import { rowsOf } from './tree-nodes.ts';
 import { parseLimit } from './typed-input.ts';
+import { describeVerified } from './verified.ts';
 import { vscode } from './vscode.ts';
 
 export class TransferCommands {
@@ -39,6 +41,40 @@ export class TransferCommands {
 
   remove(args: readonly unknown[]): Promise<void> {
     return this.#each(args, ['removable', 'seeding'], (api, { id }) => api.removeTransfer(id));
+  }
+
+  /** Says what it found; each row has its own message with a button that ends it. */
+  verify(args: readonly unknown[]): Promise<void> {
+    return this.#each(args, ['verifiable'], async (api, transfer) => {
+      const result = await this.#verifyOne(api, transfer);
+      const text = describeVerified(this.#services.t, transfer, result);
+      // Not awaited: a command is done when its work is, not when its message is closed.
+      if (result.changed.length === 0) void vscode.window.showInformationMessage(text);
+      else void vscode.window.showWarningMessage(text);
+    });
+  }
+
+  async #verifyOne(api: PeerApi, { id, name }: TransferInfo): Promise<RecheckResult> {
+    const operation = randomUUID();
+    const title = this.#services.t('Verifying {0}', safeText(name));
+    const options = { location: vscode.ProgressLocation.Notification, title, cancellable: true };
+    return await vscode.window.withProgress(options, async (progress, token) => {
+      let shown = 0;
+      const events = api.onEvent((event) => {
+        if (event.event !== 'transfer' || event.transfer.id !== id || event.transfer.rechecking !== true) return;
+        const now = percent(event.transfer.done, event.transfer.size);
+        if (now <= shown) return;
+        progress.report({ message: `${now}%`, increment: now - shown });
+        shown = now;
+      });
+      const cancel = token.onCancellationRequested(() => void api.cancel(operation));
+      try {
+        return await api.recheckTransfer(id, { operation });
+      } finally {
+        events.dispose();
+        cancel.dispose();
+      }
+    });
   }
 
   async reveal(args: readonly unknown[]): Promise<void> {

@@ -24,6 +24,7 @@ export type TransferAbility =
   | 'cancellable'
   | 'removable'
   | 'seeding'
+  | 'verifiable'
   | 'placed';
 
 export function groupOf(transfer: TransferInfo): TransferGroup {
@@ -48,18 +49,20 @@ export function abilitiesOf(transfer: TransferInfo): TransferAbility[] {
   switch (transfer.state) {
     case 'waiting':
     case 'metadata':
-    case 'checking':
     case 'downloading':
       return ['pausable', 'cancellable'];
+    case 'checking':
+      // The message that shows its progress ends a recheck.
+      return transfer.rechecking === true ? [] : ['pausable', 'cancellable'];
     case 'placing':
       return ['cancellable'];
     case 'paused':
-      return ['resumable', 'cancellable'];
+      return ['resumable', 'cancellable', 'verifiable'];
     case 'failed':
-      return ['retryable', 'cancellable'];
+      return ['retryable', 'cancellable', 'verifiable'];
     case 'done': {
       const placed: TransferAbility[] = transfer.path === undefined ? [] : ['placed'];
-      return [...placed, transfer.seeding ? 'seeding' : 'removable'];
+      return [...placed, transfer.seeding ? 'seeding' : 'removable', 'verifiable'];
     }
     case 'uploading':
       return [];
@@ -87,7 +90,7 @@ export function stateName(t: Translate, transfer: TransferInfo): string {
     case 'metadata':
       return t('asking peers for the file list');
     case 'checking':
-      return t('checking what is here already');
+      return transfer.rechecking === true ? t('verifying files') : t('checking what is here already');
     case 'downloading':
       return t('downloading');
     case 'placing':

@@ -46,7 +46,7 @@ export class TransferWatcher implements Disposable {
 }
 
 function inTrouble(transfer: TransferInfo): boolean {
-  return (
-    transfer.direction === 'download' && transfer.error !== undefined && ['failed', 'paused'].includes(transfer.state)
-  );
+  // One that is looked at meanwhile was told already.
+  const resting = transfer.rechecking === true || ['failed', 'paused'].includes(transfer.state);
+  return transfer.direction === 'download' && transfer.error !== undefined && resting;
 }

@@ -33,6 +33,7 @@ export const PEER_API_METHODS = [
   'resumeAll',
   'setTransferLimits',
   'setTransferPriority',
+  'recheckTransfer',
   'cancelTransfer',
   'removeTransfer',
   'diagnose',

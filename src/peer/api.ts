@@ -68,7 +68,16 @@ export interface PeerApi {
   setTransferLimits(transfer: string, limits: RateLimits): Promise<void>;
   /** Which downloads come first where they compete: for the download limit, and for the memory that requests need. */
   setTransferPriority(transfer: string, priority: TransferPriority): Promise<void>;
-  /** Stops and forgets a download; staged bytes are deleted, placed files stay. */
+  /**
+   * Hashes what is on disk of a download that does not run, which is `checking` meanwhile. Of one that is done: damaged or
+   * edited files are seeded no longer, intact ones are (again). Of a paused or failed one: damaged pieces are fetched again
+   * when it goes on. Pausing it, or `cancel(operation)`, ends the check. Rejects with 'busy', 'cancelled', 'not-found'.
+   */
+  recheckTransfer(transfer: string, options?: { operation?: string }): Promise<RecheckResult>;
+  /**
+   * Stops and forgets a download; staged bytes are deleted, placed files stay. Of one that is done, and being rechecked, it
+   * ends the check only.
+   */
   cancelTransfer(transfer: string): Promise<void>;
   /** Removes a finished or failed row, or stops seeding what was fetched. */
   removeTransfer(transfer: string): Promise<void>;
@@ -282,6 +291,14 @@ export type TransferState =
   | 'failed'
   | 'uploading';
 
+/** What `recheckTransfer` found. */
+export interface RecheckResult {
+  /** Files looked at: those that were placed, or of which pieces were staged. */
+  readonly files: number;
+  /** Of those that are not, or not all, as they were received: paths in the share, `/`-separated. */
+  readonly changed: readonly string[];
+}
+
 export interface TransferInfo {
   readonly id: string;
   readonly direction: 'download' | 'upload';
@@ -306,6 +323,8 @@ export interface TransferInfo {
   /** Milliseconds from the start of this run to the file in place. */
   readonly elapsed?: number;
   readonly seeding: boolean;
+  /** `checking` because of `recheckTransfer`: it does not run. */
+  readonly rechecking?: true;
   /** Its own, within those of the peer. */
   readonly limits: RateLimits;
   readonly priority: TransferPriority;

@@ -34,6 +34,8 @@ export interface DownloadRecord {
   sources: Record<string, number>;
   /** Files in place that are as they were received, by file index: what is seeded on. */
   placed: Record<number, PlacedCopy>;
+  /** Paths of files that were placed and are not as they were received any more, by file index: not seeded. */
+  changed?: Record<number, string>;
 }
 
 /** A file in place, and what it looked like when its content was known to be right. */

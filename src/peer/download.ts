@@ -9,7 +9,7 @@ import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
-import type { SourceInfo, TransferInfo, TransferState } from './api.ts';
+import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './api.ts';
 import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
 import { type FilesPlan, planFiles } from './files/plan.ts';
@@ -22,15 +22,17 @@ import { PieceJournal } from './piece-journal.ts';
 import { adoptPieces } from './reads/adopt-pieces.ts';
 import type { CachedVersion } from './reads/cached-version.ts';
 import { OverlaidStorage } from './reads/overlay.ts';
+import { recheckPlaced, recheckStaged } from './recheck.ts';
 import { StagedPieces } from './staged-pieces.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { DEFAULT_SETTINGS } from './transfer-settings.ts';
-import type { Version } from './version-store.ts';
+import type { Version, VersionStore } from './version-store.ts';
 
 export interface DownloadOptions {
   readonly record: DownloadRecord;
   readonly journalPath: string;
   readonly hub: SwarmHub;
+  readonly versions: VersionStore;
   readonly pool: HashPool;
   readonly cache: RootCache;
   readonly clock: Clock;
@@ -56,6 +58,7 @@ export class Download implements Disposable {
   #phase: 'metadata' | 'checking' | 'downloading' | 'placing' | undefined;
   #abort = new AbortController();
   #run: Promise<void> | undefined;
+  #rechecking = false;
   /** What the state becomes when the run that is being stopped has ended. */
   #stopTo: 'paused' | 'running' | undefined;
   #discarded = false;
@@ -82,19 +85,51 @@ export class Download implements Disposable {
     return this.#have;
   }
 
+  /** Looks at what is on disk; see `recheckTransfer`. */
+  get rechecking(): boolean {
+    return this.#rechecking;
+  }
+
   start(): void {
     if (this.#run || this.#discarded) return;
-    this.#abort = new AbortController();
     this.record.state = 'running';
     delete this.record.error;
     this.#startedAt = this.#options.clock.now();
+    void this.#begin((signal) => this.#work(signal).catch((error: unknown) => this.#fail(toPeerwireError(error))));
+  }
+
+  /** As `recheckTransfer` of the API says. `start` waits for its end. */
+  async recheck(operation?: AbortSignal): Promise<RecheckResult> {
+    if (this.#run || this.#discarded || this.record.state === 'running')
+      throw new PeerwireError('busy', 'This transfer is still running; pause it first.');
+    this.#rechecking = true;
+    this.#phase = 'checking';
+    const before = this.#done;
+    this.#done = 0;
+    let result: RecheckResult | undefined;
+    let failure: unknown;
+    await this.#begin(async (signal) => {
+      try {
+        result = await this.#recheck(operation ? AbortSignal.any([signal, operation]) : signal);
+      } catch (error) {
+        this.#done = before;
+        failure = error;
+      } finally {
+        this.#rechecking = false;
+      }
+    });
+    if (!result) throw toPeerwireError(failure);
+    return result;
+  }
+
+  #begin(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    this.#abort = new AbortController();
     this.#fetchedBefore = this.record.fetched;
     this.#sourcesBefore = this.record.sources;
     const { signal } = this.#abort;
     // Begun in a microtask: what it reports at once must find it running already.
     const run = Promise.resolve()
-      .then(() => this.#work(signal))
-      .catch((error: unknown) => this.#fail(toPeerwireError(error)))
+      .then(() => work(signal))
       .finally(() => {
         if (this.#stopTo && this.record.state === 'running') this.record.state = this.#stopTo;
         this.#stopTo = undefined;
@@ -104,6 +139,33 @@ export class Download implements Disposable {
       });
     this.#run = run;
     this.#changed.fire();
+    return run;
+  }
+
+  async #recheck(signal: AbortSignal): Promise<RecheckResult> {
+    const { record } = this;
+    const { pool, cache, versions, journalPath, hub, persist } = this.#options;
+    const onProgress = (bytes: number): void => {
+      this.#done += bytes;
+      this.#changed.fire();
+    };
+    const version = await versions.load(record.infohash);
+    // Before it is known, nothing is fetched.
+    if (!version) return { files: 0, changed: [] };
+    if (record.state !== 'done') {
+      const options = { pool, cache, journalPath, signal, onProgress };
+      const { result, done } = await recheckStaged(record, version, options);
+      this.#done = done;
+      return result;
+    }
+    const { result, differs } = await recheckPlaced(record, version, { pool, signal, onProgress });
+    if (differs) {
+      // Who is served by what was there connects again.
+      hub.drop(record.network, record.infohash);
+      await persist();
+      this.#held.fire();
+    }
+    return result;
   }
 
   /** Stops; what is verified stays for `start`. Resolves when nothing is touched any more. */
@@ -143,7 +205,8 @@ export class Download implements Disposable {
     const { record } = this;
     const accounts = this.#running() ? (this.#swarm?.accounts() ?? []) : [];
     const rate = accounts.reduce((sum, account) => sum + account.downloadRate, 0);
-    const done = record.state === 'done' ? record.size : Math.min(this.#done, record.size);
+    const whole = record.state === 'done' && !this.#rechecking;
+    const done = whole ? record.size : Math.min(this.#done, record.size);
     const left = this.record.size - done;
     return {
       id: record.id,
@@ -163,16 +226,18 @@ export class Download implements Disposable {
       ...(record.elapsed === undefined ? {} : { elapsed: record.elapsed }),
       ...(record.settings ?? DEFAULT_SETTINGS),
       seeding: record.state === 'done' && Object.keys(record.placed).length > 0,
+      ...(this.#rechecking ? { rechecking: true } : {}),
       ...(record.error === undefined ? {} : { error: record.error }),
     };
   }
 
   #running(): boolean {
-    return this.#run !== undefined && this.record.state === 'running';
+    return this.#run !== undefined && !this.#rechecking && this.record.state === 'running';
   }
 
   get state(): TransferState {
     const { state } = this.record;
+    if (this.#rechecking) return 'checking';
     if (state !== 'running') return state;
     if (this.#phase === 'placing' || this.#phase === 'checking') return this.#phase;
     if ((this.#swarm?.connectedSources.size ?? 0) === 0) return 'waiting';

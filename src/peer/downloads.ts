@@ -6,16 +6,17 @@ import type { Info } from '../bittorrent/metainfo.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
-import { PeerwireError } from '../common/errors.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
-import type { DownloadRequest, TransferInfo } from './api.ts';
+import type { DownloadRequest, RecheckResult, TransferInfo } from './api.ts';
 import { Download } from './download.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { CachedVersion } from './reads/cached-version.ts';
+import { examineCopies, recordCopies } from './recheck.ts';
 import type { StateStore } from './state-store.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
@@ -67,6 +68,9 @@ export class Downloads implements Disposable {
   readonly #transfer = new Emitter<TransferInfo>();
   readonly #removed = new Emitter<string>();
   readonly #held = new Emitter<void>();
+  /** Looking again at files of versions that were touched, by network and version. */
+  readonly #looking = new Map<string, Promise<void>>();
+  readonly #abort = new AbortController();
   #dirty = false;
   /** Nothing is stored before what is stored was read, nor started once closing has begun. */
   #loaded = false;
@@ -113,6 +117,7 @@ export class Downloads implements Disposable {
       // The same wish again is the wish to go on, or to look again whether it is still there.
       const { record } = existing.download;
       this.#configure(existing, settings);
+      await endRecheck(existing);
       if (!existing.download.running) {
         Object.assign(record, {
           policy: request.onConflict,
@@ -199,9 +204,19 @@ export class Downloads implements Disposable {
     return rows.length > 0;
   }
 
-  /** Stops, deletes what is staged and forgets. */
+  /** As `recheckTransfer` of the API says. */
+  async recheck(id: string, signal: AbortSignal): Promise<RecheckResult> {
+    return await this.#row(id).download.recheck(signal);
+  }
+
+  /** Stops, deletes what is staged and forgets; of a finished download ends the recheck only. */
   async cancel(id: string): Promise<void> {
     const row = this.#row(id);
+    if (row.download.rechecking && row.download.record.state === 'done') await endRecheck(row);
+    else await this.#discard(row);
+  }
+
+  async #discard(row: Row): Promise<void> {
     await row.download.discard();
     await this.#forget(row);
   }
@@ -209,22 +224,24 @@ export class Downloads implements Disposable {
   /** Forgets a row that has ended; a finished download is seeded no longer. */
   async remove(id: string): Promise<void> {
     const row = this.#row(id);
+    await endRecheck(row);
     if (row.download.running) throw new PeerwireError('busy', 'This transfer is still running; cancel it first.');
     if (row.download.record.state !== 'done') await row.download.discard();
     await this.#forget(row);
   }
 
   async removeNetwork(network: NetworkId): Promise<void> {
-    for (const [id, row] of this.#rows) if (row.download.record.network === network) await this.cancel(id);
+    for (const row of [...this.#rows.values()]) if (row.download.record.network === network) await this.#discard(row);
   }
 
   holds(): Hold[] {
     const holds = new Map<string, Hold>();
     for (const { download, owner } of this.#rows.values()) {
       const { record } = download;
-      const complete = record.state === 'done' && record.file === undefined;
-      const some = complete || download.have !== undefined || Object.keys(record.placed).length > 0;
-      if (!some) continue;
+      const placed = Object.keys(record.placed).length > 0;
+      if (!placed && download.have === undefined) continue;
+      const whole = Object.keys(record.changed ?? {}).length === 0;
+      const complete = record.state === 'done' && record.file === undefined && whole;
       const key = `${record.network}/${record.infohash}`;
       if (holds.get(key)?.complete === true) continue;
       holds.set(key, { network: record.network, infohash: record.infohash, share: record.share, owner, complete });
@@ -250,12 +267,19 @@ export class Downloads implements Disposable {
     const { info, layers } = version;
     const have = new Bitfield(info.pieceCount);
     const locations = new Map<number, FileLocation>();
+    let touched = false;
     for (const [index, copy] of this.#placed(network, version.info.infoHash)) {
       const file = info.files[index];
-      if (!file || !(await isUnchanged(copy))) continue;
+      if (!file) continue;
+      if (!(await isUnchanged(copy))) {
+        touched = true;
+        continue;
+      }
       locations.set(index, publishedAt(copy));
       for (const piece of piecesOf(file)) have.add(piece);
     }
+    // Of no use to whoever asks now, but perhaps soon.
+    if (touched) void this.lookAgain(network, version.info.infoHash);
     if (have.count === 0) return undefined;
     const storage = new FileStorage((index) => {
       const location = locations.get(index);
@@ -276,15 +300,46 @@ export class Downloads implements Disposable {
     return copies;
   }
 
-  /** A file that we seed changed: forget the copies that are no longer what was received. */
-  async dropStale(network: NetworkId, infohash: InfoHash): Promise<void> {
-    for (const { download } of this.#rows.values()) {
-      const { record } = download;
-      if (record.network !== network || record.infohash !== infohash) continue;
-      for (const [key, placed] of Object.entries(record.placed)) {
-        if (!(await isUnchanged(placed))) delete record.placed[Number(key)];
-      }
+  /**
+   * Files that we seed do not look as they did, and are not served: those that were edited are forgotten; those that were only
+   * touched (permissions, another name) are seeded on, once a worker has read them. Never rejects.
+   */
+  lookAgain(network: NetworkId, infohash: InfoHash): Promise<void> {
+    const key = `${network}/${infohash}`;
+    // What changes during it shows when somebody is to be served.
+    let looking = this.#looking.get(key);
+    if (!looking) {
+      looking = this.#lookAgain(network, infohash)
+        .catch((error: unknown) => {
+          if (!this.#abort.signal.aborted)
+            this.#options.logger.warn(`Files that changed could not be looked at: ${errorMessage(error)}`);
+        })
+        .finally(() => this.#looking.delete(key));
+      this.#looking.set(key, looking);
     }
+    return looking;
+  }
+
+  async #lookAgain(network: NetworkId, infohash: InfoHash): Promise<void> {
+    const { hub, pool, versions } = this.#options;
+    const version = await versions.load(infohash);
+    if (!version) return;
+    let differs = false;
+    for (const row of this.#rows.values()) {
+      const { record } = row.download;
+      if (record.network !== network || record.infohash !== infohash) continue;
+      const touched = new Map<number, string>();
+      for (const [index, copy] of Object.entries(record.placed))
+        if (!(await isUnchanged(copy))) touched.set(Number(index), copy.path);
+      if (touched.size === 0) continue;
+      const { signal } = this.#abort;
+      if (!recordCopies(record, await examineCopies(version.info, touched, { pool, signal }))) continue;
+      differs = true;
+      this.#transfer.fire(row.download.info());
+    }
+    if (!differs) return;
+    // One that was opened meanwhile does not know of files that are back.
+    hub.drop(network, infohash);
     await this.#save();
     this.#held.fire();
   }
@@ -292,12 +347,15 @@ export class Downloads implements Disposable {
   /** Stops everything and stores where it was, so that the next start goes on. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#abort.abort(new PeerwireError('closed', 'The peer is closing.'));
+    await Promise.all(this.#looking.values());
     await Promise.all([...this.#rows.values()].map(({ download }) => download.stop('running')));
     await this.#save();
     this.dispose();
   }
 
   dispose(): void {
+    this.#abort.abort(new PeerwireError('closed', 'The peer is closing.'));
     this.#disposables.dispose();
     for (const row of this.#rows.values()) {
       row.timer?.dispose();
@@ -407,6 +465,10 @@ export class Downloads implements Disposable {
       this.#options.logger.error(`Transfers could not be stored: ${String(error)}`);
     });
   }
+}
+
+async function endRecheck({ download }: Row): Promise<void> {
+  if (download.rechecking) await download.stop();
 }
 
 function requestedSettings({ limits, priority }: DownloadRequest): Partial<TransferSettings> {

@@ -22,6 +22,7 @@ import type {
   RateLimits,
   ReadRequest,
   ReadResult,
+  RecheckResult,
   ScanSummary,
   ShareFile,
   ShareInfo,
@@ -405,6 +406,10 @@ export class PeerNode implements PeerApi {
     await this.#downloads.cancel(transfer);
   }
 
+  async recheckTransfer(transfer: string, { operation }: { operation?: string } = {}): Promise<RecheckResult> {
+    return await this.#operation(operation, (signal) => this.#downloads.recheck(transfer, signal));
+  }
+
   async removeTransfer(transfer: string): Promise<void> {
     if (this.#uploads.stop(transfer)) return;
     await this.#downloads.remove(transfer);
@@ -567,7 +572,7 @@ export class PeerNode implements PeerApi {
     this.#hub.drop(network, infohash);
     try {
       if (this.#options.shares.find(network, infohash)) await this.#options.shares.check({ network, infohash });
-      else await this.#downloads.dropStale(network, infohash);
+      else await this.#downloads.lookAgain(network, infohash);
     } catch (error) {
       this.#options.logger.warn(`A changed share could not be checked: ${errorMessage(error)}`);
     }

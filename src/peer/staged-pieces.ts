@@ -45,6 +45,15 @@ export class StagedPieces {
    * kill, a power loss) what is still right, piece by piece. Rejects with 'cancelled', 'closed'.
    */
   async resume(fileIndexes: readonly number[]): Promise<void> {
+    await this.#take(fileIndexes, true);
+  }
+
+  /** The same, but all of it is hashed, whatever the files look like. */
+  async recheck(fileIndexes: readonly number[]): Promise<void> {
+    await this.#take(fileIndexes, false);
+  }
+
+  async #take(fileIndexes: readonly number[], trusting: boolean): Promise<void> {
     const { info, journal, have, stagedPath, onProgress } = this.#options;
     const runs: Run[] = [];
     for (const fileIndex of fileIndexes) this.#doubtful.add(fileIndex);
@@ -55,7 +64,7 @@ export class StagedPieces {
       const size = stats?.isFile() ? Number(stats.size) : 0;
       const there = recorded.filter((piece) => endOf(info, piece) <= size);
       for (const piece of recorded) if (endOf(info, piece) > size) journal.drop(piece);
-      if (stats && journal.stampOf(fileIndex) === stampOf(stats)) {
+      if (trusting && stats && journal.stampOf(fileIndex) === stampOf(stats)) {
         for (const piece of there) {
           have.add(piece);
           onProgress(pieceAt(info, piece).length);

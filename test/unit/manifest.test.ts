@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { COMMAND_IDS } from '../../src/extension/command-ids.ts';
 import { abilitiesOf } from '../../src/extension/transfer-model.ts';
+import type { TransferInfo } from '../../src/peer/api.ts';
 import { transfer } from './extension/samples.ts';
 
 const PROJECT = path.resolve(import.meta.dirname, '../..');
@@ -103,6 +104,17 @@ describe('manifest', () => {
       );
       assert.deepEqual(offered, ['waiting', 'metadata', 'checking', 'downloading']);
     }
+  });
+
+  it('offers to verify what rests, and nothing else', () => {
+    const [item] = menus['view/item/context']!.filter(({ command }) => command === 'peerwire.verifyTransfer');
+    const [, pattern] = / viewItem =~ \/(.+)\/$/.exec(item!.when!)!;
+    const isOffered = (change: Partial<TransferInfo>): boolean =>
+      new RegExp(pattern!).test(['transfer', ...abilitiesOf(transfer(change))].join(':'));
+    for (const state of ['paused', 'failed', 'done'] as const) assert.ok(isOffered({ state }), state);
+    assert.ok(isOffered({ state: 'done', seeding: true, path: '/x' }));
+    for (const state of ['waiting', 'metadata', 'checking', 'downloading', 'placing', 'uploading'] as const)
+      assert.ok(!isOffered({ state }), state);
   });
 
   it('asks for no keys and does not start before it is needed', () => {

@@ -85,12 +85,13 @@ describe('transfer model', () => {
       checking: ['active', 'pausable', 'cancellable'],
       downloading: ['active', 'pausable', 'cancellable'],
       placing: ['active', 'cancellable'],
-      paused: ['waiting', 'resumable', 'cancellable'],
-      done: ['done', 'placed', 'removable'],
-      failed: ['failed', 'retryable', 'cancellable'],
+      paused: ['waiting', 'resumable', 'cancellable', 'verifiable'],
+      done: ['done', 'placed', 'removable', 'verifiable'],
+      failed: ['failed', 'retryable', 'cancellable', 'verifiable'],
       uploading: ['active'],
     });
-    assert.deepEqual(abilitiesOf(transfer({ state: 'done', seeding: true })), ['seeding']);
+    assert.deepEqual(abilitiesOf(transfer({ state: 'done', seeding: true })), ['seeding', 'verifiable']);
+    assert.deepEqual(abilitiesOf(transfer({ state: 'checking', rechecking: true })), []);
     assert.equal(new Set(TRANSFER_GROUPS).size, 4);
   });
 

@@ -40,6 +40,10 @@ describe('transfer watcher', () => {
     tell({ id: 'a', state: 'paused', error });
     assert.deepEqual(heard, ['a disk-full', 'a disk-full']);
 
+    tell({ id: 'a', state: 'checking', rechecking: true, error });
+    tell({ id: 'a', state: 'paused', error });
+    assert.equal(heard.length, 2);
+
     tell({ id: 'b', state: 'paused' });
     tell({ id: 'c', state: 'done' });
     tell({ id: 'u', state: 'failed', direction: 'upload', error });

@@ -1,0 +1,237 @@
+/** What a download left on disk is looked at again: by `recheckTransfer`, and by itself when a file was touched. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { once } from '../../src/common/event.ts';
+import { silentLogger } from '../../src/common/log.ts';
+import type { TransferInfo } from '../../src/peer/api.ts';
+import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
+import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
+
+const MiB = 1024 * 1024;
+
+describe('rechecking downloads', function () {
+  this.timeout(60_000);
+  let dir: string;
+  let open: OpenPeer[];
+
+  beforeEach(() => {
+    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-recheck-'));
+    open = [];
+  });
+  afterEach(async () => {
+    await Promise.all(open.map((peer) => peer.close()));
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  async function peer(name: string): Promise<OpenPeer> {
+    const home = path.join(dir, name);
+    const opened = await openPeer({
+      home,
+      instanceDir: home,
+      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
+      deviceName: name,
+      listen: { host: '127.0.0.1', port: 0 },
+      lan: false,
+      hashWorker: path.resolve('src/peer/hash-worker.ts'),
+      logger: silentLogger,
+    });
+    open.push(opened);
+    return opened;
+  }
+
+  async function close(closing: OpenPeer): Promise<void> {
+    open = open.filter((other) => other !== closing);
+    await closing.close();
+  }
+
+  async function connect(from: OpenPeer, to: OpenPeer): Promise<void> {
+    await from.addPeerAddress(`127.0.0.1:${(await to.status()).port}`);
+    while (!(await from.shares()).some(({ sources }) => sources > 0)) await once(from.onEvent);
+  }
+
+  /** A shares a folder of four files; `rate` limits its uplink, in bytes per second. */
+  async function pair(rate = 0) {
+    const [a, b] = [await peer('a'), await peer('b')];
+    const { invite } = await a.createNetwork({ name: 'team', trackers: [] });
+    await b.joinNetwork(invite);
+    const contents = new Map([
+      ['big.bin', randomBytes(6 * MiB)],
+      ['empty', Buffer.alloc(0)],
+      ['one.txt', randomBytes(70_000)],
+      ['two.txt', randomBytes(500)],
+    ]);
+    const source = path.join(dir, 'folder');
+    mkdirSync(source);
+    for (const [name, content] of contents) writeFileSync(path.join(source, name), content);
+    await a.setLimits({ upload: rate, download: 0 });
+    await a.share({ path: source });
+    await connect(b, a);
+    return { a, b, invite, contents };
+  }
+
+  async function until(b: OpenPeer, id: string, test: (transfer: TransferInfo) => boolean): Promise<TransferInfo> {
+    for (;;) {
+      const transfer = (await b.transfers()).find((candidate) => candidate.id === id);
+      assert.ok(transfer, 'the transfer is gone');
+      if (test(transfer)) return transfer;
+      assert.notEqual(transfer.state, 'failed', transfer.error?.message);
+      await once(b.onEvent, (event) => event.event === 'transfer');
+    }
+  }
+
+  const destination = (name = 'out'): string => path.join(dir, name);
+  const placed = (name: string): string => path.join(destination(), 'folder', name);
+  const done = (transfer: TransferInfo): boolean => transfer.state === 'done';
+  const fetched = (b: OpenPeer, to = 'out') =>
+    b.download({ share: 'folder', destination: destination(to), onConflict: 'fail' });
+
+  /** Changes one byte; size and modification time stay what they were. */
+  function damage(file: string, at: number): void {
+    const { atime, mtime } = statSync(file);
+    const bytes = readFileSync(file);
+    bytes[at]! ^= 1;
+    writeFileSync(file, bytes);
+    utimesSync(file, atime, mtime);
+  }
+
+  it('finds a whole download intact, says how far it is, and seeds on', async () => {
+    const { b } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    const states: TransferInfo[] = [];
+    const listening = b.onEvent((event) => {
+      if (event.event === 'transfer') states.push(event.transfer);
+    });
+    assert.deepEqual(await b.recheckTransfer(id), { files: 4, changed: [] });
+    listening.dispose();
+    assert.equal(states[0]?.state, 'checking');
+    assert.equal(states[0]?.rechecking, true);
+    assert.equal(states[0]?.done, 0);
+    const { state, seeding, rechecking, done: bytes, size } = await until(b, id, done);
+    assert.deepEqual([state, seeding, rechecking, bytes], ['done', true, undefined, size]);
+  });
+
+  it('seeds edited and lost files no longer, and again when they are what they were', async () => {
+    const { b, contents } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    damage(placed('big.bin'), 3 * MiB);
+    rmSync(placed('two.txt'));
+    assert.deepEqual(await b.recheckTransfer(id), { files: 4, changed: ['big.bin', 'two.txt'] });
+    assert.equal((await until(b, id, done)).seeding, true);
+    for (const name of ['one.txt', 'empty']) rmSync(placed(name));
+    const { changed } = await b.recheckTransfer(id);
+    assert.deepEqual(changed.toSorted(), ['big.bin', 'empty', 'one.txt', 'two.txt']);
+    assert.equal((await until(b, id, done)).seeding, false);
+    // The list survives, and what was put back is found.
+    await close(b);
+    for (const [name, content] of contents) writeFileSync(placed(name), content);
+    const again = await peer('b');
+    assert.deepEqual(await again.recheckTransfer(id), { files: 4, changed: [] });
+    assert.equal((await until(again, id, done)).seeding, true);
+  });
+
+  it('drops damaged pieces of a paused download, which are fetched again', async () => {
+    const { a, b, contents } = await pair(3 * MiB);
+    const { id } = await fetched(b);
+    await until(b, id, (transfer) => transfer.done > 2 * MiB);
+    await assert.rejects(b.recheckTransfer(id), { code: 'busy' });
+    await b.pauseTransfer(id);
+    const before = await until(b, id, ({ state }) => state === 'paused');
+    const intact = await b.recheckTransfer(id);
+    assert.deepEqual(intact.changed, []);
+    assert.equal((await until(b, id, ({ state }) => state === 'paused')).done, before.done);
+
+    const [staging = ''] = readdirSync(destination());
+    const staged = readdirSync(path.join(destination(), staging))
+      .map((name) => path.join(destination(), staging, name))
+      .find((file) => lstatSync(file).size > MiB)!;
+    damage(
+      staged,
+      readFileSync(staged).findIndex((byte) => byte !== 0),
+    );
+    const found = await b.recheckTransfer(id);
+    assert.deepEqual([found.files, found.changed], [intact.files, ['big.bin']]);
+    const after = await until(b, id, ({ state }) => state === 'paused');
+    assert.ok(after.done < before.done, `${after.done}`);
+    assert.equal(after.fetched, before.fetched);
+    await a.setLimits({ upload: 0, download: 0 });
+    await b.resumeTransfer(id);
+    await until(b, id, done);
+    for (const [name, content] of contents) assert.ok(readFileSync(placed(name)).equals(content), name);
+  });
+
+  it('ends when it is cancelled or paused, and leaves the transfer as it was', async () => {
+    const { b } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    const ways = [() => b.cancel('op'), () => b.pauseTransfer(id), () => b.cancelTransfer(id)];
+    for (const end of ways) {
+      const ended = assert.rejects(b.recheckTransfer(id, { operation: 'op' }), { code: 'cancelled' });
+      await end();
+      await ended;
+      const { state, seeding, done: bytes, size } = await until(b, id, () => true);
+      assert.deepEqual([state, seeding, bytes], ['done', true, size]);
+    }
+    await assert.rejects(b.recheckTransfer('no-such'), { code: 'not-found' });
+  });
+
+  /** C, which can get the folder from B alone. */
+  async function third({ a, b, invite }: { a: OpenPeer; b: OpenPeer; invite: string }): Promise<OpenPeer> {
+    const c = await peer('c');
+    await c.joinNetwork(invite);
+    await connect(c, a);
+    await c.awaitMetadata('folder');
+    // What A told about the share stays with C.
+    await close(a);
+    await connect(c, b);
+    return c;
+  }
+
+  it('seeds on what was only touched, once it is read again', async () => {
+    const { a, b, invite, contents } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    const c = await third({ a, b, invite });
+    for (const name of contents.keys()) chmodSync(placed(name), 0o600);
+    const copy = await fetched(c, 'copy');
+    await until(c, copy.id, done);
+    for (const [name, content] of contents)
+      assert.ok(readFileSync(path.join(destination('copy'), 'folder', name)).equals(content), name);
+    assert.equal((await until(b, id, done)).seeding, true);
+  });
+
+  it('forgets what was edited under the same size and time, and serves no byte of it', async () => {
+    const { a, b, invite } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    const c = await third({ a, b, invite });
+    for (const [name, at] of [
+      ['big.bin', 0],
+      ['one.txt', 5],
+      ['two.txt', 9],
+    ] as const)
+      damage(placed(name), at);
+    rmSync(placed('empty'));
+    const copy = await fetched(c, 'copy');
+    await until(b, id, ({ seeding }) => !seeding);
+    const [row] = await c.transfers();
+    assert.equal(row?.id, copy.id);
+    assert.equal(row?.fetched, 0);
+    assert.notEqual(row?.state, 'done');
+  });
+});
