@@ -48,14 +48,10 @@ export class BlockRequests {
 
   /** Frees the blocks for others at once; an answer that comes all the same is dropped. */
   giveUp(request: Request): void {
-    const { requests, wire } = request.peer;
-    if (requests.incoming?.request === request) wire.dropBlock();
-    if (!requests.delete(request)) return;
-    requests.released += request.length;
-    const piece = this.#pieces.get(request.piece);
-    if (!piece) return;
-    piece.release(request);
-    this.#pieces.update(piece);
+    const { peer } = request;
+    if (!this.#remove(request)) return;
+    if (peer.requests.incoming?.request === request) peer.wire.dropBlock();
+    else if (peer.fast) peer.requests.expectAnswer(request);
   }
 
   /** True when there was something to give up. */
@@ -66,37 +62,45 @@ export class BlockRequests {
   }
 
   onReject(session: PeerSession, piece: number, begin: number, length: number): Request | undefined {
-    const request = session.requests.find(piece, begin, length);
+    const { requests } = session;
+    // BEP 6: a reject answers one request. This one may have been given up, cancelled, and then asked for again.
+    if (requests.takeOwed(piece, begin, length)) return undefined;
+    const request = requests.find(piece, begin, length);
     // Not while its answer is arriving: a block or a reject, not both.
-    if (!request || session.requests.incoming?.request === request) return undefined;
-    this.giveUp(request);
+    if (!request || requests.incoming?.request === request) return undefined;
+    this.#remove(request);
     return request;
   }
 
   onBlockStart(session: PeerSession, piece: number, begin: number, length: number): Uint8Array | undefined {
-    const request = session.requests.find(piece, begin, length);
-    if (!request) return undefined;
-    session.requests.onAnswer(request, this.#clock.now());
+    const { requests } = session;
+    const request = requests.find(piece, begin, length);
+    if (!request) {
+      requests.takeOwed(piece, begin, length);
+      return undefined;
+    }
+    requests.onAnswer(request);
     return this.#pieces.get(piece)?.beginReceive(request);
   }
 
-  /** Returns the piece that became complete. Throws 'protocol' when the peer floods us. */
-  onBlockEnd(session: PeerSession, piece: number, begin: number, length: number): Piece | undefined {
+  /** All bytes of the block that began last arrived. Returns the piece that became complete. Throws 'protocol' when the peer floods us. */
+  onBlockEnd(session: PeerSession, length: number): Piece | undefined {
     const { requests } = session;
-    const now = this.#clock.now();
     this.fetched += length;
-    session.downloaded.add(length, now);
-    const request = requests.find(piece, begin, length);
+    session.downloaded.add(length, this.#clock.now());
+    requests.count(length);
+    // Not one that was asked for meanwhile: where these bytes went was decided when they began to arrive.
+    const request = requests.incoming?.request;
+    requests.incoming = undefined;
     if (!request || !requests.delete(request)) {
-      requests.incoming = undefined;
       // Late answers to cancelled requests are normal; a flood of blocks nobody asked for is not.
       session.unasked += length;
       if (session.unasked > MOST_UNASKED + requests.released)
         throw new PeerwireError('protocol', 'The peer sends blocks that nobody requested.');
       return undefined;
     }
-    requests.onAnswered(request, now);
-    const active = this.#pieces.get(piece);
+    requests.onAnswered(request);
+    const active = this.#pieces.get(request.piece);
     if (!active) return undefined;
     const others = active.endReceive(request);
     this.#pieces.update(active);
@@ -107,6 +111,19 @@ export class BlockRequests {
     }
     // Only the block that completes it: a duplicate may still arrive while the piece is hashed and written.
     return others && active.complete ? active : undefined;
+  }
+
+  /** From both books; false when it was not in them. */
+  #remove(request: Request): boolean {
+    const { requests } = request.peer;
+    if (!requests.delete(request)) return false;
+    requests.released += request.length;
+    const piece = this.#pieces.get(request.piece);
+    if (piece) {
+      piece.release(request);
+      this.#pieces.update(piece);
+    }
+    return true;
   }
 
   #send(session: PeerSession, piece: Piece, request: Request | undefined): Request | undefined {

@@ -164,8 +164,8 @@ export class Downloader {
     return this.#requests.onBlockStart(session, piece, begin, length);
   }
 
-  onBlockEnd(session: PeerSession, piece: number, begin: number, length: number): void {
-    const complete = this.#requests.onBlockEnd(session, piece, begin, length);
+  onBlockEnd(session: PeerSession, length: number): void {
+    const complete = this.#requests.onBlockEnd(session, length);
     if (complete) {
       const verifying = this.#verify(complete).finally(() => this.#verifying.delete(verifying));
       this.#verifying.add(verifying);
@@ -181,7 +181,7 @@ export class Downloader {
       session.requests.forgive(now);
       this.#checkProgress(session, now);
     }
-    for (const session of this.#sessions) this.#scheduler.pump(session, true);
+    this.#scheduler.tick();
   }
 
   /** Forgets what is in flight and asks for nothing more; resolves when the pieces that arrived whole are verified and kept. */

@@ -95,7 +95,7 @@ export class PeerSession {
     this.#bandwidth = options.download.connection((bytes) => this.#onGrant(bytes));
     this.#events = events;
     this.lastReceived = options.clock.now();
-    this.requests = new RequestQueue(this.lastReceived);
+    this.requests = new RequestQueue(options.clock);
     this.#lastSent = this.lastReceived;
     this.#announcedSize = options.metadataSize;
     const wireOptions = {

@@ -13,16 +13,16 @@ const CHOICE = 16 * BLOCK_SIZE;
 /** One request is for no more than this many seconds of a peer's rate: what arrives slowly can be asked of another soon. */
 const REQUEST_SECONDS = 0.05;
 
-/** Bytes to keep outstanding to a peer that delivers `rate` bytes per second. */
-export function requestDepth<Peer>(queue: RequestQueue<Peer>, rate: number): number {
+/** Bytes to keep outstanding to the peer. */
+export function requestDepth<Peer>(queue: RequestQueue<Peer>): number {
   if (queue.snubs > 0) return BLOCK_SIZE;
   if (queue.delivered === 0) return PROBE_DEPTH;
-  const wanted = rate * (SLACK + (2 * (queue.roundTrip ?? 0)) / 1000) + CHOICE;
+  const wanted = queue.rate * (SLACK + (2 * (queue.roundTrip ?? 0)) / 1000) + CHOICE;
   return Math.min(wanted, PROBE_DEPTH + GROWTH * queue.delivered, MOST_DEPTH);
 }
 
 /** Blocks to ask for in one message. `largest`: bytes that the peer serves in one go. */
-export function requestBlocks<Peer>(queue: RequestQueue<Peer>, rate: number, largest: number): number {
+export function requestBlocks<Peer>(queue: RequestQueue<Peer>, largest: number): number {
   if (largest <= BLOCK_SIZE || !queue.proven) return 1;
-  return Math.max(1, Math.floor(Math.min(largest, rate * REQUEST_SECONDS) / BLOCK_SIZE));
+  return Math.max(1, Math.floor(Math.min(largest, queue.rate * REQUEST_SECONDS) / BLOCK_SIZE));
 }

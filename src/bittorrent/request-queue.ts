@@ -1,4 +1,6 @@
+import type { Clock } from '../common/clock.ts';
 import { BLOCK_SIZE } from './merkle.ts';
+import { RateMeter } from './rate-meter.ts';
 
 /** Consecutive blocks of one piece that one peer was asked for in one message. */
 export interface PieceRequest<Peer> {
@@ -24,6 +26,14 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
   readonly #requests = new Map<number, PieceRequest<Peer>>();
   /** Pieces that the peer is not asked for now → when it may be again, in ms. */
   readonly #keptFrom = new Map<number, number>();
+  /** Requests that were given up and whose answer, a block or a reject, is still to come → how many times. */
+  readonly #owed = new Map<string, number>();
+  readonly #clock: Clock;
+  /** Counts only the time in which it had something to answer: having nothing to do does not make a peer slow. */
+  readonly #meter = new RateMeter();
+  /** That time, in ms, and since when it has had something to answer. */
+  #busy = 0;
+  #busySince = 0;
   #bytes = 0;
   #urgentBytes = 0;
   #roundTrip: number | undefined;
@@ -42,8 +52,9 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
   /** The state of the picker in which there was nothing to begin for this peer. */
   barren = -1;
 
-  constructor(now: number) {
-    this.lastBlock = now;
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.lastBlock = clock.now();
   }
 
   get size(): number {
@@ -73,7 +84,13 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
     return this.#requests.values().next().value;
   }
 
+  /** Bytes per second that it delivers while it is asked for anything. */
+  get rate(): number {
+    return this.#meter.rate(this.#busyTime());
+  }
+
   add(request: PieceRequest<Peer>): void {
+    if (this.#requests.size === 0) this.#busySince = this.#clock.now();
     this.#requests.set(keyOf(request.piece, request.first), request);
     this.#bytes += request.length;
     if (request.urgent) this.#urgentBytes += request.length;
@@ -93,6 +110,7 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
 
   delete(request: PieceRequest<Peer>): boolean {
     if (!this.has(request)) return false;
+    if (this.#requests.size === 1) this.#busy = this.#busyTime();
     this.#requests.delete(keyOf(request.piece, request.first));
     this.#bytes -= request.length;
     if (request.urgent) this.#urgentBytes -= request.length;
@@ -109,17 +127,38 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
   }
 
   /** The first byte of an answer arrived. */
-  onAnswer(request: PieceRequest<Peer>, now: number): void {
+  onAnswer(request: PieceRequest<Peer>): void {
+    const now = this.#clock.now();
     this.incoming = { request, since: now };
     this.#roundTrip = Math.min(this.#roundTrip ?? Number.POSITIVE_INFINITY, now - request.sent);
   }
 
   /** The answer is complete. */
-  onAnswered(request: PieceRequest<Peer>, now: number): void {
-    this.incoming = undefined;
+  onAnswered(request: PieceRequest<Peer>): void {
     this.delivered += request.length;
-    this.lastBlock = now;
+    this.lastBlock = this.#clock.now();
     this.snubs = 0;
+  }
+
+  /** Payload arrived, whether it is still needed or not; to be called before the request is deleted. */
+  count(bytes: number): void {
+    if (this.size > 0) this.#meter.add(bytes, this.#busyTime());
+  }
+
+  /** The request was given up before its answer began. */
+  expectAnswer({ piece, first, length }: PieceRequest<Peer>): void {
+    const key = answerKey(piece, first * BLOCK_SIZE, length);
+    this.#owed.set(key, (this.#owed.get(key) ?? 0) + 1);
+  }
+
+  /** True when this answers a request that was given up: the answer is told from that to a later request by being first. */
+  takeOwed(piece: number, begin: number, length: number): boolean {
+    if (this.#owed.size === 0) return false;
+    const key = answerKey(piece, begin, length);
+    const times = this.#owed.get(key) ?? 0;
+    if (times > 1) this.#owed.set(key, times - 1);
+    else this.#owed.delete(key);
+    return times > 0;
   }
 
   /** It let requests rot. */
@@ -151,6 +190,14 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
       this.barren = -1;
     }
   }
+
+  #busyTime(): number {
+    return this.#busy + (this.#requests.size > 0 ? this.#clock.now() - this.#busySince : 0);
+  }
+}
+
+function answerKey(piece: number, begin: number, length: number): string {
+  return `${piece}/${begin}/${length}`;
 }
 
 function keyOf(piece: number, block: number): number {

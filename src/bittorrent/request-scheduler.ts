@@ -80,19 +80,23 @@ export class RequestScheduler {
     this.#pumpQueued = true;
     queueMicrotask(() => {
       this.#pumpQueued = false;
-      for (const session of this.#parts.sessions) this.pump(session);
+      this.#pumpEach(false);
     });
+  }
+
+  /** Called about once a second: gives also those a chance that answered nothing for long. */
+  tick(): void {
+    this.#pumpEach(true);
   }
 
   /** `patient`: also when it is a peer that is given hardly anything; finding out whether it is takes long. */
   pump(session: PeerSession, patient = false): void {
-    const { sessions, requests, urgent, clock } = this.#parts;
+    const { sessions, requests, urgent } = this.#parts;
     if (this.#paused || this.#stopped || session.peerChoking || !session.amInterested || session.wire.closed) return;
     const queue = session.requests;
     if ((queue.snubs >= MOST_SNUBS && !patient) || !sessions.has(session)) return;
-    const rate = session.downloaded.rate(clock.now());
-    queue.depth = requestDepth(queue, rate);
-    const most = requestBlocks(queue, rate, session.largestRequest);
+    queue.depth = requestDepth(queue);
+    const most = requestBlocks(queue, session.largestRequest);
     const mayAsk = (piece: number): boolean => this.#mayAsk(session, piece);
     if (urgent.size > 0) this.#pumpUrgent(session, most, mayAsk);
     while (isHungry(session)) {
@@ -124,8 +128,8 @@ export class RequestScheduler {
     return this.#beginRarest(session, mayAsk) ?? pieces.helpedBy(mayAsk);
   }
 
-  #mayOwn({ requests, downloaded }: PeerSession, length: number): boolean {
-    return requests.proven && downloaded.rate(this.#parts.clock.now()) * OWNED_SECONDS >= length;
+  #mayOwn({ requests }: PeerSession, length: number): boolean {
+    return requests.proven && requests.rate * OWNED_SECONDS >= length;
   }
 
   #beginRarest(session: PeerSession, mayAsk: (piece: number) => boolean): ActivePiece<PeerSession> | undefined {
@@ -169,7 +173,7 @@ export class RequestScheduler {
       let active = pieces.get(piece);
       if (active ? active.free === 0 : !picker.isOpen(piece)) continue;
       if (!mayAsk(piece)) continue;
-      const share = shareOf(session, piece, this.#peers());
+      const share = shareOf(session, piece, this.#parts.sessions);
       let blocks = Math.ceil((share * pieceAt(info, piece).length) / BLOCK_SIZE);
       if (blocks === 0) continue;
       active ??= this.#begin(session, piece, 'urgent');
@@ -187,10 +191,9 @@ export class RequestScheduler {
 
   /** Cancels what a peer would send before the urgent answers; it comes all the same, or is rejected and asked for later. */
   #jumpQueue(session: PeerSession): void {
-    const { clock, requests, urgent } = this.#parts;
+    const { requests, urgent } = this.#parts;
     const queue = session.requests;
-    const rate = session.downloaded.rate(clock.now());
-    if (((queue.bytes - queue.urgentBytes) * 1000) / rate <= QUEUE_JUMP) return;
+    if (((queue.bytes - queue.urgentBytes) * 1000) / queue.rate <= QUEUE_JUMP) return;
     for (const request of queue)
       if (!request.urgent && !urgent.has(request.piece) && queue.incoming?.request !== request)
         requests.cancel(request);
@@ -233,6 +236,13 @@ export class RequestScheduler {
       for (const session of sessions) if (session.requests.size === 0) this.pump(session);
       if (urgent.size > 0 && pieces.size > 0) this.#lookAgainSoon();
     }, PATIENCE);
+  }
+
+  /** Those that answer first: what a silent peer gave up is not for that peer again while another can be asked. */
+  #pumpEach(patient: boolean): void {
+    const { sessions } = this.#parts;
+    for (const session of sessions) if (session.requests.snubs === 0) this.pump(session);
+    for (const session of sessions) if (session.requests.snubs > 0) this.pump(session, patient);
   }
 
   #peers(): Peers {

@@ -370,7 +370,7 @@ export class Swarm implements Disposable {
       onHashMessage: (session, message) => this.#hashes.onMessage(session, message),
       onMetadataMessage: (session, payload) => this.#metadata.onMessage(session, payload),
       onBlockStart: (session, piece, begin, length) => this.#downloader?.onBlockStart(session, piece, begin, length),
-      onBlockEnd: (session, piece, begin, length) => this.#downloader?.onBlockEnd(session, piece, begin, length),
+      onBlockEnd: (session, _piece, _begin, length) => this.#downloader?.onBlockEnd(session, length),
       onDrain: (session) => this.#uploader?.wake(session),
       onClose: (session, reason) => this.#onClosed(session, reason),
     };

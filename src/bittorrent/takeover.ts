@@ -42,8 +42,7 @@ export function timeToDeliver(session: PeerSession, more: number, now: number): 
   const quiet = oldest ? now - Math.max(oldest.sent, requests.lastBlock, session.throttledUntil) : 0;
   if (!requests.proven) return Math.max(quiet, more > 0 ? FIRST_ANSWER : 0);
   const bytes = requests.bytes + more;
-  const rate = session.downloaded.rate(now);
-  const transfer = bytes === 0 ? 0 : (bytes / rate) * 1000;
+  const transfer = bytes === 0 ? 0 : (bytes / requests.rate) * 1000;
   return Math.max(quiet, (more > 0 ? (requests.roundTrip ?? 0) : 0) + transfer);
 }
 
@@ -126,21 +125,21 @@ export function hurry(
  * The part of an urgent piece that this peer should bring, so that the fast ones among those that have it are done at the
  * same time. Peers that never answered count only while there are no others.
  */
-export function shareOf(session: PeerSession, piece: number, { sessions, now }: Peers): number {
+export function shareOf(session: PeerSession, piece: number, sessions: ReadonlySet<PeerSession>): number {
   let fastest = 0;
   const speeds: number[] = [];
   for (const other of sessions) {
     if (other.peerChoking || !other.has(piece)) continue;
-    const speed = speedOf(other, now);
+    const speed = speedOf(other);
     speeds.push(speed);
     fastest = Math.max(fastest, speed);
   }
-  const own = speedOf(session, now);
+  const own = speedOf(session);
   if (own * TOO_SLOW < fastest) return 0;
   return own / speeds.reduce((sum, speed) => (speed * TOO_SLOW < fastest ? sum : sum + speed), 0);
 }
 
 /** Bytes per second, or hardly anything while it is unknown. */
-function speedOf({ requests, downloaded }: PeerSession, now: number): number {
-  return requests.proven ? Math.max(1, downloaded.rate(now)) : 0.01;
+function speedOf({ requests }: PeerSession): number {
+  return requests.proven ? Math.max(1, requests.rate) : 0.01;
 }
