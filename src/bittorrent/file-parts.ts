@@ -1,7 +1,9 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
 import { checkStamp, type FileStamp } from './file-stamp.ts';
+import { CAREFUL } from './open-flags.ts';
+import { writeFullySync } from './write-fully.ts';
 
 /** Part of a file on one side, of shared memory on the other; `at` is the position there. Plain data: it crosses threads. */
 export interface FilePart {
@@ -28,7 +30,6 @@ export interface FileBatcher {
 
 /** What it will have in its place, which spares a call for each; the folder around it is private until then. */
 const STAGED_MODE = 0o644;
-const CAREFUL = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** Opens, reads and closes one file after another, by blocking calls. Never follows a link at the last component. */
 export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
@@ -48,9 +49,7 @@ export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]):
   return attemptEach(parts, (part) => {
     const fd = openForWriting(part.path);
     try {
-      for (let done = 0; done < part.length; ) {
-        done += writeSync(fd, bytes, part.at + done, part.length - done, part.offset + done);
-      }
+      writeFullySync(fd, bytes.subarray(part.at, part.at + part.length), part.offset);
     } finally {
       closeSync(fd);
     }

@@ -4,8 +4,10 @@ import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type FileBatcher, goneStale } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
+import { CAREFUL } from './open-flags.ts';
 import { SMALL_FILE, SmallFiles } from './small-files.ts';
 import type { Storage } from './storage.ts';
+import { writeFully } from './write-fully.ts';
 
 /** Files held open at once: enough for a big file and its neighbors, far below any descriptor limit. */
 const OPEN_FILES = 48;
@@ -105,13 +107,7 @@ export class FileStorage implements Storage {
   }
 
   async #write(fileIndex: number, location: FileLocation, offset: number, data: Uint8Array): Promise<void> {
-    await this.#use(fileIndex, location, true, async (handle) => {
-      let written = 0;
-      while (written < data.length) {
-        const { bytesWritten } = await handle.write(data, written, data.length - written, offset + written);
-        written += bytesWritten;
-      }
-    });
+    await this.#use(fileIndex, location, true, (handle) => writeFully(handle, data, offset));
   }
 
   async #use<T>(
@@ -157,9 +153,8 @@ export class FileStorage implements Storage {
 
   async #openFile(location: FileLocation, writing: boolean): Promise<FileHandle> {
     const access = writing ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
-    const flags = access | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
     if (writing) await this.#makeParent(location.path);
-    const handle = await open(location.path, flags, 0o600);
+    const handle = await open(location.path, access | CAREFUL, 0o600);
     if (location.kind === 'published') await checkHandle(handle, location.stamp);
     return handle;
   }

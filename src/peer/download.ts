@@ -63,7 +63,6 @@ export class Download implements Disposable {
   #stopTo: 'paused' | 'running' | undefined;
   #discarded = false;
   #swarm: Swarm | undefined;
-  #info: Info | undefined;
   #have: Bitfield | undefined;
   /** Verified bytes that are there, of those wanted. */
   #done = 0;
@@ -186,10 +185,7 @@ export class Download implements Disposable {
     this.#discarded = true;
     await this.stop();
     if (this.record.staging !== undefined) await removeStaging(this.record.staging).catch(() => undefined);
-    const journal = await PieceJournal.open(this.#options.journalPath, this.#info?.pieceCount ?? 1).catch(
-      () => undefined,
-    );
-    await journal?.delete().catch(() => undefined);
+    await PieceJournal.remove(this.#options.journalPath).catch(() => undefined);
   }
 
   dispose(): void {
@@ -286,7 +282,6 @@ export class Download implements Disposable {
       this.#enter('metadata');
       const version = await hub.fetchVersion(record.network, record.infohash, signal);
       const { info } = version;
-      this.#info = info;
       this.#enter('checking');
       const plan = await planFiles(info, record.destination, {
         ...(record.file === undefined ? {} : { file: record.file }),
@@ -493,8 +488,7 @@ export class Download implements Disposable {
     const { record } = this;
     if (record.staging !== undefined && (await isStagingDir(record.staging))) return record.staging;
     // Without its staging directory, what the journal says is gone.
-    const journal = await PieceJournal.open(this.#options.journalPath, 1);
-    await journal.delete();
+    await PieceJournal.remove(this.#options.journalPath);
     delete record.staging;
     if (!needed) return undefined;
     record.staging = await stagingDir(record.destination);

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
+import { writeFully } from '../bittorrent/write-fully.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 
@@ -48,6 +49,11 @@ export class PieceJournal {
     this.#end = contents.size;
     for (const piece of contents.pieces) this.#mark(piece);
     this.#stamps = contents.stamps;
+  }
+
+  /** Removes the journal of a download that needs it no longer, if there is one. Rejects with the system's error. */
+  static async remove(path: string): Promise<void> {
+    await rm(path, { force: true });
   }
 
   /** Loads or creates; a journal of another piece count, or no journal at all, is begun anew. Rejects with 'permission', 'disk-full', 'io'. */
@@ -136,7 +142,7 @@ export class PieceJournal {
     this.#pending = [];
     this.#pendingStamps = [];
     await this.close();
-    await rm(this.path, { force: true });
+    await PieceJournal.remove(this.path);
   }
 
   get #waiting(): boolean {
@@ -244,11 +250,4 @@ function header(pieceCount: number): Buffer {
 /** Never 0 for piece 0 in practice, so that zeros are no record (Knuth's multiplicative hash). */
 function check(value: number, pieceCount: number): number {
   return (~value ^ Math.imul(pieceCount, 2654435761)) >>> 0;
-}
-
-async function writeFully(handle: FileHandle, data: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < data.length; ) {
-    const { bytesWritten } = await handle.write(data, done, data.length - done, position + done);
-    done += bytesWritten;
-  }
 }

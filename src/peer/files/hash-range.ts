@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type FileStamp, stampOf, timeUntilSettled } from '../../bittorrent/file-stamp.ts';
 import { BLOCK_SIZE } from '../../bittorrent/merkle.ts';
+import { CAREFUL } from '../../bittorrent/open-flags.ts';
 import { type ErrorCode, PeerwireError, systemCode } from '../../common/errors.ts';
 import { PieceHasher } from './block-hashes.ts';
 import { fileError } from './file-error.ts';
@@ -49,8 +50,7 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
   const { path, size, start, length } = task;
   let fd: number | undefined;
   try {
-    // O_NONBLOCK: opening a pipe that nobody writes to would otherwise never return. Windows has neither flag.
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+    fd = openSync(path, constants.O_RDONLY | CAREFUL);
     const before = fstatSync(fd, { bigint: true });
     if (!before.isFile()) throw new PeerwireError('unsupported', `${path} is not a regular file.`);
     if (Number(before.size) !== size) throw changedError(path);

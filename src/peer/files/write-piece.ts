@@ -1,5 +1,5 @@
-import { writeSync } from 'node:fs';
 import { pieceRoot } from '../../bittorrent/merkle.ts';
+import { writeFullySync } from '../../bittorrent/write-fully.ts';
 import { toPeerwireError } from '../../common/errors.ts';
 import type { HashRequest, PieceOutcome } from '../hash-messages.ts';
 import { leafHashes } from './block-hashes.ts';
@@ -16,9 +16,7 @@ export function writeIfRight(request: HashRequest & { type: 'piece' }): PieceOut
     return { type: 'wrong', leaves };
   }
   try {
-    for (let written = 0; written < length; ) {
-      written += writeSync(descriptor, bytes, written, length - written, position + written);
-    }
+    writeFullySync(descriptor, bytes, position);
     return { type: 'written' };
   } catch (error) {
     const { code, message } = toPeerwireError(error, 'Writing a file');

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CAREFUL } from '../../bittorrent/open-flags.ts';
 import { errorCode, PeerwireError, toPeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 
@@ -83,7 +84,7 @@ export class PieceCache {
     if (entry.data) return copy(entry.data, offset, views);
     const wanted = views.reduce((sum, view) => sum + view.length, 0);
     try {
-      const handle = await open(entry.path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+      const handle = await open(entry.path, constants.O_RDONLY | CAREFUL);
       try {
         const { bytesRead } = await handle.readv(views, offset);
         if (bytesRead !== wanted) throw new PeerwireError('not-found', 'A piece of the read cache is too short.');
