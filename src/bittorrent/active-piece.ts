@@ -1,4 +1,4 @@
-import { BLOCK_SIZE } from './merkle.ts';
+import { BLOCK_SIZE, blockCount } from './merkle.ts';
 import type { PieceBuffer } from './piece-buffers.ts';
 import type { PieceRequest } from './request-queue.ts';
 
@@ -33,7 +33,7 @@ export class ActivePiece<Peer> {
   constructor(index: number, length: number, buffer: PieceBuffer, owner: Peer | undefined) {
     this.index = index;
     this.length = length;
-    this.blocks = Math.ceil(length / BLOCK_SIZE);
+    this.blocks = blockCount(length);
     this.buffer = buffer;
     this.owner = owner;
     this.#states = new Uint8Array(this.blocks);

@@ -3,10 +3,13 @@ import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import {
   BLOCK_SIZE,
+  blockCount,
   HASH_SIZE,
   type HashRequest,
   HashTree,
   hashesFor,
+  nextPowerOfTwo,
+  pieceLevel,
   pieceRoot,
   proofLayersFor,
   verifyHashes,
@@ -121,8 +124,8 @@ export class HashExchange {
     const { file, length, offset } = pieceAt(info, piece);
     const expected = pieceHash(info, layers, piece);
     if (!file.root || !expected) return undefined;
-    const blocks = Math.ceil(length / BLOCK_SIZE);
-    const width = file.pieceCount === 1 ? powerOfTwo(blocks) : info.pieceLength / BLOCK_SIZE;
+    const blocks = blockCount(length);
+    const width = file.pieceCount === 1 ? nextPowerOfTwo(blocks) : info.pieceLength / BLOCK_SIZE;
     if (width < 2) return undefined;
     const request = { root: file.root, base: 0, index: offset / BLOCK_SIZE, length: width, proofLayers: 0 };
     const candidates = this.#candidates().filter((session) => session.has(piece));
@@ -132,7 +135,7 @@ export class HashExchange {
           const hashes = await this.#ask(session, request);
           if (hashes?.length !== width * HASH_SIZE) continue;
           const leaves = hashes.subarray(0, blocks * HASH_SIZE);
-          if (!pieceRoot(leaves, info.pieceLength, blockCount(file)).equals(expected)) continue;
+          if (!pieceRoot(leaves, info.pieceLength, blockCount(file.length)).equals(expected)) continue;
           candidates.length = 0;
           resolve(leaves);
         }
@@ -163,7 +166,7 @@ export class HashExchange {
   }
 
   async #fetchProven(file: FileEntry, request: HashRequest, signal: AbortSignal): Promise<Buffer> {
-    const fileBlocks = Math.ceil(file.length / BLOCK_SIZE);
+    const fileBlocks = blockCount(file.length);
     const tried = new Set<PeerSession>();
     for (;;) {
       if (signal.aborted) throw new PeerwireError('cancelled', 'Fetching the hashes was cancelled.');
@@ -244,11 +247,11 @@ export class HashExchange {
     // The leaves of one whole piece need no proof: the asker knows the piece's hash. A file of one piece has no layer above.
     const tree = this.#tree(source, file);
     if (tree && request.base >= Math.log2(blocksPerPiece)) return tree.hashes(request);
-    const width = file.pieceCount === 1 ? powerOfTwo(blockCount(file)) : blocksPerPiece;
+    const width = file.pieceCount === 1 ? nextPowerOfTwo(blockCount(file.length)) : blocksPerPiece;
     const index = Math.floor((request.index * 2 ** request.base) / width);
     if (!(index < file.pieceCount)) return undefined;
     const answer = (leaves: Buffer): Buffer | undefined =>
-      tree ? tree.hashesInPiece(index, leaves, request) : hashesFor(leaves, 0, blockCount(file), request);
+      tree ? tree.hashesInPiece(index, leaves, request) : hashesFor(leaves, 0, blockCount(file.length), request);
     const piece = file.firstPiece + index;
     const kept = this.#leaves.get(piece);
     if (kept) return answer(kept);
@@ -283,22 +286,18 @@ export class HashExchange {
     if (!layer) return undefined;
     let tree = this.#trees.get(key);
     if (!tree) {
-      tree = new HashTree(layer, Math.log2(source.info.pieceLength / BLOCK_SIZE), blockCount(file));
+      tree = new HashTree(layer, pieceLevel(source.info.pieceLength), blockCount(file.length));
       this.#trees.set(key, tree);
     }
     return tree;
   }
 }
 
-function blockCount(file: FileEntry): number {
-  return Math.ceil(file.length / BLOCK_SIZE);
-}
-
 function layerRequests(info: Info, file: FileEntry): HashRequest[] {
   if (!file.root) return [];
-  const base = Math.log2(info.pieceLength / BLOCK_SIZE);
-  const fileBlocks = Math.ceil(file.length / BLOCK_SIZE);
-  const length = Math.min(MOST_HASHES, powerOfTwo(file.pieceCount));
+  const base = pieceLevel(info.pieceLength);
+  const fileBlocks = blockCount(file.length);
+  const length = Math.min(MOST_HASHES, nextPowerOfTwo(file.pieceCount));
   const requests: HashRequest[] = [];
   for (let index = 0; index < file.pieceCount; index += length) {
     requests.push({ root: file.root, base, index, length, proofLayers: proofLayersFor(fileBlocks, base) });
@@ -314,10 +313,4 @@ function sameRequest(a: HashRequest, b: HashRequest): boolean {
     a.proofLayers === b.proofLayers &&
     a.root.equals(b.root)
   );
-}
-
-function powerOfTwo(count: number): number {
-  let power = 1;
-  while (power < count) power *= 2;
-  return power;
 }

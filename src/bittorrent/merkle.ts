@@ -271,6 +271,6 @@ function isPowerOfTwo(value: number): boolean {
   return value >= 1 && Number.isInteger(Math.log2(value));
 }
 
-function nextPowerOfTwo(value: number): number {
+export function nextPowerOfTwo(value: number): number {
   return value <= 1 ? 1 : 2 ** Math.ceil(Math.log2(value));
 }

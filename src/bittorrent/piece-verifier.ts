@@ -1,6 +1,6 @@
 import { PeerwireError } from '../common/errors.ts';
 import type { ActivePiece } from './active-piece.ts';
-import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from './merkle.ts';
+import { blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { Storage } from './storage.ts';
@@ -92,7 +92,7 @@ export class PieceVerifier {
         length: active.length,
         expected,
         pieceLength: info.pieceLength,
-        fileBlocks: Math.ceil(file.length / BLOCK_SIZE),
+        fileBlocks: blockCount(file.length),
         position: offset,
       };
       const writing = storage.writeBy?.(fileIndex, (descriptor) => writeIfRight.call(hasher, { ...piece, descriptor }));
@@ -130,6 +130,6 @@ export class PieceVerifier {
 
   #rootOf(piece: number, leaves: Buffer): Buffer {
     const { info } = this.#options;
-    return pieceRoot(leaves, info.pieceLength, Math.ceil(pieceAt(info, piece).file.length / BLOCK_SIZE));
+    return pieceRoot(leaves, info.pieceLength, blockCount(pieceAt(info, piece).file.length));
   }
 }

@@ -1,5 +1,5 @@
 import * as crypto from 'node:crypto';
-import { BLOCK_SIZE, HASH_SIZE, pieceRoot } from '../../bittorrent/merkle.ts';
+import { BLOCK_SIZE, blockCount, HASH_SIZE, pieceRoot } from '../../bittorrent/merkle.ts';
 
 // A digest as text of one character a byte costs 0.4 µs less per call than a digest in a Buffer of its own: with 64 leaves
 // and 63 nodes per MiB that is the difference between 0.96 and 0.90 of one-shot SHA-256 (measured on Node 24).
@@ -10,7 +10,7 @@ const digestText: (data: Uint8Array) => string =
 
 /** SHA-256 of each 16 KiB block of `data` (the last may be short), concatenated. */
 export function leafHashes(data: Uint8Array): Buffer {
-  const leaves = Buffer.allocUnsafe(Math.ceil(data.length / BLOCK_SIZE) * HASH_SIZE);
+  const leaves = Buffer.allocUnsafe(blockCount(data.length) * HASH_SIZE);
   for (let offset = 0, at = 0; offset < data.length; offset += BLOCK_SIZE, at += HASH_SIZE) {
     leaves.write(digestText(data.subarray(offset, offset + BLOCK_SIZE)), at, HASH_SIZE, 'binary');
   }
@@ -48,7 +48,7 @@ export class PieceHasher {
   finish(fileSize: number): Buffer {
     if (this.#count > 0) {
       const leaves = this.#leaves.subarray(0, this.#count * HASH_SIZE);
-      this.#pieces.push(pieceRoot(leaves, this.#pieceLength, Math.ceil(fileSize / BLOCK_SIZE)));
+      this.#pieces.push(pieceRoot(leaves, this.#pieceLength, blockCount(fileSize)));
     }
     const hashes = Buffer.concat(this.#pieces);
     this.reset();

@@ -1,5 +1,5 @@
 import type { Bitfield } from '../../bittorrent/bitfield.ts';
-import { BLOCK_SIZE, pieceRoot } from '../../bittorrent/merkle.ts';
+import { blockCount, pieceRoot } from '../../bittorrent/merkle.ts';
 import { pieceAt, pieceHash } from '../../bittorrent/metainfo.ts';
 import type { Storage } from '../../bittorrent/storage.ts';
 import { errorCode } from '../../common/errors.ts';
@@ -41,11 +41,8 @@ export async function adoptPieces(options: AdoptOptions): Promise<void> {
       if (errorCode(error) !== 'not-found') throw error;
       continue; // Evicted meanwhile.
     }
-    const root = pieceRoot(
-      await pool.hashBlocks(shared, 0, length),
-      info.pieceLength,
-      Math.ceil(file.length / BLOCK_SIZE),
-    );
+    const leaves = await pool.hashBlocks(shared, 0, length);
+    const root = pieceRoot(leaves, info.pieceLength, blockCount(file.length));
     if (pieceHash(info, layers, piece)?.equals(root) !== true) continue;
     await storage.write(fileIndex, offset, bytes);
     have.add(piece);
