@@ -1,6 +1,6 @@
 import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
-import { RateLimiter } from './rate-limiter.ts';
+import { RateLimiter, smallerRate } from './rate-limiter.ts';
 
 export type TransferPriority = 'high' | 'normal' | 'low';
 export const TRANSFER_PRIORITIES: readonly TransferPriority[] = ['high', 'normal', 'low'];
@@ -212,9 +212,7 @@ class Node {
   }
 
   smallestRate(): number {
-    const own = this.limiter.rate;
-    const above = this.#parent?.smallestRate() ?? 0;
-    return own === 0 || above === 0 ? own + above : Math.min(own, above);
+    return smallerRate(this.limiter.rate, this.#parent?.smallestRate() ?? 0);
   }
 
   /** Seconds of the scarcest rate that nobody has used. */

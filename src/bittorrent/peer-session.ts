@@ -145,6 +145,11 @@ export class PeerSession {
     this.wire.send(message);
   }
 
+  /** The request will not be answered; without BEP 6 there is no way to say so. */
+  reject({ piece, begin, length }: BlockRequest): void {
+    if (this.#fast) this.send({ type: 'reject', piece, begin, length });
+  }
+
   /** Says what we have, first thing after the handshake (BEP 3, 6). */
   sendPieces(have: Bitfield | undefined): void {
     if (this.#fast && have?.complete === true) this.send({ type: 'have-all' });

@@ -1,6 +1,7 @@
 import type { Disposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import { TRANSFER_PRIORITIES, type TransferPriority } from './bandwidth-manager.ts';
+import { BLOCK_SIZE } from './merkle.ts';
 import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
@@ -148,7 +149,7 @@ export class BufferUser implements Disposable {
 
 /** Few sizes, so that buffers are reused: powers of two from one block up. */
 function roundUp(length: number): number {
-  let size = 16_384;
+  let size = BLOCK_SIZE;
   while (size < length) size *= 2;
   return size;
 }

@@ -40,9 +40,7 @@ export class RateLimiter {
 
   /** The smallest of its own and its parents' limits; 0 when there is none. */
   get rate(): number {
-    const above = this.#parent?.rate ?? 0;
-    if (this.#rate === 0 || above === 0) return this.#rate + above;
-    return Math.min(this.#rate, above);
+    return smallerRate(this.#rate, this.#parent?.rate ?? 0);
   }
 
   /** A debt weighs no more bytes than it did, and no more time: the new rate holds from now on. */
@@ -82,4 +80,9 @@ export class RateLimiter {
     this.#tokens = Math.min(this.#rate * BURST, this.#tokens + ((now - this.#updated) / 1000) * this.#rate);
     this.#updated = now;
   }
+}
+
+/** Of two limits in bytes per second the one that holds where both apply; 0: none. */
+export function smallerRate(a: number, b: number): number {
+  return a === 0 || b === 0 ? a + b : Math.min(a, b);
 }

@@ -361,8 +361,7 @@ export class Swarm implements Disposable {
       onInterest: () => this.#choker.update(),
       onRequest: (session, request) => {
         if (this.#uploader) this.#uploader.onRequest(session, request);
-        else if (session.fast)
-          session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
+        else session.reject(request);
       },
       onCancel: (session, request) => this.#uploader?.onCancel(session, request),
       onReject: (session, request) => this.#downloader?.onReject(session, request.piece, request.begin, request.length),

@@ -36,7 +36,7 @@ export interface Peers {
  * How long until the peer has delivered all that it was asked for and `more` bytes, in ms: going by its rate, and when it
  * has been silent for longer than that, expecting as much silence again.
  */
-export function timeToDeliver(session: PeerSession, more: number, now: number): number {
+function timeToDeliver(session: PeerSession, more: number, now: number): number {
   const { requests } = session;
   const { oldest } = requests;
   const quiet = oldest ? now - Math.max(oldest.sent, requests.lastBlock, session.throttledUntil) : 0;

@@ -79,7 +79,7 @@ export class Uploader {
     const { queue, lane } = this.#client(session);
     const accepted = !session.amChoking && have.has(request.piece) && queue.length < REQUEST_QUEUE && lane.hasRoom;
     if (!accepted || this.#verdict(session, request.piece) === 'elsewhere') {
-      this.#reject(session, request);
+      session.reject(request);
       return;
     }
     queue.push(request);
@@ -91,14 +91,14 @@ export class Uploader {
     const client = this.#clients.get(session);
     if (client?.queue.cancel(request) !== true) return;
     client.lane.setRequests(client.queue.length);
-    this.#reject(session, request);
+    session.reject(request);
   }
 
   /** We choke the peer: what it asked for it may ask of others (BEP 6; without it, a choke says as much). */
   onChoke(session: PeerSession): void {
     const client = this.#clients.get(session);
     if (!client) return;
-    for (const request of client.queue.clear()) this.#reject(session, request);
+    for (const request of client.queue.clear()) session.reject(request);
     client.lane.setRequests(0);
   }
 
@@ -109,7 +109,7 @@ export class Uploader {
     for (const { session: other, queue, lane } of this.#clients.values()) {
       if (other === session || !queue.hasPiece(piece)) continue;
       if (this.#verdict(other, piece) !== 'elsewhere') continue;
-      for (const request of queue.removePiece(piece)) this.#reject(other, request);
+      for (const request of queue.removePiece(piece)) other.reject(request);
       lane.setRequests(queue.length);
     }
   }
@@ -161,11 +161,6 @@ export class Uploader {
       this.#superSeeding?.add(session, clock.now());
     }
     return client;
-  }
-
-  #reject(session: PeerSession, request: BlockRequest): void {
-    if (session.fast)
-      session.send({ type: 'reject', piece: request.piece, begin: request.begin, length: request.length });
   }
 
   #needsSuperSeeding(now: number): boolean {
@@ -272,7 +267,7 @@ export class Uploader {
     }
     if (failure || !inTurn || session.wire.closed) {
       finish();
-      for (const request of [...batch, ...queue.clear()]) this.#reject(session, request);
+      for (const request of [...batch, ...queue.clear()]) session.reject(request);
       lane.setRequests(0);
       return false;
     }

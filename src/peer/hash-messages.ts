@@ -1,5 +1,6 @@
 import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
+import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeTask } from './files/hash-range.ts';
@@ -15,19 +16,8 @@ export type HashRequest =
       readonly offset: number;
       readonly length: number;
     }
-  | {
-      /** See `BlockHasher.writeIfRight`. */
-      readonly type: 'piece';
-      readonly id: number;
-      readonly data: SharedArrayBuffer;
-      readonly length: number;
-      /** Hexadecimal: a Buffer would bring along all the memory that it is a part of. */
-      readonly expected: string;
-      readonly pieceLength: number;
-      readonly fileBlocks: number;
-      readonly descriptor: number;
-      readonly position: number;
-    }
+  /** See `BlockHasher.writeIfRight`. `expected` in hexadecimal: a Buffer would bring along all the memory that it is a part of. */
+  | (Omit<PieceToWrite, 'expected'> & { readonly type: 'piece'; readonly id: number; readonly expected: string })
   | {
       readonly type: 'ranges';
       readonly id: number;
@@ -67,4 +57,4 @@ export type PieceOutcome =
   | { readonly type: 'written' }
   | { readonly type: 'wrong'; readonly leaves: Uint8Array }
   /** Writing failed. */
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | (Failure & { readonly type: 'failed' });

@@ -1,10 +1,11 @@
-import type { FileEntry, Info } from '../../bittorrent/metainfo.ts';
+import type { Info } from '../../bittorrent/metainfo.ts';
 import type { SwarmContent } from '../../bittorrent/swarm.ts';
 import type { Clock } from '../../common/clock.ts';
 import { PeerwireError, toPeerwireError } from '../../common/errors.ts';
 import type { InfoHash, NetworkId } from '../../common/ids.ts';
 import { JsonBytes } from '../../common/json-bytes.ts';
 import { MAX_READ, type ReadRequest, type ReadResult, type ShareInfo } from '../api.ts';
+import { fileOf } from '../download-record.ts';
 import type { SwarmHub } from '../swarm-hub.ts';
 import type { Version } from '../version-store.ts';
 import { CachedVersion } from './cached-version.ts';
@@ -72,7 +73,7 @@ export class Reads {
       const version = await this.#options.version(share, patience);
       read.abort.signal.throwIfAborted();
       const fileIndex = findFile(version.info, request.path, share);
-      const { length: size } = fileAt(version.info, fileIndex);
+      const { length: size } = fileOf(version.info, fileIndex);
       const length = Math.max(0, Math.min(request.length, size - request.offset));
       const range = { fileIndex, offset: request.offset, length, ...(ahead === undefined ? {} : { ahead }) };
       const data = length === 0 ? new Uint8Array(0) : await this.#reader(share, version).read(range, patience);
@@ -178,10 +179,4 @@ function findFile(info: Info, path: string | undefined, share: ShareInfo): numbe
   const index = info.files.findIndex((file) => file.path.join('/') === path);
   if (index < 0) throw new PeerwireError('not-found', `There is no file “${path}” in “${share.name}”.`);
   return index;
-}
-
-function fileAt(info: Info, index: number): FileEntry {
-  const file = info.files[index];
-  if (!file) throw new PeerwireError('internal', 'There is no such file in this version.');
-  return file;
 }

@@ -7,7 +7,6 @@ import {
   type NetworkId,
   networkIdFromBytes,
   parsePeerInstance,
-  type ShareId,
   shareIdFromBytes,
 } from '../../../../src/common/ids.ts';
 import { silentLogger } from '../../../../src/common/log.ts';
@@ -129,10 +128,6 @@ export function section(peer: TestPeer, fields: Partial<Section> = {}): Section 
 
 export function shareNames(shares: readonly ShareEntry[]): string[] {
   return shares.map((entry) => entry.name).sort();
-}
-
-export function anyShareId(): ShareId {
-  return shareIdFromBytes(randomBytes(16));
 }
 
 /** Lets `ms` of virtual time pass. */
