@@ -6,6 +6,12 @@ const FED_FOR = 10_000;
 const INSISTS_AFTER = 5_000;
 /** A peer that has had a piece from us for this long, and nobody has it from there, keeps to itself what it gets, in ms. */
 const KEEPS_AFTER = 5_000;
+/**
+ * A copy is waited for no longer when its receiver took nothing of it for so long, in ms, or gets it more slowly than this,
+ * in bytes per second: whoever asks for single bytes of every piece, or reads nothing, must not keep the others from them.
+ */
+const STALLED = 10_000;
+const LEAST_RATE = 4_096;
 
 /** What to do with a peer's request for a piece. */
 export type Verdict =
@@ -19,8 +25,11 @@ export type Verdict =
 interface Copy<Peer> {
   /** To whom the piece is sent. */
   readonly to: Peer;
-  /** When a block of it was last sent, in ms. */
+  /** Since when, and when a block of it was last sent for the first time, in ms. */
+  readonly since: number;
   at: number;
+  /** Bytes sent. */
+  bytes: number;
 }
 
 interface Receiver {
@@ -62,11 +71,13 @@ export class SuperSeeding<Peer> {
     for (const [piece, copy] of this.#copies) if (copy.to === peer) this.#copies.delete(piece);
   }
 
-  /** A batch of the piece's blocks goes to the peer. */
-  onServed(peer: Peer, piece: number, now: number): void {
+  /** So many bytes of the piece, which has `length` of them, go to the peer. What goes beyond that is no progress. */
+  onServed(peer: Peer, piece: number, now: number, bytes: number, length: number): void {
     const copy = this.#copies.get(piece);
-    if (copy?.to === peer) copy.at = now;
-    else this.#copies.set(piece, { to: peer, at: now });
+    if (copy?.to === peer) {
+      if (copy.bytes < length) copy.at = now;
+      copy.bytes = Math.min(length, copy.bytes + bytes);
+    } else this.#copies.set(piece, { to: peer, since: now, at: now, bytes });
   }
 
   /** The peer announced the piece. */
@@ -114,7 +125,9 @@ export class SuperSeeding<Peer> {
   mayServe(peer: Peer, piece: number, now: number, isOnItsWay: (to: Peer, piece: number) => boolean): boolean {
     const copy = this.#copies.get(piece);
     if (!copy || copy.to === peer || !this.#receivers.has(copy.to)) return true;
-    return now - copy.at >= HOLD && !isOnItsWay(copy.to, piece);
+    const idle = now - copy.at;
+    if (idle >= STALLED || now - copy.since >= STALLED + (copy.bytes * 1000) / LEAST_RATE) return true;
+    return idle >= HOLD && !isOnItsWay(copy.to, piece);
   }
 
   /** Pieces that the peer was sent elsewhere for and still lacks: it may ask us after all, and is not refused them again. */

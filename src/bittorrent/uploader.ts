@@ -234,7 +234,9 @@ export class Uploader {
         : undefined;
     const batch = client.queue.takeBatch(limit, mayServe);
     if (batch.length === 0) return 0;
-    for (const { piece } of batch) this.#superSeeding?.onServed(session, piece, now);
+    if (this.#superSeeding)
+      for (const { piece, length } of batch)
+        this.#superSeeding.onServed(session, piece, now, length, pieceAt(this.#options.info, piece).length);
     client.lane.setRequests(client.queue.length);
     const bytes = batch.reduce((sum, request) => sum + BLOCK_HEADER_SIZE + request.length, 0);
     client.sent = this.#send(client, batch, bytes, client.sent);

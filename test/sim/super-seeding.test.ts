@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { extendedHandshake, hostilePeer } from './hostile-peer.ts';
 import { type SimPeer, Simulation } from './simulation.ts';
 
 const MiB = 1024 * 1024;
@@ -96,6 +97,23 @@ describe(`super-seeding from one capped origin (SIM_SEED=${seed})`, () => {
     const { time, upload } = await spread([...peers, late]);
     assert.ok(upload <= 1.15, `the origin sent ${upload} times the size`);
     assert.ok(time <= 1.15, `${time}`);
+  });
+
+  it('a peer that keeps every piece busy with requests for single bytes holds up nobody', async () => {
+    const { pieceCount } = sim.version.info;
+    const evil = hostilePeer(sim, origin, 'evil');
+    evil.send(extendedHandshake({}), { type: 'have-none' }, { type: 'interested' });
+    const ask = (): void => {
+      for (let piece = 0; piece < pieceCount; piece++) evil.send({ type: 'request', piece, begin: 0, length: 1 });
+      // So that the uplink is never idle.
+      for (let round = 0; round < 8; round++) evil.send({ type: 'request', piece: 0, begin: 0, length: 16_384 });
+    };
+    const timer = sim.clock.setInterval(ask, 100);
+    const peers = receivers(3);
+    mesh(peers);
+    const { time } = await spread(peers);
+    timer.dispose();
+    assert.ok(time <= 6, `${time}`);
   });
 
   it('beside another source, however slow, everybody is served as ever', async () => {
