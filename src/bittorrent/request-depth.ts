@@ -1,7 +1,11 @@
 import { BLOCK_SIZE } from './merkle.ts';
 import type { RequestQueue } from './request-queue.ts';
 
-/** Bytes asked of a peer that never answered: it may be one that never will. Four more for each byte that arrives (slow start). */
+/**
+ * Bytes asked of a peer that never answered: it may be one that never will. Four more for each byte that arrives (slow start).
+ * More than one of the smallest pieces: a source that super-seeds keeps back requests for a piece that it sends to somebody
+ * else, and could serve nothing to a newcomer that asks for no other; served alone later, it would get more than its share.
+ */
 const PROBE_DEPTH = 8 * BLOCK_SIZE;
 const GROWTH = 4;
 /** Never more than this. */

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import { Bitfield } from '../../src/bittorrent/bitfield.ts';
 import { BLOCK_SIZE } from '../../src/bittorrent/merkle.ts';
+import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
 import { type BlockRequest, encodeBlockHeader } from '../../src/bittorrent/wire/messages.ts';
+import { PeerwireError } from '../../src/common/errors.ts';
 import { type HostilePeer, hostilePeer } from './hostile-peer.ts';
+import { MemoryStorage } from './memory-storage.ts';
 import { type SimPeer, Simulation } from './simulation.ts';
+import { hasher } from './test-version.ts';
+
+const MiB = 1024 * 1024;
 
 describe('requests', () => {
   let sim: Simulation;
@@ -74,4 +81,150 @@ describe('requests', () => {
     assert.ok(refused > 0);
     assert.ok(sim.clock.now() < 5_000, `${sim.clock.now()} ms`);
   });
+
+  it('fill a long fat link: 200 ms there and back at 10 MB/s', async () => {
+    sim = new Simulation(3, [48 * MiB], MiB);
+    sim.buffers = new PieceBuffers(64 * MiB);
+    const receiver = sim.addPeer('receiver', 'none');
+    sim.connect(receiver, sim.addPeer('source', 'all'), { latency: 100, rate: 10_000_000 });
+    assert.ok(await sim.clock.run(() => receiver.swarm.fetched > 16 * MiB, 10_000));
+    const [from, since] = [receiver.swarm.fetched, sim.clock.now()];
+    assert.ok(await sim.clock.run(() => receiver.swarm.fetched > 40 * MiB, 10_000));
+    const rate = ((receiver.swarm.fetched - from) * 1000) / (sim.clock.now() - since);
+    assert.ok(rate > 9_000_000, `${rate} bytes per second`);
+  });
+
+  it('are never more than the peer wants to have queued', async () => {
+    sim = new Simulation(4, [16 * MiB], MiB);
+    const victim = sim.addPeer('victim', 'none');
+    let outstanding = 0;
+    let most = 0;
+    peerThat(victim, 'far', (request, self) => {
+      most = Math.max(most, ++outstanding);
+      sim.clock.setTimeout(() => {
+        outstanding--;
+        self.connection.write(block(request));
+      }, 1_000);
+    });
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+    // It names no bound (BEP 10), so that this one is assumed; and it is fast enough to get that many.
+    assert.equal(most, 250);
+  });
+
+  it('are taken over from a much slower peer by one that has nothing else to get, also in the middle of a download', async () => {
+    sim = new Simulation(5, [8 * MiB], 256 * 1024);
+    const { info, files } = sim.version;
+    const receiver = sim.addPeer('receiver', 'none');
+    const half = new Bitfield(info.pieceCount);
+    for (let piece = 0; piece < 16; piece++) half.add(piece);
+    const fast = sim.add('fast', { storage: new MemoryStorage(info, files), have: half, knowsMetadata: true });
+    sim.connect(receiver, sim.addPeer('slow', 'all'), { latency: 5, rate: 60_000 });
+    sim.connect(receiver, fast, { latency: 5, rate: 5_000_000 });
+    const hasHalf = (): boolean => [...half].every((piece) => receiver.have.has(piece));
+    assert.ok(await sim.clock.run(hasHalf, 60_000), 'half of it did not come');
+    // The fast one needs 0.9 s, the slow one for what it is asked for at a time, more than 4 s.
+    assert.ok(sim.clock.now() < 1_500, `${sim.clock.now()} ms`);
+  });
+
+  it('for a piece go to one fast peer: those of several pieces are not mixed', async () => {
+    sim = new Simulation(6, [16 * MiB], 512 * 1024);
+    const victim = sim.addPeer('victim', 'none');
+    const askedFor = new Map<number, Set<string>>();
+    for (const name of ['one', 'two'])
+      peerThat(victim, name, (request, self) => {
+        askedFor.set(request.piece, (askedFor.get(request.piece) ?? new Set()).add(name));
+        sim.clock.setTimeout(() => self.connection.write(block(request)), 20);
+      });
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+    const mixed = [...askedFor.values()].filter(({ size }) => size > 1).length;
+    // Those that were begun before it was known how fast the peers are, and the last.
+    assert.ok(mixed <= 4, `${mixed} of ${askedFor.size} pieces`);
+  });
+
+  it('in the endgame go to another peer too, and what that brings is cancelled', async () => {
+    sim = new Simulation(7, [32 * BLOCK_SIZE], 32 * BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    // It serves but a part of what it was asked for; the other was never tried.
+    const withheld = new Set<number>();
+    let again = 0;
+    const first = peerThat(victim, 'first', (request, self) => {
+      if (request.begin < 28 * BLOCK_SIZE) self.connection.write(block(request));
+      else withheld.add(request.begin);
+    });
+    await sim.clock.run(() => withheld.size > 0, 1_000);
+    const cancels = (): number[] =>
+      first.received.flatMap((message) => (message.type === 'cancel' ? [message.begin] : []));
+    const served: number[] = [];
+    peerThat(victim, 'second', (request, self) => {
+      sim.clock.setTimeout(() => {
+        assert.deepEqual(cancels(), served, 'each as soon as it came from elsewhere');
+        served.push(request.begin);
+        self.connection.write(block(request));
+      }, 200 * ++again);
+    });
+    assert.ok(await sim.clock.run(() => victim.completed, 10_000), 'it did not complete');
+    assert.ok(sim.clock.now() < 2_000, `${sim.clock.now()} ms`);
+    assert.deepEqual(served.sort(), [...withheld].sort());
+    assert.equal(victim.swarm.fetched, sim.version.info.size);
+  });
+
+  it('that are passed over are asked of others after a while, also in the middle of a download', async () => {
+    sim = new Simulation(8, [8 * MiB], 256 * 1024);
+    const victim = sim.addPeer('victim', 'none');
+    let withheld: BlockRequest | undefined;
+    const evil = peerThat(victim, 'evil', (request, self) => {
+      withheld ??= request;
+      if (request !== withheld) sim.clock.setTimeout(() => self.connection.write(block(request)), 1_000);
+    });
+    await sim.clock.run(() => withheld !== undefined, 1_000);
+    sim.clock.setTimeout(() => evil.send({ type: 'choke' }), 3_000);
+    sim.clock.setInterval(() => evil.send({ type: 'unchoke' }, { type: 'choke' }), 9_000);
+    sim.connect(victim, sim.addPeer('honest', 'all'), { latency: 5, rate: 80_000 });
+    const isLate = (): boolean => evil.received.some(({ type }) => type === 'cancel');
+    assert.ok(await sim.clock.run(isLate, 60_000), 'it was not given up');
+    assert.ok(sim.clock.now() > 40_000 && !victim.completed, `${sim.clock.now()} ms`);
+  });
+
+  it('go on after hashing failed once', async () => {
+    sim = new Simulation(9, [4 * MiB], 512 * 1024);
+    const { info } = sim.version;
+    let hashed = 0;
+    const receiver = sim.add('receiver', {
+      storage: new MemoryStorage(info),
+      have: new Bitfield(info.pieceCount),
+      knowsMetadata: true,
+      hasher: {
+        ...hasher,
+        hashBlocks: async (data, offset, length) => {
+          if (++hashed === 3) throw new PeerwireError('internal', 'The worker died.');
+          return await hasher.hashBlocks(data, offset, length);
+        },
+      },
+    });
+    receiver.swarm.download(sim.allPieces());
+    sim.connect(receiver, sim.addPeer('source', 'all'));
+    assert.ok(await sim.clock.run(() => receiver.problems.length > 0, 10_000), 'nobody was told');
+    receiver.swarm.resume();
+    assert.ok(await sim.clock.run(() => receiver.completed, 10_000), 'it did not complete');
+    assert.equal(hashed, info.pieceCount + 1);
+    assert.ok(sim.isComplete(receiver));
+  });
+
+  it('for many tiny files cost no more each than those for few', async () => {
+    const cost = async (count: number): Promise<number> => {
+      sim = new Simulation(10, new Array<number>(count).fill(10), BLOCK_SIZE);
+      const receiver = sim.addPeer('receiver', 'none');
+      receiver.storage.delay = undefined;
+      sim.connect(receiver, sim.addPeer('source', 'all'), { latency: 5, rate: 0 });
+      const before = process.cpuUsage();
+      assert.ok(await sim.clock.run(() => receiver.completed, 600_000), 'it did not complete');
+      const { user, system } = process.cpuUsage(before);
+      sim.dispose();
+      return (user + system) / count;
+    };
+    await cost(1_000);
+    const few = await cost(2_500);
+    const many = await cost(20_000);
+    assert.ok(many < 3 * few, `${few} µs each for 2,500 files, ${many} for 20,000`);
+  }).timeout(60_000);
 });

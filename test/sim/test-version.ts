@@ -24,7 +24,12 @@ export function makeVersion(sizes: readonly number[], pieceLength: number, rando
       }
       layers.set(root.toString('hex'), Buffer.concat(layer));
     }
-    return { path: [`file-${String(index).padStart(4, '0')}`], length: size, root, content };
+    return {
+      path: [`file-${String(index).padStart(sizes.length > 10_000 ? 5 : 4, '0')}`],
+      length: size,
+      root,
+      content,
+    };
   });
   const info = createInfo({ name: 'version', pieceLength, single: false, files: made });
   return { info, layers, files: made.map(({ content }) => content) };
