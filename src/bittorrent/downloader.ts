@@ -130,7 +130,7 @@ export class Downloader {
     this.#picker.increase(piece);
     session.requests.barren = -1;
     if (this.#isMissing(piece)) session.setInterested(true);
-    this.#scheduler.pump(session);
+    this.#scheduler.pumpSoon(session);
   }
 
   /** A buffer came free, perhaps in another swarm. */

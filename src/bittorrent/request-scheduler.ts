@@ -43,6 +43,8 @@ export class RequestScheduler {
   readonly #parts: SchedulerParts;
   /** Bytes of the largest piece. */
   readonly #largest: number;
+  /** Those to be pumped soon. */
+  readonly #due = new Set<PeerSession>();
   #pumpQueued = false;
   #paused = false;
   #stopped = false;
@@ -76,17 +78,30 @@ export class RequestScheduler {
 
   /** Soon, and once however often it is called until then. */
   pumpAll(): void {
-    if (this.#pumpQueued || this.#stopped) return;
+    for (const session of this.#parts.sessions) this.#due.add(session);
+    this.#pumpQueue();
+  }
+
+  /** As `pumpAll`, for one. */
+  pumpSoon(session: PeerSession): void {
+    this.#due.add(session);
+    this.#pumpQueue();
+  }
+
+  #pumpQueue(): void {
+    if (this.#pumpQueued || this.#stopped || this.#due.size === 0) return;
     this.#pumpQueued = true;
     queueMicrotask(() => {
       this.#pumpQueued = false;
-      this.#pumpEach(false);
+      const due = [...this.#due];
+      this.#due.clear();
+      this.#pumpEach(due, false);
     });
   }
 
   /** Called about once a second: gives also those a chance that answered nothing for long. */
   tick(): void {
-    this.#pumpEach(true);
+    this.#pumpEach(this.#parts.sessions, true);
   }
 
   /** `patient`: also when it is a peer that is given hardly anything; finding out whether it is takes long. */
@@ -239,8 +254,7 @@ export class RequestScheduler {
   }
 
   /** Those that answer first: what a silent peer gave up is not for that peer again while another can be asked. */
-  #pumpEach(patient: boolean): void {
-    const { sessions } = this.#parts;
+  #pumpEach(sessions: Iterable<PeerSession>, patient: boolean): void {
     for (const session of sessions) if (session.requests.snubs === 0) this.pump(session);
     for (const session of sessions) if (session.requests.snubs > 0) this.pump(session, patient);
   }

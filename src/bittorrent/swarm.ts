@@ -4,6 +4,7 @@ import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { InfoHash } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
+import { Throttle } from '../common/throttle.ts';
 import type { TransferBandwidth } from './bandwidth-manager.ts';
 import type { Bitfield } from './bitfield.ts';
 import { Choker } from './choker.ts';
@@ -28,6 +29,8 @@ const DEAD_AFTER = 150_000;
 /** A session that nobody uses is closed after this, in ms. */
 const IDLE_AFTER = 60_000;
 const TICK = 1_000;
+/** Pause between two announcements of pieces that we got, in ms: each is a record and a wake-up for every peer. */
+const ANNOUNCE_PAUSE = 100;
 
 export interface SwarmOptions {
   readonly infoHash: InfoHash;
@@ -99,6 +102,9 @@ export class Swarm implements Disposable {
   #info: Info | undefined;
   #downloader: Downloader | undefined;
   #halted = false;
+  /** Pieces that we got and did not announce yet. */
+  #unannounced: number[] = [];
+  readonly #announcing: Throttle;
   #uploader: Uploader | undefined;
 
   readonly #onInfo = new Emitter<Info>();
@@ -143,6 +149,7 @@ export class Swarm implements Disposable {
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
+    this.#announcing = this.#disposables.add(new Throttle(clock, ANNOUNCE_PAUSE, () => this.#announce()));
     this.#buffers = this.#disposables.add(options.buffers.user(() => options.download.priority));
     this.#disposables.add(this.#buffers.onFree(() => this.#downloader?.onBufferFree()));
   }
@@ -430,10 +437,19 @@ export class Swarm implements Disposable {
   }
 
   #gotPiece(piece: number): void {
-    // Also to those who have it: a source that knows what is spread already sends what is not.
-    for (const session of this.#sessions) if (session.ready) session.send({ type: 'have', piece });
+    this.#unannounced.push(piece);
+    this.#announcing.run();
+    if (this.#downloader?.missing === 0) this.#announcing.flush();
     this.#onPiece.fire(piece);
     if (this.#downloader?.missing === 0) this.#onComplete.fire();
+  }
+
+  /** Also to those who have them: a source that knows what is spread already sends what is not. */
+  #announce(): void {
+    const pieces = this.#unannounced;
+    this.#unannounced = [];
+    for (const session of this.#sessions)
+      if (session.ready) for (const piece of pieces) session.send({ type: 'have', piece });
   }
 
   #corrupt(session: PeerSession, piece: number): void {
