@@ -132,8 +132,8 @@ export class ShareIndex {
     const { self, name, networks } = this.#options;
     if (device === self.device) return name();
     for (const { node } of networks.list()) {
-      const known = [...node.peers(), ...node.catalogues()].find((candidate) => candidate.device === device);
-      if (known) return known.name;
+      const known = node.nameOf(device);
+      if (known !== undefined) return known;
     }
     return formatDeviceId(device).slice(0, 9);
   }

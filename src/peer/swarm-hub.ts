@@ -15,6 +15,7 @@ import { Emitter, type Event, once } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
+import { DialTurns } from './dial-turns.ts';
 import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
 import type { NetworkNode } from './network/network-node.ts';
 import { DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
@@ -26,8 +27,9 @@ const BUFFER_BUDGET = 32 * 1024 * 1024;
 const SEEK_INTERVAL = 3_000;
 /** Pause before a holder that could not be reached is tried again, in ms. */
 const RETRY_AFTER = 4_000;
-/** Devices that a download connects to at most. */
+/** Devices that a download connects to at most, and dials at once. */
 const MOST_SOURCES = 40;
+const MOST_DIALS = 6;
 /** Swarm connections that one device may hold with us: in one swarm, in all; and everybody together. */
 const MOST_PER_SWARM = 4;
 const MOST_PER_DEVICE = 64;
@@ -61,6 +63,7 @@ interface Entry extends HubSwarm {
   seekers: number;
   readonly connecting: Set<string>;
   readonly retryAt: Map<string, number>;
+  readonly turns: DialTurns;
   /** Which connection to each source exists, to settle duplicates. */
   readonly channels: Map<string, MemberChannel>;
 }
@@ -278,6 +281,7 @@ export class SwarmHub implements Disposable {
       seekers: 0,
       connecting: new Set(),
       retryAt: new Map(),
+      turns: new DialTurns(this.#options.self, clock),
       channels: new Map(),
     };
     apply(entry, this.settings(network, infohash));
@@ -349,7 +353,16 @@ export class SwarmHub implements Disposable {
     // Only those that we dialed count: whoever dials us cannot keep us from looking for others.
     const dialed = new Set<DeviceId>();
     for (const channel of entry.channels.values()) if (channel.initiator && !channel.closed) dialed.add(channel.device);
-    for (const holder of node.holdersOf(entry.swarm.infoHash)) {
+    // An incomplete one looks for us, too, once we have content. Without any connection yet, nobody waits.
+    const { swarm, turns } = entry;
+    const connected = swarm.connectedSources;
+    const mayWait = swarm.hasContent && connected.size > 0;
+    // Complete sources first: they have what nobody else has yet. Otherwise by chance, so that not all dial the same first.
+    const holders = node.holdersOf(entry.swarm.infoHash).map((holder) => ({ holder, luck: this.#options.random() }));
+    holders.sort((a, b) => Number(b.holder.complete) - Number(a.holder.complete) || a.luck - b.luck);
+    for (const { holder } of holders) {
+      if (entry.connecting.size >= MOST_DIALS) return;
+      if (connected.has(peerKey(holder)) || (mayWait && !holder.complete && !turns.isOurs(holder))) continue;
       if (dialed.size + entry.connecting.size < MOST_SOURCES || dialed.has(holder.device)) this.#connect(entry, holder);
     }
   }
@@ -380,6 +393,7 @@ export class SwarmHub implements Disposable {
         const now = this.#options.clock.now();
         for (const [other, at] of entry.retryAt) if (at <= now) entry.retryAt.delete(other);
         entry.retryAt.set(key, now + RETRY_AFTER);
+        if (entry.seekers > 0 && !this.#disposables.disposed) this.#seekFor(entry);
       });
   }
 
@@ -397,6 +411,7 @@ export class SwarmHub implements Disposable {
     }
     existing?.close(new PeerwireError('closed', 'Replaced by another connection to the same peer.'));
     entry.channels.set(key, channel);
+    entry.turns.met(channel);
     return true;
   }
 }

@@ -7,6 +7,7 @@ import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import { type DeviceId, formatDeviceId, type InfoHash, type PeerInstance, type ShareId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
+import { Throttle } from '../../common/throttle.ts';
 import type { Identity } from '../../transport/identity.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
@@ -31,6 +32,8 @@ const LEAVE_POLL = 10;
 /** Milliseconds for which we do not answer a request to dial by the same request. */
 const ASKED_FOR = 30_000;
 const TICK = 15_000;
+/** Milliseconds between two reports that catalogues changed: the peer looks at everything again after each. */
+const REPORT_PAUSE = 50;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
 const SLEPT = 30_000;
 
@@ -120,6 +123,7 @@ export class NetworkNode implements Disposable {
   #lastState = '';
   #lastTick = 0;
   #cataloguesDirty = false;
+  readonly #reporting: Throttle;
   #started = false;
   #closed = false;
   #closing: Promise<void> | undefined;
@@ -144,6 +148,7 @@ export class NetworkNode implements Disposable {
     this.#options = options;
     this.#deviceName = options.deviceName;
     const self = { device: identity.device, instance };
+    this.#reporting = this.#owned.add(new Throttle(clock, REPORT_PAUSE, () => this.#cataloguesChanged.fire()));
     this.#self = self;
     this.#links = new Links(self);
     this.#store = this.#owned.add(
@@ -288,6 +293,12 @@ export class NetworkNode implements Disposable {
 
   isConnected(peer: PeerRef): boolean {
     return this.#links.has(peer);
+  }
+
+  /** What a device is called by one of its peers: the connected ones come first. Undefined for one that nobody knows. */
+  nameOf(device: DeviceId): string | undefined {
+    for (const link of this.#links.all()) if (link.peer.device === device) return this.#nameOf(link);
+    return this.#store.catalogues().find((catalogue) => catalogue.device === device)?.name;
   }
 
   /** Every verified catalogue but our own, also of peers that are offline. */
@@ -481,14 +492,17 @@ export class NetworkNode implements Disposable {
     const newest = links.at(-1);
     const oldest = links[0];
     if (newest === undefined || oldest === undefined) throw new RangeError('A connected peer has a connection.');
-    const name = this.#store.catalogueOf(newest.peer)?.name ?? newest.name;
     const address = links.find((link) => link.dialed !== undefined)?.address ?? newest.address;
     return {
       ...newest.peer,
-      name: name ?? formatDeviceId(newest.peer.device).slice(0, 9),
+      name: this.#nameOf(newest),
       address,
       since: oldest.since,
     };
+  }
+
+  #nameOf({ peer, name }: ControlPeer): string {
+    return this.#store.catalogueOf(peer)?.name ?? name ?? formatDeviceId(peer.device).slice(0, 9);
   }
 
   /** This device was revoked. */
@@ -509,13 +523,13 @@ export class NetworkNode implements Disposable {
     this.#stateChanged.fire(state);
   }
 
-  /** Many sections may arrive in one turn; listeners hear once. */
+  /** Many sections may arrive in one turn, and many one after another when all fetch the same; listeners hear now and then. */
   #noteCatalogues(): void {
     if (this.#cataloguesDirty) return;
     this.#cataloguesDirty = true;
     queueMicrotask(() => {
       this.#cataloguesDirty = false;
-      this.#cataloguesChanged.fire();
+      this.#reporting.run();
     });
   }
 }
