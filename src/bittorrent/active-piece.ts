@@ -1,3 +1,4 @@
+import { copyBytes } from './copy-bytes.ts';
 import { BLOCK_SIZE, blockCount } from './merkle.ts';
 import type { PieceBuffer } from './piece-buffers.ts';
 import type { PieceRequest } from './request-queue.ts';
@@ -139,7 +140,7 @@ export class ActivePiece<Peer> {
       if (!this.#isArriving(block, request)) continue;
       if (apart) {
         const from = (block - request.first) * BLOCK_SIZE;
-        apart.copy(this.buffer.bytes, block * BLOCK_SIZE, from, from + this.blockLength(block));
+        copyBytes(apart, from, from + this.blockLength(block), this.buffer.bytes, block * BLOCK_SIZE);
       }
       this.#states[block] = State.received;
       this.#received++;

@@ -1,4 +1,5 @@
 import { PeerwireError } from '../common/errors.ts';
+import { copyBytes } from './copy-bytes.ts';
 import type { FileBatcher, FilePart, PartFailure } from './file-parts.ts';
 import type { FileStamp } from './file-stamp.ts';
 
@@ -138,7 +139,7 @@ class Lane {
     let at = 0;
     const parts = batch.map(({ path, stamp, offset, length, views }): FilePart => {
       const part = { path, offset, length, at, ...(stamp !== undefined && { stamp }) };
-      if (this.#kind === 'write') for (const view of views) at += bufferOf(view).copy(memory, at);
+      if (this.#kind === 'write') for (const view of views) at += copyBytes(bufferOf(view), 0, view.length, memory, at);
       else at += length;
       return part;
     });
@@ -164,7 +165,6 @@ class Lane {
   }
 }
 
-/** A Buffer's `copy` is a plain memory copy also from and into shared memory; `TypedArray.set` there copies atomically, several times slower. */
 function bufferOf(view: Uint8Array): Buffer {
   return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }

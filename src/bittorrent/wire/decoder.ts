@@ -1,5 +1,6 @@
 /** Cuts a byte stream into messages. What a stranger claims is checked before a byte is kept for it. */
 import { PeerwireError } from '../../common/errors.ts';
+import { copyBytes } from '../copy-bytes.ts';
 import { BLOCK_SIZE } from '../merkle.ts';
 import { BLOCK_HEADER_SIZE, BLOCK_ID, decodePayload, isKnownMessage, type Message } from './messages.ts';
 
@@ -158,7 +159,7 @@ export class WireDecoder {
 
   #block(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#size - this.#done);
-    if (this.#target) copy(bytes, at, end, this.#target, this.#done);
+    if (this.#target) copyBytes(bytes, at, end, this.#target, this.#done);
     this.#done += end - at;
     if (this.#done === this.#size) {
       this.#state = 'header';
@@ -206,13 +207,4 @@ export class WireDecoder {
     }
     return end;
   }
-}
-
-/**
- * Copies into memory that may be shared. `TypedArray.set` copies into shared memory atomically, word by word, at several
- * times the cost, and `Buffer.copy` of a whole source is `set` (Node 22 and later): so never the whole of it in one go.
- */
-function copy(source: Buffer, start: number, end: number, target: Uint8Array, targetStart: number): void {
-  target[targetStart] = source[start] ?? 0;
-  source.copy(target, targetStart + 1, start + 1, end);
 }
