@@ -346,7 +346,15 @@ export class Download implements Disposable {
       if (missing.size > 0) {
         // What is not downloaded may be read meanwhile.
         const isOwn = (index: number): boolean => locations.has(index) || fetching.has(index);
-        await this.#fetch(version, have, new OverlaidStorage(gate, isOwn, cached, have), missing, journal, signal);
+        await this.#fetch(
+          version,
+          have,
+          new OverlaidStorage(gate, isOwn, cached, have),
+          missing,
+          journal,
+          pieces,
+          signal,
+        );
       }
       if (wanted.some((piece) => !have.has(piece)))
         throw new PeerwireError('internal', 'The download ended before it was complete.');
@@ -416,6 +424,7 @@ export class Download implements Disposable {
     storage: Storage,
     missing: Set<number>,
     journal: PieceJournal,
+    pieces: StagedPieces,
     signal: AbortSignal,
   ): Promise<void> {
     const { hub } = this.#options;
@@ -431,8 +440,8 @@ export class Download implements Disposable {
     try {
       this.#swarm = swarm;
       owned.add(
-        journal.onWritten((pieces) => {
-          for (const piece of pieces) this.#done += pieceAt(version.info, piece).length;
+        journal.onWritten((written) => {
+          for (const piece of written) this.#done += pieceAt(version.info, piece).length;
           this.#changed.fire();
         }),
       );
@@ -448,6 +457,7 @@ export class Download implements Disposable {
             if (!missing.delete(piece)) return;
             journal.add(piece);
             if (missing.size === 0) resolve();
+            else pieces.arrived(piece);
           }),
         );
         owned.add(swarm.onProblem((error) => reject(error)));

@@ -10,6 +10,8 @@ import type { PieceJournal } from './piece-journal.ts';
 
 /** Bytes hashed at a time, so that all workers share one file and progress shows. */
 const RANGE_SIZE = 16 << 20;
+/** From this many bytes on a file is sealed when it is complete: syncing a smaller one costs more than hashing it again. */
+const SEAL_SIZE = 16 << 20;
 /** Milliseconds that syncing may take when a download stops. What is not recorded then is hashed again instead. */
 const SEAL_TIME = 2_000;
 
@@ -35,6 +37,8 @@ export class StagedPieces {
   readonly #options: StagedPiecesOptions;
   /** Files of which the journal says more than we know. */
   readonly #doubtful = new Set<number>();
+  /** One file is synced at a time. */
+  #sealing: Promise<void> = Promise.resolve();
 
   constructor(options: StagedPiecesOptions) {
     this.#options = options;
@@ -94,6 +98,20 @@ export class StagedPieces {
   }
 
   /**
+   * Call when a piece was written and added to the journal. Seals a big file when it is complete, so that a kill costs the
+   * hashing of unfinished files only. (Of those no stamp would last: every write changes it.) Takes its time in the background.
+   */
+  arrived(piece: number): void {
+    const { info, have } = this.#options;
+    const { fileIndex } = pieceAt(info, piece);
+    const file = fileOf(info, fileIndex);
+    if (file.length < SEAL_SIZE || this.#doubtful.has(fileIndex)) return;
+    // What is fetched in order lacks its end.
+    for (let index = file.pieceCount - 1; index >= 0; index--) if (!have.has(file.firstPiece + index)) return;
+    this.#sealing = this.#sealing.then(() => this.#seal(fileIndex, () => false));
+  }
+
+  /**
    * Syncs what is staged, the biggest files first, and records what it looks like, so that the next run need not hash it.
    * Nothing may be written meanwhile. Never rejects.
    */
@@ -113,6 +131,7 @@ export class StagedPieces {
       }, SEAL_TIME);
     });
     const sealAll = async (): Promise<void> => {
+      await this.#sealing;
       for (const { fileIndex } of files) if (!late) await this.#seal(fileIndex, () => late);
     };
     await Promise.race([sealAll(), time]);

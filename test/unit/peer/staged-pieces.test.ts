@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Bitfield } from '../../../src/bittorrent/bitfield.ts';
 import { createInfo, type Info, type PieceLayers } from '../../../src/bittorrent/metainfo.ts';
 import { HashPool, type RangeToHash } from '../../../src/peer/hash-pool.ts';
@@ -86,6 +87,38 @@ describe('StagedPieces', () => {
     assert.deepEqual([...have], [0, 1, 2, 30, 40, 42]);
     assert.equal(pool.hashed, 4 * PIECE + 5 + 100);
     assert.equal(looked(), pool.hashed);
+  });
+
+  it('seals a big file as soon as it is complete: a kill after that costs no hashing', async () => {
+    const length = 17 << 20;
+    const pieceLength = 1 << 20;
+    const path = temp.file('0', randomBytes(length));
+    const { root, pieceLayer } = await pool.hashFile({ path, size: length }, { pieceLength });
+    const files = [{ path: ['0'], length, root }];
+    info = createInfo({ name: 'share', pieceLength, files, single: false });
+    layers = new Map([[root!.toString('hex'), pieceLayer]]);
+    const { journal, have, pieces } = await run();
+    await pieces.resume([0]);
+    const arrive = (piece: number): void => {
+      have.add(piece);
+      journal.add(piece);
+      pieces.arrived(piece);
+    };
+    for (const piece of all().slice(1)) arrive(piece);
+    await journal.flush();
+    assert.equal(journal.stampOf(0), undefined);
+    arrive(0);
+    while (journal.stampOf(0) === undefined) await turn();
+    await journal.close();
+
+    const next = await run();
+    await next.pieces.resume([0]);
+    assert.ok(next.have.complete);
+    assert.equal(pool.hashed, 0);
+    // Asked to, it looks all the same.
+    await next.pieces.recheck([0]);
+    assert.equal(pool.hashed, length);
+    await next.journal.close();
   });
 
   it('loses only the pieces that are damaged, cut off or gone, and says so in the journal', async () => {
