@@ -4,7 +4,8 @@ import { CLI, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, type BenchRow, type BenchTarget, median } from './bench.ts';
 import { longestDelay, measured } from './loop-delay.ts';
 import { processorTime } from './processor-time.ts';
-import { hasRsync, RsyncDaemon } from './rsync.ts';
+import { Child } from './rivals/rival.ts';
+import { rsync, rsyncDaemon } from './rivals/rsync.ts';
 import { checkSameFiles, writeSmallFiles } from './small-files.ts';
 
 const FILES = 20_000;
@@ -36,13 +37,14 @@ export const bench: Bench = {
     const tree = path.join(folder, 'tree');
     try {
       writeSmallFiles(tree, Math.ceil(FILES / options.scale));
-      if (!hasRsync()) options.progress('rsync is not installed: there will be no ratio');
+      const missing = rsync.missing();
+      if (missing !== undefined) options.progress(`no ratio without rsync: ${missing}`);
       const rounds: Round[] = [];
       const copies: Copy[] = [];
       // In turns, so that a busy machine slows both down alike.
       for (let run = 0; run < options.runs; run++) {
         options.progress(`run ${run + 1} of ${options.runs}`);
-        if (hasRsync()) copies.push(await copy(folder, tree));
+        if (missing === undefined) copies.push(await copy(folder, tree));
         rounds.push(await round(folder, tree, run === 0));
       }
       return report(rounds, copies);
@@ -92,9 +94,18 @@ function report(rounds: readonly Round[], copies: readonly Copy[]): BenchReport 
 
 async function copy(folder: string, tree: string): Promise<Copy> {
   const destination = await mkdtemp(path.join(folder, 'rsync-'));
-  const daemon = await RsyncDaemon.start(destination, tree);
+  const daemon = await rsyncDaemon(tree, destination);
+  // Of both sides: the client counts once it has been waited for, like the daemon's own children.
+  const processor = async (): Promise<number> => {
+    const { own, children } = await processorTime(daemon.pid);
+    return own + children + (await processorTime(process.pid)).children;
+  };
   try {
-    return await daemon.copy(path.join(destination, 'copy'));
+    const before = await processor();
+    const started = performance.now();
+    await new Child('rsync', ['-a', daemon.url, `${path.join(destination, 'copy')}/`]).success();
+    const seconds = (performance.now() - started) / 1000;
+    return { seconds, processor: (await processor()) - before };
   } finally {
     await daemon.dispose();
     await rm(destination, { recursive: true, force: true });

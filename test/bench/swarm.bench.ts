@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { TransferInfo } from '../../src/peer/api.ts';
 import { connectToHome, type RunningPeer } from '../../src/peer/control-socket.ts';
 import { CLI, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, type BenchTarget, median } from './bench.ts';
+import { processorTime } from './processor-time.ts';
 import { writeRandom } from './random-file.ts';
 
 const MIB = 1024 ** 2;
@@ -159,13 +160,8 @@ async function download(
 
 /** Of these processes, threads included, since they began (Linux). */
 async function processorSeconds(pids: readonly number[]): Promise<number> {
-  let ticks = 0;
-  for (const pid of pids) {
-    // The fields behind the name in parentheses, which may contain anything: utime and stime are the 14th and 15th of all.
-    const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ');
-    ticks += Number(fields[11]) + Number(fields[12]);
-  }
-  return ticks / 100;
+  const times = await Promise.all(pids.map(processorTime));
+  return times.reduce((sum, { own }) => sum + own, 0);
 }
 
 /** Asks again and again, with time for the peers in between. */

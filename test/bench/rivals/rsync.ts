@@ -2,11 +2,16 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Child, freePort, hasCommand, listening, type Rival } from './rival.ts';
 
-/** A folder served by an rsync daemon in plaintext, until disposed. */
-export async function rsyncDaemon(folder: string, work: string): Promise<{ url: string; dispose(): Promise<void> }> {
+/** A folder served by an rsync daemon in plaintext, until disposed. `work`: where its configuration goes. */
+export async function rsyncDaemon(
+  folder: string,
+  work: string,
+): Promise<{ readonly url: string; readonly pid: number; dispose(): Promise<void> }> {
   const port = await freePort();
   const config = path.join(work, 'rsyncd.conf');
-  const lines = ['use chroot = no', 'uid = root', 'gid = root', '[bench]', `path = ${folder}`, 'read only = yes'];
+  // Started by root it would serve as nobody, who may not read our folders.
+  const user = process.getuid?.() === 0 ? ['uid = root', 'gid = root'] : [];
+  const lines = ['use chroot = no', 'reverse lookup = no', ...user, '[bench]', `path = ${folder}`, 'read only = yes'];
   await writeFile(config, `${lines.join('\n')}\n`);
   const daemon = new Child('rsync', [
     '--daemon',
@@ -16,7 +21,11 @@ export async function rsyncDaemon(folder: string, work: string): Promise<{ url: 
     `--config=${config}`,
   ]);
   await listening(port);
-  return { url: `rsync://127.0.0.1:${port}/bench/`, dispose: () => daemon.dispose() };
+  return {
+    url: `rsync://127.0.0.1:${port}/bench/`,
+    pid: daemon.process.pid ?? 0,
+    dispose: () => daemon.dispose(),
+  };
 }
 
 /** The rsync daemon, in plaintext and whole files. */
