@@ -30,10 +30,12 @@ import type {
   TransferInfo,
   TransferPriority,
 } from './api.ts';
+import { diagnose } from './diagnose.ts';
 import { Downloads } from './downloads.ts';
 import { planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
+import { MAX_DEVICE_NAME } from './network/catalogue.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import type { Networks } from './networks.ts';
 import type { OwnShares } from './own-shares.ts';
@@ -43,6 +45,7 @@ import { changed, ShareIndex } from './share-index.ts';
 import type { StateStore } from './state-store.ts';
 import { SwarmHub } from './swarm-hub.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS } from './transfer-settings.ts';
+import { MAX_NAME } from './trust/certificates.ts';
 import { wordsFor } from './trust/words.ts';
 import { Uploads } from './uploads.ts';
 import type { Version, VersionStore } from './version-store.ts';
@@ -181,9 +184,7 @@ export class PeerNode implements PeerApi {
   }
 
   async setDeviceName(name: string): Promise<void> {
-    const trimmed = name.trim();
-    if (trimmed === '' || Buffer.byteLength(trimmed) > 128)
-      throw new PeerwireError('usage', 'A device name has 1 to 128 bytes.');
+    const trimmed = checkName('device', name, MAX_DEVICE_NAME);
     await this.#options.name.set(trimmed);
     for (const { node } of this.#options.networks.list()) node.setDeviceName(trimmed);
   }
@@ -201,9 +202,7 @@ export class PeerNode implements PeerApi {
     name: string;
     trackers: string[];
   }): Promise<{ network: NetworkInfo; invite: string }> {
-    const name = request.name.trim();
-    if (name === '' || Buffer.byteLength(name) > 128)
-      throw new PeerwireError('usage', 'A network name has 1 to 128 bytes.');
+    const name = checkName('network', request.name, MAX_NAME);
     const { info, invite } = await this.#options.networks.create(name, request.trackers);
     this.#publishCatalogues();
     return { network: info, invite };
@@ -417,50 +416,7 @@ export class PeerNode implements PeerApi {
 
   async diagnose(): Promise<DiagnosisLine[]> {
     const { networks, listenPort } = this.#options;
-    const port = listenPort();
-    const lines: DiagnosisLine[] = [
-      port === undefined
-        ? {
-            check: 'listening',
-            ok: false,
-            detail: 'This peer accepts no incoming connections.',
-            fix: 'Allow incoming connections in the settings, so that peers behind firewalls can reach you.',
-          }
-        : { check: 'listening', ok: true, detail: `Port ${port} accepts connections.` },
-    ];
-    const infos = networks.infos();
-    if (infos.length === 0) {
-      lines.push({
-        check: 'network',
-        ok: false,
-        detail: 'You are in no network.',
-        fix: 'Create a network, or join one with an invite.',
-      });
-    }
-    for (const info of infos) {
-      const tracked = info.trackers.length > 0;
-      lines.push({
-        check: `tracker of ${info.name}`,
-        ok: tracked && info.problem === undefined,
-        detail:
-          info.problem ?? (tracked ? `Announced at ${info.trackers.join(', ')}.` : 'This network has no tracker.'),
-        ...(info.problem !== undefined
-          ? { fix: 'Check that the tracker runs and that this machine reaches its address.' }
-          : {}),
-        ...(tracked ? {} : { fix: 'Add a tracker to the network, or add a peer by its address.' }),
-      });
-      lines.push(
-        info.peers > 0
-          ? { check: `peers of ${info.name}`, ok: true, detail: `${info.peers} connected.` }
-          : {
-              check: `peers of ${info.name}`,
-              ok: false,
-              detail: 'Nobody is connected.',
-              fix: 'Ask a member to open their editor, or add a peer by its address (host:port).',
-            },
-      );
-    }
-    return lines;
+    return diagnose(listenPort(), networks.infos());
   }
 
   async #close(): Promise<void> {
@@ -581,4 +537,12 @@ export class PeerNode implements PeerApi {
 
 function unanswered({ name }: ShareInfo): PeerwireError {
   return new PeerwireError('no-sources', `Nobody who has “${name}” answers; try again when a source is online.`);
+}
+
+/** The name without space around it. Throws `usage` when nothing is left, or more than `most` bytes: others refuse that. */
+function checkName(what: 'device' | 'network', name: string, most: number): string {
+  const trimmed = name.trim();
+  if (trimmed === '' || Buffer.byteLength(trimmed) > most)
+    throw new PeerwireError('usage', `A ${what} name has 1 to ${most} bytes.`);
+  return trimmed;
 }
