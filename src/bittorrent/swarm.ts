@@ -19,6 +19,7 @@ import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import { type BlockHasher, HASH_HERE } from './piece-verifier.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import { type SourceAccount, SourceAccounts } from './source-accounts.ts';
 import type { Storage } from './storage.ts';
 import { UploadScheduler } from './upload-scheduler.ts';
 import { Uploader } from './uploader.ts';
@@ -62,23 +63,6 @@ export interface SwarmContent {
   readonly storage: () => Storage;
 }
 
-export interface SourceAccount {
-  readonly source: string;
-  readonly connected: boolean;
-  /** Verified payload bytes got from it. */
-  readonly downloaded: number;
-  /** Payload bytes sent to it. */
-  readonly uploaded: number;
-  /** Bytes per second now. */
-  readonly downloadRate: number;
-  readonly uploadRate: number;
-}
-
-interface Account {
-  downloaded: number;
-  uploaded: number;
-}
-
 /**
  * All peers connected for one infohash, and what we exchange with them. It begins without metadata (BEP 9 fetches it) or
  * with content; it serves while it downloads and goes on serving when complete. Whom to connect, and where files lie,
@@ -87,7 +71,7 @@ interface Account {
 export class Swarm implements Disposable {
   readonly #options: SwarmOptions;
   readonly #sessions = new Set<PeerSession>();
-  readonly #accounts = new Map<string, Account>();
+  readonly #accounts = new SourceAccounts();
   readonly #banned = new Set<string>();
   readonly #disposables = new DisposableList();
   readonly #metadata: MetadataExchange;
@@ -249,24 +233,9 @@ export class Swarm implements Disposable {
     this.#downloader?.setPaused(false);
   }
 
+  /** What was exchanged with each source so far. */
   accounts(): SourceAccount[] {
-    const now = this.#options.clock.now();
-    const rows = new Map<string, SourceAccount>();
-    for (const [source, { downloaded, uploaded }] of this.#accounts) {
-      rows.set(source, { source, connected: false, downloaded, uploaded, downloadRate: 0, uploadRate: 0 });
-    }
-    for (const session of this.#sessions) {
-      const row = rows.get(session.source);
-      rows.set(session.source, {
-        source: session.source,
-        connected: true,
-        downloaded: (row?.downloaded ?? 0) + session.verifiedBytes,
-        uploaded: (row?.uploaded ?? 0) + session.uploaded.total,
-        downloadRate: (row?.downloadRate ?? 0) + session.downloaded.rate(now),
-        uploadRate: (row?.uploadRate ?? 0) + session.uploaded.rate(now),
-      });
-    }
-    return [...rows.values()];
+    return this.#accounts.list(this.#sessions, this.#options.clock.now());
   }
 
   /** Closes the sessions of a source, for instance because it lost access. */
@@ -426,10 +395,7 @@ export class Swarm implements Disposable {
     this.#idleSince.delete(session);
     this.#chokeable.get(session)?.dispose();
     this.#chokeable.delete(session);
-    const account = this.#accounts.get(session.source) ?? { downloaded: 0, uploaded: 0 };
-    account.downloaded += session.verifiedBytes;
-    account.uploaded += session.uploaded.total;
-    this.#accounts.set(session.source, account);
+    this.#accounts.close(session);
     if (reason?.code === 'corrupt') this.#ban(session.source);
     if (reason && reason.code !== 'closed')
       this.#options.logger.info(`${session.wire.connection.remote}: ${reason.message}`);
