@@ -65,6 +65,29 @@ describe('larger blocks between our own peers', () => {
     assert.ok(sent < 5_000, `${sent} bytes`);
   });
 
+  it('who lies in one block of a larger one is banned, and only who does', async () => {
+    sim = new Simulation(4, [8 * MiB], 8 * MiB);
+    const receiver = sim.addPeer('receiver', 'none');
+    const liar = sim.addPeer('liar', 'all');
+    // Once, in the middle of what is read and sent at once.
+    let lied = 0;
+    liar.storage.corrupt = (_file, _offset, view) => {
+      if (lied > 0 || view.length < 4 * BLOCK_SIZE) return;
+      lied = view.length;
+      view[lied >> 1] = (view[lied >> 1] ?? 0) ^ 1;
+    };
+    const corrupt: string[] = [];
+    receiver.swarm.onCorrupt((source) => corrupt.push(source));
+    // Both bring parts of the only piece.
+    for (const source of [sim.addPeer('honest', 'all'), liar]) sim.connect(receiver, source);
+    assert.ok(await sim.clock.run(() => receiver.completed, 60_000), 'it did not complete');
+    assert.ok(sim.isComplete(receiver));
+    assert.ok(lied > 0);
+    assert.deepEqual(corrupt, ['liar']);
+    // The other blocks are kept.
+    assert.equal(receiver.swarm.fetched, sim.version.info.size + BLOCK_SIZE);
+  });
+
   it('who sends or asks for more than was agreed is let go', async () => {
     sim = new Simulation(3, [MiB], MiB);
     const seed = sim.addPeer('seed', 'all');
