@@ -89,7 +89,13 @@ export class RequestQueue<Peer> implements Iterable<PieceRequest<Peer>> {
     return this.#meter.rate(this.#busyTime());
   }
 
+  /** One for the same place goes: its piece was begun anew while the answer to a cancel was still to come. */
   add(request: PieceRequest<Peer>): void {
+    const before = this.#requests.get(keyOf(request.piece, request.first));
+    if (before && this.delete(before)) {
+      this.released += before.length;
+      if (this.incoming?.request !== before) this.expectAnswer(before);
+    }
     if (this.#requests.size === 0) this.#busySince = this.#clock.now();
     this.#requests.set(keyOf(request.piece, request.first), request);
     this.#bytes += request.length;

@@ -283,10 +283,16 @@ export class HashThreads implements Disposable {
     this.#idle?.dispose();
     this.#idle = undefined;
     for (const { worker, pending } of this.#workers.splice(0)) {
-      for (const request of pending.values()) request.reject(error);
+      const requests = [...pending.values()];
       pending.clear();
-      // Ends a thread of ours that holds nothing; there is nobody to tell if that fails.
-      void worker.terminate().catch(() => undefined);
+      // Told only when it has ended: until then it may write to the descriptors and the memory that it was lent, and
+      // whoever lent them would close and use them again. There is nobody to tell if ending a thread of ours fails.
+      void worker
+        .terminate()
+        .catch(() => undefined)
+        .then(() => {
+          for (const request of requests) request.reject(error);
+        });
     }
   }
 }

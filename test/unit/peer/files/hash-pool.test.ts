@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   closeSync,
   openSync,
+  read,
   readFileSync,
   symlinkSync,
   truncateSync,
@@ -13,6 +15,7 @@ import {
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { readStamp, timeUntilSettled } from '../../../../src/bittorrent/file-stamp.ts';
 import { pieceRoot } from '../../../../src/bittorrent/merkle.ts';
@@ -342,6 +345,37 @@ describe('HashPool', () => {
     for (const result of await settled) assert.equal(result.status === 'rejected' && result.reason.code, 'closed');
     await assert.rejects(ended.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB), { code: 'closed' });
     assert.equal(ended.workers, 0);
+  });
+
+  it('once disposed, gives back what it was lent only when nothing writes to it any more', async function () {
+    if (process.platform === 'win32') this.skip();
+    const writer = pathToFileURL(
+      temp.file(
+        'writer.mjs',
+        `import { writeSync } from 'node:fs';
+      import { parentPort } from 'node:worker_threads';
+      parentPort.on('message', ({ descriptor }) => writeSync(descriptor, Buffer.alloc(${MIB})));`,
+      ),
+    );
+    const pipe = join(temp.path, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const descriptor = openSync(pipe, 'r+');
+    const readSome = promisify(read);
+    const ended = new HashPool({ workerUrl: writer, size: 1 });
+    const piece = { data: new SharedArrayBuffer(MIB), length: MIB, expected: Buffer.alloc(32), pieceLength: MIB };
+    let settled = false;
+    const writing = ended.writeIfRight({ ...piece, fileBlocks: 64, descriptor, position: 0 });
+    const rejected = assert.rejects(writing, { code: 'closed' }).finally(() => {
+      settled = true;
+    });
+    // The worker is within the call, which only reading lets go on.
+    let { bytesRead: got } = await readSome(descriptor, Buffer.alloc(1), 0, 1, null);
+    ended.dispose();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(settled, false, 'the descriptor may be closed and reused by now');
+    while (got < MIB) got += (await readSome(descriptor, Buffer.alloc(MIB), 0, MIB, null)).bytesRead;
+    await rejected;
+    closeSync(descriptor);
   });
 
   it('survives the death of a worker: its work fails, later work goes on', async () => {
