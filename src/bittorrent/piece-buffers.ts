@@ -27,7 +27,9 @@ export interface PieceBuffer {
  */
 export class PieceBuffers {
   readonly #mark: Watermark;
+  /** By size, what came free last comes last. With what is in use it stays within the budget, or is nothing. */
   readonly #spare = new Map<number, SharedArrayBuffer[]>();
+  #spareBytes = 0;
   readonly #users = new Set<BufferUser>();
 
   /** `budget` in bytes. */
@@ -36,6 +38,11 @@ export class PieceBuffers {
     this.#mark.onLow(() => {
       for (const user of this.#byPriority()) user.retry();
     });
+  }
+
+  /** Bytes held: those in use and those kept to be used again. */
+  get held(): number {
+    return this.used + this.#spareBytes;
   }
 
   /** Bytes in use. */
@@ -63,21 +70,37 @@ export class PieceBuffers {
     if (!this.fits(length, kind)) return undefined;
     const size = roundUp(length);
     this.#mark.add(size);
-    const shared = this.#spare.get(size)?.pop() ?? new SharedArrayBuffer(size);
+    const spare = this.#spare.get(size)?.pop();
+    if (spare) this.#spareBytes -= size;
+    else this.#shrink(this.used);
+    const shared = spare ?? new SharedArrayBuffer(size);
     return { shared, bytes: Buffer.from(shared, 0, length) };
   }
 
   give(buffer: PieceBuffer): void {
     const size = buffer.shared.byteLength;
     const spare = this.#spare.get(size) ?? [];
+    this.#spare.delete(size);
     this.#spare.set(size, spare);
     spare.push(buffer.shared);
+    this.#spareBytes += size;
+    this.#shrink(this.used - size);
     this.#mark.remove(size);
   }
 
   /** Lets the memory go once nothing is in use. */
   trim(): void {
-    if (this.used === 0) this.#spare.clear();
+    if (this.used > 0) return;
+    this.#spare.clear();
+    this.#spareBytes = 0;
+  }
+
+  /** Lets go of sizes that were not used lately, so that pieces of all sizes do not add up. `used`: bytes in use then. */
+  #shrink(used: number): void {
+    for (const [size, spare] of this.#spare) {
+      while (used + this.#spareBytes > this.#mark.high && spare.pop()) this.#spareBytes -= size;
+      if (spare.length === 0) this.#spare.delete(size);
+    }
   }
 
   /** Of those that pass, one of the highest priority. */

@@ -39,6 +39,23 @@ describe('Watermark', () => {
 });
 
 describe('the users of PieceBuffers', () => {
+  it('keeps no more memory than the budget, whatever the sizes of the pieces', () => {
+    const buffers = new PieceBuffers(2 * MiB);
+    for (const size of [MiB / 4, MiB / 2, MiB, 2 * MiB, MiB]) {
+      const taken = [];
+      for (let buffer = buffers.take(size, 'normal'); buffer; buffer = buffers.take(size, 'normal')) taken.push(buffer);
+      assert.equal(taken.length, (2 * MiB) / size);
+      assert.ok(buffers.held <= 2 * MiB, `${buffers.held}`);
+      for (const buffer of taken) buffers.give(buffer);
+      assert.ok(buffers.held <= 2 * MiB, `${buffers.held}`);
+    }
+    const first = buffers.take(MiB, 'normal');
+    assert.ok(first);
+    buffers.give(first);
+    assert.equal(buffers.take(MiB, 'normal')?.shared, first.shared, 'it is used again');
+    assert.equal(buffers.held, 2 * MiB);
+  });
+
   it('get what comes free by priority, and one piece each in any case', () => {
     const buffers = new PieceBuffers(2 * MiB);
     let lowPriority: 'low' | 'high' = 'low';
