@@ -133,16 +133,13 @@ export class MetadataExchange implements Disposable {
   }
 
   #watch(attempt: Attempt): void {
-    const quietSince = Math.max(attempt.heard, attempt.session.throttledUntil);
-    this.#timer = this.#clock.setTimeout(
-      () => {
-        // Data may have come since; one timer for an attempt is enough.
-        const quiet = this.#clock.now() - Math.max(attempt.heard, attempt.session.throttledUntil);
-        if (quiet >= ANSWER_TIMEOUT) this.#passOver(attempt.session);
-        else this.#watch(attempt);
-      },
-      quietSince + ANSWER_TIMEOUT - this.#clock.now(),
-    );
+    // Data may come meanwhile; one timer for an attempt is enough.
+    const left = (): number =>
+      Math.max(attempt.heard, attempt.session.throttledUntil) + ANSWER_TIMEOUT - this.#clock.now();
+    this.#timer = this.#clock.setTimeout(() => {
+      if (left() > 0) this.#watch(attempt);
+      else this.#passOver(attempt.session);
+    }, left());
   }
 
   /** Asks another; this one again when no other is left. */
