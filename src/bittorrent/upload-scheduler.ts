@@ -16,6 +16,8 @@ const DEVICE_MEMORY = 8 * MIB;
 const MEMORY = 16 * MIB;
 /** Beyond that a device that has nothing under way may still have this much: nobody can keep others from being served. */
 const LEAST_A_TURN = 128 * 1024;
+/** Batches of one device that are read or sent: tiny requests cost a read each, and would fill no memory. */
+const DEVICE_BATCHES = 32;
 /** Requests of one device that wait, over all its connections. */
 const DEVICE_REQUESTS = 8192;
 /** Content hashed for hash requests at a time: for one device, for all. Each holds a piece's memory. */
@@ -41,6 +43,7 @@ interface Account {
   /** Bytes sent so far, as if it had always been here: who has least is next. */
   turn: number;
   memory: number;
+  batches: number;
   requests: number;
   hashing: number;
 }
@@ -54,6 +57,7 @@ export class UploadLane implements Disposable {
   readonly #scheduler: UploadScheduler;
   /** Bytes read and not yet sent. */
   memory = 0;
+  batches = 0;
   requests = 0;
   /** Served only while nobody else can be. */
   background = false;
@@ -172,6 +176,8 @@ export class UploadScheduler implements Disposable {
     if (lane.disposed) return;
     lane.memory -= bytes;
     lane.account.memory -= bytes;
+    lane.batches--;
+    lane.account.batches--;
     this.#memory -= bytes;
     if (this.#active.size > 0) this.#pumpSoon();
   }
@@ -184,6 +190,7 @@ export class UploadScheduler implements Disposable {
     const { account } = lane;
     lane.setRequests(0);
     account.memory -= lane.memory;
+    account.batches -= lane.batches;
     this.#memory -= lane.memory;
     account.lanes.delete(lane);
     this.#rest(lane);
@@ -207,6 +214,7 @@ export class UploadScheduler implements Disposable {
         ready: new Set(),
         turn: this.#now,
         memory: 0,
+        batches: 0,
         requests: 0,
         hashing: 0,
       };
@@ -266,6 +274,8 @@ export class UploadScheduler implements Disposable {
     account.turn = Math.max(account.turn, this.#now - CREDIT) + bytes;
     lane.memory += bytes;
     account.memory += bytes;
+    lane.batches++;
+    account.batches++;
     this.#memory += bytes;
   }
 
@@ -295,6 +305,7 @@ export class UploadScheduler implements Disposable {
 
   #hasMemory(lane: UploadLane): boolean {
     if (lane.account.memory === 0) return true;
+    if (lane.account.batches >= DEVICE_BATCHES) return false;
     return lane.memory < LANE_MEMORY && lane.account.memory < DEVICE_MEMORY && this.#memory < MEMORY;
   }
 }

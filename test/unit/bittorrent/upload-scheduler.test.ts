@@ -124,6 +124,29 @@ describe('upload scheduler', () => {
     assert.equal(reader.wants, 0);
   });
 
+  it('tiny_batches_of_a_device_are_bounded_in_number', async () => {
+    const lanes: UploadLane[] = [];
+    let served = 0;
+    const serve = (): number => {
+      served++;
+      return 14;
+    };
+    for (let index = 0; index < 3; index++) {
+      const lane = scheduler.add('tiny', { limiter: new RateLimiter(clock), serve });
+      lanes.push(lane);
+      lane.wake();
+    }
+    await pass(1);
+    assert.equal(served, 32);
+    lanes[0]?.sent(14);
+    await pass(1);
+    assert.equal(served, 33);
+    lanes[0]?.dispose();
+    await pass(1);
+    assert.ok(served > 33, 'what went with a connection makes room');
+    for (const lane of lanes) lane.dispose();
+  });
+
   it('one_connection_reads_ahead_three_turns', async () => {
     limiter.setRate(0);
     taker('deaf', Number.POSITIVE_INFINITY, { reads: false });
