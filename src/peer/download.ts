@@ -1,4 +1,3 @@
-import { sep } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
 import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
@@ -12,8 +11,8 @@ import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
 import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './api.ts';
 import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
-import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
-import { type FilesPlan, planFiles } from './files/plan.ts';
+import { isStagingDir, place, removeStaging, stagedFile, stagingDir } from './files/placement.ts';
+import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import { putBack } from './files/whole-folder.ts';
 import { GatedStorage } from './gated-storage.ts';
@@ -297,14 +296,12 @@ export class Download implements Disposable {
           `“${record.name}” is not of the size that its owner announced; nothing was downloaded.`,
         );
       }
-      const toFetch = plan.files.filter(
-        (file) => file.state === 'missing' || (file.state === 'different' && record.policy !== 'skip'),
-      );
+      const toFetch = filesToFetch(plan, record.policy);
       const wanted = toFetch.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
-      const stagedPath = (index: number): string => `${staging ?? ''}${sep}${index}`;
+      const stagedPath = (index: number): string => stagedFile(staging ?? '', index);
       if (staging !== undefined) await putBack({ info, staging, stagedPath });
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)

@@ -1,12 +1,11 @@
-import { sep } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import { type ErrorCode, PeerwireError } from '../common/errors.ts';
 import type { RecheckResult } from './api.ts';
 import { type DownloadRecord, fileOf, piecesOf } from './download-record.ts';
-import { isStagingDir } from './files/placement.ts';
-import { planFiles } from './files/plan.ts';
+import { isStagingDir, stagedFile } from './files/placement.ts';
+import { filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import { putBack } from './files/whole-folder.ts';
 import type { HashPool } from './hash-pool.ts';
@@ -118,15 +117,13 @@ export async function recheckStaged(
     cache,
     signal,
   });
-  const toFetch = plan.files
-    .filter((file) => file.state === 'missing' || (file.state === 'different' && record.policy !== 'skip'))
-    .map(({ fileIndex }) => fileIndex);
+  const toFetch = filesToFetch(plan, record.policy).map(({ fileIndex }) => fileIndex);
   const have = new Bitfield(info.pieceCount);
   const damaged: number[] = [];
   let recorded: number[] = [];
   const { staging } = record;
   if (staging !== undefined && (await isStagingDir(staging))) {
-    const stagedPath = (index: number): string => `${staging}${sep}${index}`;
+    const stagedPath = (index: number): string => stagedFile(staging, index);
     await putBack({ info, staging, stagedPath });
     const journal = await PieceJournal.open(journalPath, info.pieceCount);
     try {

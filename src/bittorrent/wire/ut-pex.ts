@@ -6,9 +6,7 @@ import { COMPACT_SIZE, decodeCompact, encodeCompact, type PeerAddress } from '..
 /** Addresses in each of `added` and `dropped`, both families together: more are neither sent nor read. */
 export const MAX_PEX_PEERS = 50;
 
-/** BEP 11's flags. */
-export const PEX_PREFERS_ENCRYPTION = 0x01;
-export const PEX_SEED = 0x02;
+/** Flag of BEP 11: an outgoing connection to the peer succeeded. */
 export const PEX_REACHABLE = 0x10;
 
 export interface PexPeer extends PeerAddress {

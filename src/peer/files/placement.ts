@@ -68,6 +68,11 @@ export async function stagingDir(destination: string): Promise<string> {
   }
 }
 
+/** Where a file is in its staging directory until it is placed: names of shares mean nothing there. */
+export function stagedFile(staging: string, fileIndex: number): string {
+  return `${staging}${sep}${fileIndex}`;
+}
+
 /** True while `path` is a staging directory of this user and no link: what a resumed transfer asks first. */
 export async function isStagingDir(path: string): Promise<boolean> {
   try {

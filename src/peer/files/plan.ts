@@ -3,6 +3,7 @@ import { join, sep } from 'node:path';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import type { Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
+import type { ConflictPolicy } from '../api.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
 import { findCopies, type WantedFile } from './find-copies.ts';
@@ -39,6 +40,11 @@ export interface FilesPlan {
   readonly fetchSize: number;
   /** Paths of files that are not the same yet and that `isRisky` names. */
   readonly risky: readonly string[];
+}
+
+/** The files that a download brings: the missing, and unless the policy is to skip them those that differ. */
+export function filesToFetch({ files }: FilesPlan, policy: ConflictPolicy): PlannedFile[] {
+  return files.filter(({ state }) => state === 'missing' || (state === 'different' && policy !== 'skip'));
 }
 
 export interface PlanOptions {

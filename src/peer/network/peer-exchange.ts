@@ -1,12 +1,10 @@
-import { MAX_PEX_PEERS, type PexMessage } from '../../bittorrent/wire/ut-pex.ts';
+import { MAX_PEX_PEERS, PEX_REACHABLE, type PexMessage } from '../../bittorrent/wire/ut-pex.ts';
 import type { Clock } from '../../common/clock.ts';
 import { isLoopbackHost, parseHostPort } from './addresses.ts';
 
 /** BEP 11: at most one message a minute. Received ones may come a little early, since clocks and queues vary. */
 export const PEX_INTERVAL = 60_000;
 const PEX_TOLERANCE = 10_000;
-/** BEP 11 flags: an outgoing connection to it succeeded. */
-const REACHABLE = 0x10;
 
 export interface KnownAddress {
   /** `host:port`. */
@@ -45,7 +43,10 @@ export class PeerExchange {
     for (const { address } of added) this.#told.add(address);
     for (const address of dropped) this.#told.delete(address);
     return {
-      added: added.map(({ address, reachable }) => ({ ...parseHostPort(address), flags: reachable ? REACHABLE : 0 })),
+      added: added.map(({ address, reachable }) => ({
+        ...parseHostPort(address),
+        flags: reachable ? PEX_REACHABLE : 0,
+      })),
       dropped: dropped.map((address) => parseHostPort(address)),
     };
   }
