@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from '
 import { dirname } from 'node:path';
 import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
 import { checkStamp, type FileStamp } from './file-stamp.ts';
+import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { writeFullySync } from './write-fully.ts';
 
@@ -13,6 +14,8 @@ export interface FilePart {
   readonly at: number;
   /** The file is not ours: after reading it must still look like this. */
   readonly stamp?: FileStamp;
+  /** SHA-256 as text of one character a byte: what does not have it is not written, and fails with 'corrupt'. */
+  readonly hash?: string;
 }
 
 /** What went wrong with the part at this position. */
@@ -43,17 +46,23 @@ export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): 
   });
 }
 
-/** The same for writing; makes what is missing, files and folders. */
+/** The same for writing what is right; makes what is missing, files and folders. */
 export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
   const bytes = new Uint8Array(data);
-  return attemptEach(parts, (part) => {
-    const fd = openForWriting(part.path);
+  return attemptEach(parts, ({ path, offset, length, at, hash }) => {
+    const content = bytes.subarray(at, at + length);
+    if (hash !== undefined && sha256Text(content) !== hash) throw wrongContent();
+    const fd = openForWriting(path);
     try {
-      writeFullySync(fd, bytes.subarray(part.at, part.at + part.length), part.offset);
+      writeFullySync(fd, content, offset);
     } finally {
       closeSync(fd);
     }
   });
+}
+
+export function wrongContent(): PeerwireError {
+  return new PeerwireError('corrupt', 'The content does not match the share.');
 }
 
 /** `stale` in place of errors that say that a published file is not there any more. */

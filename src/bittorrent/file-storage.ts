@@ -2,8 +2,9 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
-import { type FileBatcher, goneStale } from './file-parts.ts';
+import { type FileBatcher, goneStale, wrongContent } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
+import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { SMALL_FILE, SmallFiles } from './small-files.ts';
 import type { Storage } from './storage.ts';
@@ -61,6 +62,23 @@ export class FileStorage implements Storage {
     const alone = (): Promise<void> => this.#write(fileIndex, location, offset, data);
     const small = this.#smallFiles(fileIndex, location);
     await (small ? small.write(location.path, offset, data, alone) : alone());
+  }
+
+  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
+    const location = this.#staged(fileIndex);
+    const hash = Buffer.from(root.buffer, root.byteOffset, root.length).toString('latin1');
+    const alone = async (): Promise<void> => {
+      if (sha256Text(data) !== hash) throw wrongContent();
+      await this.#write(fileIndex, location, 0, data);
+    };
+    const small = this.#smallFiles(fileIndex, location);
+    try {
+      await (small ? small.write(location.path, 0, data, alone, hash) : alone());
+      return true;
+    } catch (error) {
+      if (error instanceof PeerwireError && error.code === 'corrupt') return false;
+      throw error;
+    }
   }
 
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {

@@ -30,13 +30,13 @@ export interface HashRequest {
  * SHA-256 as text of one character a byte. Text is much cheaper than a fresh Buffer for each inner node, and `crypto.hash` than
  * `createHash` (Node 20.12 and later have it).
  */
-const digest: (data: Uint8Array) => string =
+export const sha256Text: (data: Uint8Array) => string =
   typeof crypto.hash === 'function'
     ? (data) => crypto.hash('sha256', data, 'binary')
     : (data) => crypto.createHash('sha256').update(data).digest('binary');
 
 export function sha256(data: Uint8Array): Buffer {
-  return Buffer.from(digest(data), 'binary');
+  return Buffer.from(sha256Text(data), 'binary');
 }
 
 const pads: Buffer[] = [Buffer.alloc(HASH_SIZE)];
@@ -75,11 +75,11 @@ function parents(nodes: Uint8Array, level: number): Buffer {
   const above = Buffer.allocUnsafe((pairs + (odd ? 1 : 0)) * HASH_SIZE);
   for (let pair = 0; pair < pairs; pair++) {
     const from = pair * 2 * HASH_SIZE;
-    above.write(digest(nodes.subarray(from, from + 2 * HASH_SIZE)), pair * HASH_SIZE, 'binary');
+    above.write(sha256Text(nodes.subarray(from, from + 2 * HASH_SIZE)), pair * HASH_SIZE, 'binary');
   }
   if (odd) {
     const last = Buffer.concat([nodes.subarray(pairs * 2 * HASH_SIZE), padHash(level)]);
-    above.write(digest(last), pairs * HASH_SIZE, 'binary');
+    above.write(sha256Text(last), pairs * HASH_SIZE, 'binary');
   }
   return above;
 }

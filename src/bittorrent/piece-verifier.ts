@@ -1,6 +1,6 @@
 import { PeerwireError } from '../common/errors.ts';
 import type { ActivePiece } from './active-piece.ts';
-import { blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
+import { BLOCK_SIZE, blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { Storage } from './storage.ts';
@@ -86,6 +86,13 @@ export class PieceVerifier {
     const { shared, bytes } = active.buffer;
     const storage = this.#options.storage();
     const { writeIfRight } = hasher;
+    if (file.length <= BLOCK_SIZE) {
+      const writing = storage.writeVerified?.(fileIndex, bytes, expected);
+      if (writing) {
+        if (await writing) return undefined;
+        return this.#stopped ? 'stopped' : hasher.hashBlocksSync(bytes);
+      }
+    }
     if (active.length > HASH_HERE && writeIfRight) {
       const piece = {
         data: shared,

@@ -18,6 +18,7 @@ interface Job {
   readonly offset: number;
   readonly length: number;
   readonly stamp: FileStamp | undefined;
+  readonly hash: string | undefined;
   readonly views: readonly Uint8Array[];
   /** Does it without the others, when there are not enough of them. */
   readonly alone: () => Promise<void>;
@@ -42,11 +43,12 @@ export class SmallFiles {
     views: readonly Uint8Array[],
     alone: () => Promise<void>,
   ): Promise<void> {
-    return this.#reads.add(file.path, file.stamp, offset, views, alone);
+    return this.#reads.add(file.path, file, offset, views, alone);
   }
 
-  write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>): Promise<void> {
-    return this.#writes.add(path, undefined, offset, [data], alone);
+  /** With a `hash` (see `FilePart`) rejects with 'corrupt' when the data is not what it should be; `alone` does so, too. */
+  write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>, hash?: string): Promise<void> {
+    return this.#writes.add(path, { hash }, offset, [data], alone);
   }
 
   /** Resolves when nothing is under way. */
@@ -82,14 +84,14 @@ class Lane {
 
   add(
     path: string,
-    stamp: FileStamp | undefined,
+    { stamp, hash }: { readonly stamp?: FileStamp | undefined; readonly hash?: string | undefined },
     offset: number,
     views: readonly Uint8Array[],
     alone: () => Promise<void>,
   ): Promise<void> {
     const length = views.reduce((sum, view) => sum + view.length, 0);
     const done = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ path, stamp, offset, views, length, alone, resolve, reject });
+      this.#queue.push({ path, stamp, hash, offset, views, length, alone, resolve, reject });
     });
     if (this.#running.size < AT_ONCE) this.#schedule();
     return done;
@@ -137,8 +139,15 @@ class Lane {
     const shared = this.#spare.pop() ?? new SharedArrayBuffer(BATCH_SIZE);
     const memory = Buffer.from(shared);
     let at = 0;
-    const parts = batch.map(({ path, stamp, offset, length, views }): FilePart => {
-      const part = { path, offset, length, at, ...(stamp !== undefined && { stamp }) };
+    const parts = batch.map(({ path, stamp, hash, offset, length, views }): FilePart => {
+      const part = {
+        path,
+        offset,
+        length,
+        at,
+        ...(stamp !== undefined && { stamp }),
+        ...(hash !== undefined && { hash }),
+      };
       if (this.#kind === 'write') for (const view of views) at += copyBytes(bufferOf(view), 0, view.length, memory, at);
       else at += length;
       return part;

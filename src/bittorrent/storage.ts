@@ -12,5 +12,10 @@ export interface Storage {
    * undefined, where content is not in files.
    */
   writeBy?<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined;
+  /**
+   * Writes all of a file of one block (`BLOCK_SIZE` at most) if `root` is its merkle root. Resolves with false when it is not, and
+   * nothing was written; rejects as `write` does. Absent, or returns undefined, where content is not in files.
+   */
+  writeVerified?(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> | undefined;
   close(): Promise<void>;
 }

@@ -38,6 +38,11 @@ export class GatedStorage implements Storage {
     await this.#inner.write(fileIndex, offset, data);
   }
 
+  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
+    await this.#gate;
+    return await this.#inner.writeVerified(fileIndex, data, root);
+  }
+
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
     await this.#gate;
     return await this.#inner.writeBy(fileIndex, action);

@@ -1,9 +1,10 @@
-import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { PartFailure } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeTask } from './files/hash-range.ts';
+import type { PackedParts } from './files/packed-parts.ts';
 import type { PackedRanges } from './files/packed-ranges.ts';
 import type { PackedWalk } from './files/packed-walk.ts';
 
@@ -28,7 +29,7 @@ export type HashRequest =
       readonly type: 'read' | 'write';
       readonly id: number;
       readonly data: SharedArrayBuffer;
-      readonly parts: readonly FilePart[];
+      readonly parts: PackedParts;
     }
   | { readonly type: 'gather'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number }
   | { readonly type: 'walk'; readonly id: number; readonly path: string; readonly includeSecrets: boolean }

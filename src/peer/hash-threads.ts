@@ -8,6 +8,7 @@ import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { GatherResult, StagedFile } from './files/gather.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
+import { packParts } from './files/packed-parts.ts';
 import { unpackRanges } from './files/packed-ranges.ts';
 import { unpackWalk } from './files/packed-walk.ts';
 import type { WalkOptions, WalkResult } from './files/walk.ts';
@@ -103,7 +104,8 @@ export class HashThreads implements Disposable {
     data: SharedArrayBuffer,
     parts: readonly FilePart[],
   ): Promise<readonly PartFailure[]> {
-    return (await this.#ask('parts', (id) => ({ type, id, data, parts }))).failures;
+    const packed = packParts(parts);
+    return (await this.#ask('parts', (id) => ({ type, id, data, parts: packed }))).failures;
   }
 
   /** Hashes a piece in shared memory and writes it when it is right. Rejects like `hashBlocks`. */

@@ -7,6 +7,7 @@ import { toPeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { gather } from './files/gather.ts';
 import { hashRange } from './files/hash-range.ts';
+import { unpackParts } from './files/packed-parts.ts';
 import { packRanges } from './files/packed-ranges.ts';
 import { packWalk } from './files/packed-walk.ts';
 import { walk } from './files/walk.ts';
@@ -34,10 +35,10 @@ port.on('message', (request: HashRequest) => {
       });
       return;
     case 'read':
-      respond({ type: 'parts', id: request.id, failures: readParts(request.data, request.parts) });
+      respond({ type: 'parts', id: request.id, failures: readParts(request.data, unpackParts(request.parts)) });
       return;
     case 'write':
-      respond({ type: 'parts', id: request.id, failures: writeParts(request.data, request.parts) });
+      respond({ type: 'parts', id: request.id, failures: writeParts(request.data, unpackParts(request.parts)) });
       return;
     case 'piece':
       respond({ type: 'piece', id: request.id, outcome: writeIfRight(request) });

@@ -36,6 +36,10 @@ export class OverlaidStorage implements Storage {
     await this.#storage(fileIndex).write(fileIndex, offset, data);
   }
 
+  writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> | undefined {
+    return this.#storage(fileIndex).writeVerified?.(fileIndex, data, root);
+  }
+
   writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined {
     return this.#storage(fileIndex).writeBy?.(fileIndex, action);
   }

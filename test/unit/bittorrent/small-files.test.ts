@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { type FileBatcher, type FilePart, readParts, writeParts } from '../../../src/bittorrent/file-parts.ts';
 import { stampOf } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
+import { sha256 } from '../../../src/bittorrent/merkle.ts';
 import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
 
 /** The real reads and writes, a turn later as from another thread, counted. */
@@ -69,6 +71,36 @@ describe('FileStorage with many small files', () => {
     );
     await storage.close();
     await assert.rejects(storage.write(0, 0, content(0)), { code: 'closed' });
+  });
+
+  it('writes what is right of files of one block, and says which are not', async () => {
+    const storage = new FileStorage(staged, batches);
+    const wrong = new Set([3, 500, 999]);
+    const write = (index: number): Promise<boolean> => {
+      const data = content(index);
+      if (wrong.has(index)) data[0]! ^= 1;
+      return storage.writeVerified(index, data, sha256(content(index)));
+    };
+    mkdirSync(staged(7).path, { recursive: true });
+    const results = await Promise.allSettled(all.map(write));
+    for (const [index, result] of results.entries()) {
+      if (index === 7) assert.equal(result.status, 'rejected');
+      else assert.deepEqual(result, { status: 'fulfilled', value: !wrong.has(index) });
+      if (wrong.has(index)) assert.ok(!existsSync(staged(index).path));
+      else if (index !== 7) assert.deepEqual(readFileSync(staged(index).path), content(index));
+    }
+    assert.ok(batches.sizes.length > 0);
+    // A few, without the other thread, and no thread at all.
+    for (const other of [storage, new FileStorage(staged)]) {
+      batches.sizes.length = 0;
+      assert.equal(await other.writeVerified(3, Buffer.from('wrong'), sha256(content(3))), false);
+      assert.ok(!existsSync(staged(3).path));
+      assert.equal(await other.writeVerified(3, content(3), sha256(content(3))), true);
+      assert.deepEqual(readFileSync(staged(3).path), content(3));
+      await other.close();
+      rmSync(staged(3).path);
+    }
+    assert.deepEqual(batches.sizes, []);
   });
 
   it('handles few of them, and big ones, by itself', async () => {
