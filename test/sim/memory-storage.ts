@@ -1,3 +1,4 @@
+import { sha256 } from '../../src/bittorrent/merkle.ts';
 import type { Info } from '../../src/bittorrent/metainfo.ts';
 import type { Storage } from '../../src/bittorrent/storage.ts';
 import type { PeerwireError } from '../../src/common/errors.ts';
@@ -45,6 +46,14 @@ export class MemoryStorage implements Storage {
     if (this.writeError) throw this.writeError;
     this.onWrite?.(fileIndex, offset, data);
     Buffer.from(data.buffer, data.byteOffset, data.byteLength).copy(this.files[fileIndex]!, offset);
+  }
+
+  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
+    const right = sha256(data).equals(root);
+    if (right) await this.write(fileIndex, 0, data);
+    // The answer comes later also when it is wrong, as from a worker thread.
+    else await this.delay?.();
+    return right;
   }
 
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
