@@ -10,7 +10,7 @@ import type { BufferUser } from './piece-buffers.ts';
 import type { PiecePicker } from './piece-picker.ts';
 import type { PriorityWindows } from './priority-windows.ts';
 import { requestBlocks, requestDepth } from './request-depth.ts';
-import { askAgain, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
+import { askAgain, FIRST_ANSWER, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
 
 /** Snubs in a row after which a peer gets only what nobody else has. */
 const MOST_SNUBS = 2;
@@ -51,6 +51,8 @@ export class RequestScheduler {
   #timer: Disposable | undefined;
   /** A piece could not be begun for want of a buffer. */
   #starved = false;
+  /** A buffer came free that somebody had waited for. */
+  #released = false;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
@@ -73,6 +75,7 @@ export class RequestScheduler {
   onBufferFree(): void {
     if (!this.#starved || this.#stopped) return;
     this.#starved = false;
+    this.#released = true;
     this.pumpAll();
   }
 
@@ -95,6 +98,9 @@ export class RequestScheduler {
       this.#pumpQueued = false;
       const due = [...this.#due];
       this.#due.clear();
+      // Scarce memory goes to whom it serves most often, not to a long way round.
+      if (this.#released) due.sort((a, b) => answerTime(a) - answerTime(b));
+      this.#released = false;
       this.#pumpEach(due, false);
     });
   }
@@ -262,6 +268,11 @@ export class RequestScheduler {
   #peers(): Peers {
     return { sessions: this.#parts.sessions, now: this.#parts.clock.now() };
   }
+}
+
+/** Until a peer answers a request, in ms; guessed when it never did. */
+function answerTime({ requests }: PeerSession): number {
+  return requests.roundTrip ?? FIRST_ANSWER;
 }
 
 function isHungry({ requests, requestQueue }: PeerSession): boolean {

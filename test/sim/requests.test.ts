@@ -210,6 +210,20 @@ describe('requests', () => {
     assert.ok(sim.isComplete(receiver));
   });
 
+  it('for the only piece that memory has room for go to who answers soonest', async () => {
+    sim = new Simulation(9, new Array(60).fill(1000), BLOCK_SIZE);
+    sim.buffers = new PieceBuffers(BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    sim.buffers = undefined;
+    // The far one first: whoever has been there longest would get the memory each time it comes free.
+    sim.connect(victim, sim.addPeer('far', 'all'), { latency: 100, rate: 1_000_000 });
+    await sim.clock.run(() => victim.have.count > 0, 5_000);
+    sim.connect(victim, sim.addPeer('near', 'all'), { latency: 1, rate: 1_000_000 });
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+    // Sixty ways to the far one and back would take 12 s.
+    assert.ok(sim.clock.now() < 3_000, `${sim.clock.now()} ms`);
+  });
+
   it('for many tiny files cost no more each than those for few', async () => {
     const cost = async (count: number): Promise<number> => {
       sim = new Simulation(10, new Array<number>(count).fill(10), BLOCK_SIZE);
