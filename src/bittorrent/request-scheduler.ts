@@ -10,7 +10,7 @@ import type { BufferUser } from './piece-buffers.ts';
 import type { PiecePicker } from './piece-picker.ts';
 import type { PriorityWindows } from './priority-windows.ts';
 import { requestBlocks, requestDepth } from './request-depth.ts';
-import { askAgain, FIRST_ANSWER, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
+import { askAgain, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
 
 /** Snubs in a row after which a peer gets only what nobody else has. */
 const MOST_SNUBS = 2;
@@ -20,6 +20,8 @@ const OWNED_SECONDS = 20;
 const PARTIAL_PER_PEER = 1.5;
 /** Requests in front of urgent ones are cancelled when they would take longer than this, in ms. */
 const QUEUE_JUMP = 100;
+/** What we expect of a peer that never answered, in ms: it is tried before one that is far away, and after one that is near. */
+const UNKNOWN_ANSWER = 100;
 /** How often we look whether somebody should be asked for what others owe, while that may be so, in ms. */
 const PATIENCE = 100;
 
@@ -270,9 +272,9 @@ export class RequestScheduler {
   }
 }
 
-/** Until a peer answers a request, in ms; guessed when it never did. */
+/** Until a peer answers a request, in ms. */
 function answerTime({ requests }: PeerSession): number {
-  return requests.roundTrip ?? FIRST_ANSWER;
+  return requests.roundTrip ?? UNKNOWN_ANSWER;
 }
 
 function isHungry({ requests, requestQueue }: PeerSession): boolean {

@@ -3,7 +3,7 @@ import type { PeerSession } from './peer-session.ts';
 import type { PieceRequest } from './request-queue.ts';
 
 /** Guess for the first answer of a peer that has given none, in ms. */
-export const FIRST_ANSWER = 400;
+const FIRST_ANSWER = 400;
 /** Nobody is helped who will be done within this, in ms. */
 const LEAST_WAIT = 400;
 /** How many times faster an idle peer must be to take over a request: in the middle of a download, and at its end. */
