@@ -221,7 +221,7 @@ describe('requests', () => {
     sim.connect(victim, sim.addPeer('near', 'all'), { latency: 1, rate: 1_000_000 });
     assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
     // Sixty ways to the far one and back would take 12 s.
-    assert.ok(sim.clock.now() < 3_000, `${sim.clock.now()} ms`);
+    assert.ok(sim.clock.now() < 5_000, `${sim.clock.now()} ms`);
   });
 
   it('for many tiny files cost no more each than those for few', async () => {
