@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { FileStorage } from '../bittorrent/file-storage.ts';
@@ -161,10 +161,11 @@ export class OwnShares implements Disposable {
     const version = await this.#options.versions.load(share.infohash);
     if (!version) return undefined;
     const { info, layers } = version;
+    const folder = join(share.source, sep);
     const storage = new FileStorage((index) => {
       const file = info.files[index];
       if (!file) throw new PeerwireError('internal', 'There is no such file in this version.');
-      const path = info.single ? share.source : join(share.source, ...file.path);
+      const path = info.single ? share.source : folder + file.path.join(sep);
       const stamp = share.stamps[index];
       if (stamp === undefined) throw new PeerwireError('stale', 'It is not known what this file looked like.');
       return { kind: 'published', path, stamp };

@@ -184,10 +184,11 @@ class Placement {
   async #placeWhole(root: SafeFolder): Promise<PlacedFile[] | undefined> {
     const { info, staging } = this.#options;
     const stamps = staging === undefined ? undefined : await placeWholeFolder({ ...this.#options, staging }, root);
+    const folder = join(root.path, sep);
     return (
       stamps &&
       this.#indexes.map((fileIndex) => {
-        const path = join(root.path, targetPath(info, fileIndex).join(sep));
+        const path = folder + targetPath(info, fileIndex).join(sep);
         return { fileIndex, path, outcome: 'placed', stamp: stamps[fileIndex] };
       })
     );
