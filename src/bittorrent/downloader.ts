@@ -212,6 +212,8 @@ export class Downloader {
       case 'silent':
         this.#options.logger.info(`${session.source} answers nothing; asking others`);
         session.requests.snub(now);
+        // It may merely be slow, and would send what is asked for again twice.
+        for (const request of session.requests) this.#requests.cancel(request);
         this.#releaseAll(session);
         return;
       case 'late':

@@ -201,6 +201,8 @@ export class HashExchange {
   }
 
   #ask(session: PeerSession, request: HashRequest): Promise<Buffer | undefined> {
+    // It may have gone while others were asked.
+    if (!this.#sessions.has(session)) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const pending: Pending = {
         request,

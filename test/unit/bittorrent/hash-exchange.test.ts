@@ -107,4 +107,17 @@ describe('HashExchange', () => {
       [2, 1, 2, 1],
     );
   });
+
+  it('asks nobody who has gone meanwhile', async () => {
+    const clock = new VirtualClock();
+    const exchange = new HashExchange(clock);
+    const peers = Array.from({ length: 4 }, () => fakeSession(() => true));
+    for (const { session } of peers) exchange.addSession(session);
+    const leaves = exchange.fetchLeaves(info, layers, 4);
+    // The last first: its turn comes when those before it are gone.
+    for (const { session } of [...peers].reverse()) exchange.removeSession(session);
+    assert.equal(await leaves, undefined);
+    assert.equal(peers[3]!.sent.length, 0);
+    assert.equal(clock.pending, 0);
+  });
 });
