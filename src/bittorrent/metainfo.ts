@@ -183,6 +183,13 @@ export interface PieceLocation {
   readonly length: number;
 }
 
+/** Throws 'internal' when there is no such file. */
+export function fileAt(info: Info, index: number): FileEntry {
+  const file = info.files[index];
+  if (!file) throw new PeerwireError('internal', `There is no file ${index} in this version.`);
+  return file;
+}
+
 /** The file that a piece belongs to, in O(log n). Throws RangeError when there is no such piece. */
 export function pieceAt(info: Info, index: number): PieceLocation {
   let low = 0;

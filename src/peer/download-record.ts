@@ -1,7 +1,6 @@
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import type { FileLocation } from '../bittorrent/file-storage.ts';
-import type { FileEntry, Info } from '../bittorrent/metainfo.ts';
-import { PeerwireError } from '../common/errors.ts';
+import type { FileEntry } from '../bittorrent/metainfo.ts';
 import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { ConflictPolicy } from './api.ts';
 import type { TransferSettings } from './transfer-settings.ts';
@@ -51,13 +50,6 @@ export async function isUnchanged({ path, stamp }: PlacedCopy): Promise<boolean>
 /** The location of a copy that others may change. */
 export function publishedAt({ path, stamp }: PlacedCopy): FileLocation {
   return { kind: 'published', path, stamp };
-}
-
-/** Throws `internal` when there is no such file. */
-export function fileOf(info: Info, index: number): FileEntry {
-  const file = info.files[index];
-  if (!file) throw new PeerwireError('internal', `There is no file ${index} in this version.`);
-  return file;
 }
 
 /** Indices of a file's pieces. */

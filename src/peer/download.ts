@@ -1,6 +1,6 @@
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
-import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
+import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import type { SourceAccount } from '../bittorrent/source-accounts.ts';
 import type { Storage } from '../bittorrent/storage.ts';
 import type { Swarm } from '../bittorrent/swarm.ts';
@@ -10,7 +10,7 @@ import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
 import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './api.ts';
-import { type DownloadRecord, fileOf, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
+import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagedFile, stagingDir } from './files/placement.ts';
 import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
@@ -297,7 +297,7 @@ export class Download implements Disposable {
         );
       }
       const toFetch = filesToFetch(plan, record.policy);
-      const wanted = toFetch.flatMap((file) => piecesOf(fileOf(info, file.fileIndex)));
+      const wanted = toFetch.flatMap((file) => piecesOf(fileAt(info, file.fileIndex)));
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
@@ -316,7 +316,7 @@ export class Download implements Disposable {
       journal = await PieceJournal.open(this.#options.journalPath, info.pieceCount);
       const have = new Bitfield(info.pieceCount);
       this.#have = have;
-      for (const index of locations.keys()) for (const piece of piecesOf(fileOf(info, index))) have.add(piece);
+      for (const index of locations.keys()) for (const piece of piecesOf(fileAt(info, index))) have.add(piece);
       const { layers } = version;
       const onProgress = (bytes: number): void => {
         this.#done += bytes;
@@ -330,7 +330,7 @@ export class Download implements Disposable {
       const staged = (index: number): FileLocation => ({
         kind: 'staged',
         path: stagedPath(index),
-        size: fileOf(info, index).length,
+        size: fileAt(info, index).length,
       });
       storage = new FileStorage((index) => locations.get(index) ?? staged(index), pool);
       const cached = this.#options.cached(info);
@@ -375,7 +375,7 @@ export class Download implements Disposable {
         for (const file of results) {
           if (file.stamp === undefined) {
             fetching.delete(file.fileIndex);
-            for (const piece of piecesOf(fileOf(info, file.fileIndex))) have.delete(piece);
+            for (const piece of piecesOf(fileAt(info, file.fileIndex))) have.delete(piece);
           } else locations.set(file.fileIndex, publishedAt({ path: file.path, stamp: file.stamp }));
         }
         return results;

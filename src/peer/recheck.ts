@@ -1,9 +1,9 @@
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
-import { type Info, pieceAt } from '../bittorrent/metainfo.ts';
+import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import { type ErrorCode, PeerwireError } from '../common/errors.ts';
 import type { RecheckResult } from './api.ts';
-import { type DownloadRecord, fileOf, piecesOf } from './download-record.ts';
+import { type DownloadRecord, piecesOf } from './download-record.ts';
 import { isStagingDir, stagedFile } from './files/placement.ts';
 import { filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
@@ -32,7 +32,7 @@ export async function examineCopies(
   paths: ReadonlyMap<number, string>,
   { pool, signal, onProgress }: RecheckOptions,
 ): Promise<Map<number, CopyState>> {
-  const files = [...paths].map(([index, path]) => ({ index, path, size: fileOf(info, index).length }));
+  const files = [...paths].map(([index, path]) => ({ index, path, size: fileAt(info, index).length }));
   const hashes = await pool.hashFiles(files, {
     pieceLength: info.pieceLength,
     settle: true,
@@ -42,7 +42,7 @@ export async function examineCopies(
   const found = new Map<number, CopyState>();
   for (const [position, { index }] of files.entries()) {
     const hash = hashes[position];
-    const { root } = fileOf(info, index);
+    const { root } = fileAt(info, index);
     if (!hash || hash instanceof PeerwireError) {
       found.set(index, hash && PASSING.includes(hash.code) ? 'unreadable' : 'changed');
     } else {
@@ -128,13 +128,13 @@ export async function recheckStaged(
     const journal = await PieceJournal.open(journalPath, info.pieceCount);
     try {
       const before = new Set(
-        toFetch.flatMap((index) => piecesOf(fileOf(info, index))).filter((piece) => journal.has(piece)),
+        toFetch.flatMap((index) => piecesOf(fileAt(info, index))).filter((piece) => journal.has(piece)),
       );
-      recorded = toFetch.filter((index) => piecesOf(fileOf(info, index)).some((piece) => before.has(piece)));
+      recorded = toFetch.filter((index) => piecesOf(fileAt(info, index)).some((piece) => before.has(piece)));
       const pieces = new StagedPieces({ info, layers, stagedPath, have, journal, pool, signal, onProgress });
       await pieces.recheck(recorded);
       for (const index of recorded) {
-        if (piecesOf(fileOf(info, index)).some((piece) => before.has(piece) && !have.has(piece))) damaged.push(index);
+        if (piecesOf(fileAt(info, index)).some((piece) => before.has(piece) && !have.has(piece))) damaged.push(index);
       }
       await pieces.seal(recorded);
     } finally {
@@ -143,7 +143,7 @@ export async function recheckStaged(
   }
   let missing = 0;
   for (const index of toFetch) {
-    for (const piece of piecesOf(fileOf(info, index))) if (!have.has(piece)) missing += pieceAt(info, piece).length;
+    for (const piece of piecesOf(fileAt(info, index))) if (!have.has(piece)) missing += pieceAt(info, piece).length;
   }
   const size = plan.files.reduce((sum, file) => sum + file.size, 0);
   record.size = size;
@@ -154,5 +154,5 @@ export async function recheckStaged(
 }
 
 function pathOf(info: Info, index: number): string {
-  return fileOf(info, index).path.join('/');
+  return fileAt(info, index).path.join('/');
 }

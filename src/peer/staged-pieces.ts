@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import type { Bitfield } from '../bittorrent/bitfield.ts';
 import { readStamp, stampOf } from '../bittorrent/file-stamp.ts';
 import { HASH_SIZE } from '../bittorrent/merkle.ts';
-import { type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
-import { fileOf, piecesOf } from './download-record.ts';
+import { fileAt, type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
+import { piecesOf } from './download-record.ts';
 import type { HashPool, RangeToHash } from './hash-pool.ts';
 import type { PieceJournal } from './piece-journal.ts';
 
@@ -62,7 +62,7 @@ export class StagedPieces {
     const runs: Run[] = [];
     for (const fileIndex of fileIndexes) this.#doubtful.add(fileIndex);
     for (const fileIndex of fileIndexes) {
-      const recorded = piecesOf(fileOf(info, fileIndex)).filter((piece) => journal.has(piece));
+      const recorded = piecesOf(fileAt(info, fileIndex)).filter((piece) => journal.has(piece));
       if (recorded.length === 0) continue;
       const stats = await lstat(stagedPath(fileIndex), { bigint: true }).catch(() => undefined);
       const size = stats?.isFile() ? Number(stats.size) : 0;
@@ -82,7 +82,7 @@ export class StagedPieces {
   /** Copies content that is on this disk already, and takes what of it is as it should be. */
   async reuse(fileIndex: number, copyFrom: string): Promise<void> {
     const { info, have } = this.#options;
-    const file = fileOf(info, fileIndex);
+    const file = fileAt(info, fileIndex);
     const pieces = piecesOf(file);
     if (!file.root || pieces.every((piece) => have.has(piece))) return;
     const staged = this.#options.stagedPath(fileIndex);
@@ -104,7 +104,7 @@ export class StagedPieces {
   arrived(piece: number): void {
     const { info, have } = this.#options;
     const { fileIndex } = pieceAt(info, piece);
-    const file = fileOf(info, fileIndex);
+    const file = fileAt(info, fileIndex);
     if (file.length < SEAL_SIZE || this.#doubtful.has(fileIndex)) return;
     // What is fetched in order lacks its end.
     for (let index = file.pieceCount - 1; index >= 0; index--) if (!have.has(file.firstPiece + index)) return;
@@ -119,7 +119,7 @@ export class StagedPieces {
     const { info, journal } = this.#options;
     const files = fileIndexes
       .filter((fileIndex) => !this.#doubtful.has(fileIndex))
-      .map((fileIndex) => ({ fileIndex, file: fileOf(info, fileIndex) }))
+      .map((fileIndex) => ({ fileIndex, file: fileAt(info, fileIndex) }))
       .filter(({ file }) => piecesOf(file).some((piece) => journal.has(piece)))
       .sort((a, b) => b.file.length - a.file.length);
     let late = false;
@@ -167,7 +167,7 @@ export class StagedPieces {
         last.pieces.push(piece);
         last.length += length;
       } else {
-        const fullSize = fileOf(info, fileIndex).length;
+        const fullSize = fileAt(info, fileIndex).length;
         runs.push({ path: stagedPath(fileIndex), size, fullSize, start: offset, length, pieces: [piece] });
       }
     }

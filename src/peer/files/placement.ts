@@ -2,7 +2,7 @@ import { type BigIntStats, chmodSync, lstatSync, writeFileSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, join, sep } from 'node:path';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
-import type { Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { ConflictPolicy } from '../api.ts';
@@ -17,7 +17,7 @@ import { isRisky } from './risky.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { isStagingName, newStagingName } from './staging-name.ts';
 import { type Found, type SurveyOptions, survey, surveyFolder } from './survey.ts';
-import { fileAt, type TargetFile, targetPath, targetTree, visitTargets } from './target-tree.ts';
+import { type TargetFile, targetPath, targetTree, visitTargets } from './target-tree.ts';
 import { placeWholeFolder } from './whole-folder.ts';
 import { forEachLimit } from './work-limit.ts';
 

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
-import type { Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { ConflictPolicy } from '../api.ts';
 import type { HashPool } from '../hash-pool.ts';
@@ -12,7 +12,7 @@ import { isRisky } from './risky.ts';
 import { RootCache } from './root-cache.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { type Found, survey } from './survey.ts';
-import { fileAt, targetPath, targetTree } from './target-tree.ts';
+import { targetPath, targetTree } from './target-tree.ts';
 
 export interface PlannedFile {
   readonly fileIndex: number;

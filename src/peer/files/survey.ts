@@ -2,14 +2,14 @@ import type { BigIntStats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
-import type { Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { foldName } from '../../bittorrent/safe-path.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
 import type { RootCache } from './root-cache.ts';
 import { obstacle, type SafeFolder } from './safe-folder.ts';
-import { fileAt, filesBelow, type TargetFile, type TargetFolder, visitTargets } from './target-tree.ts';
+import { filesBelow, type TargetFile, type TargetFolder, visitTargets } from './target-tree.ts';
 import { forEachLimit } from './work-limit.ts';
 
 const FILES_AT_ONCE = 16;

@@ -1,4 +1,4 @@
-import type { FileEntry, Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { SafeFolder } from './safe-folder.ts';
 
@@ -9,12 +9,6 @@ const FOLDERS_AT_ONCE = 8;
 export function targetPath(info: Info, fileIndex: number): readonly string[] {
   const file = fileAt(info, fileIndex);
   return info.single ? file.path : [info.name, ...file.path];
-}
-
-export function fileAt(info: Info, fileIndex: number): FileEntry {
-  const file = info.files[fileIndex];
-  if (!file) throw new PeerwireError('internal', `This version has no file ${fileIndex}.`);
-  return file;
 }
 
 export interface TargetFile {

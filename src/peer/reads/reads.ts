@@ -1,11 +1,10 @@
-import type { Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import type { SwarmContent } from '../../bittorrent/swarm.ts';
 import type { Clock } from '../../common/clock.ts';
 import { PeerwireError, toPeerwireError } from '../../common/errors.ts';
 import type { InfoHash, NetworkId } from '../../common/ids.ts';
 import { JsonBytes } from '../../common/json-bytes.ts';
 import { MAX_READ, type ReadRequest, type ReadResult, type ShareInfo } from '../api.ts';
-import { fileOf } from '../download-record.ts';
 import type { SwarmHub } from '../swarm-hub.ts';
 import type { Version } from '../version-store.ts';
 import { CachedVersion } from './cached-version.ts';
@@ -73,7 +72,7 @@ export class Reads {
       const version = await this.#options.version(share, patience);
       read.abort.signal.throwIfAborted();
       const fileIndex = findFile(version.info, request.path, share);
-      const { length: size } = fileOf(version.info, fileIndex);
+      const { length: size } = fileAt(version.info, fileIndex);
       const length = Math.max(0, Math.min(request.length, size - request.offset));
       const range = { fileIndex, offset: request.offset, length, ...(ahead === undefined ? {} : { ahead }) };
       const data = length === 0 ? new Uint8Array(0) : await this.#reader(share, version).read(range, patience);
