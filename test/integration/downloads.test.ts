@@ -1,62 +1,31 @@
 /** Downloads of two peers in this process, over real sockets: paused, cancelled, closed and damaged while bytes flow. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { once } from '../../src/common/event.ts';
-import { silentLogger } from '../../src/common/log.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
-import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
-import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
+import type { OpenPeer } from '../../src/peer/open-peer.ts';
+import { PeersHere } from './peers-here.ts';
 
 const MiB = 1024 * 1024;
 
 describe('downloads under disturbance', function () {
   this.timeout(60_000);
   let dir: string;
-  let open: OpenPeer[];
+  let peers: PeersHere;
 
   beforeEach(() => {
-    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-downloads-'));
-    open = [];
+    peers = new PeersHere();
+    dir = peers.dir;
   });
-  afterEach(async () => {
-    await Promise.all(open.map((peer) => peer.close()));
-    rmSync(dir, { recursive: true, force: true });
-  });
+  afterEach(() => peers.dispose());
 
-  async function peer(name: string, port = 0): Promise<OpenPeer> {
-    const home = path.join(dir, name);
-    const opened = await openPeer({
-      home,
-      instanceDir: home,
-      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
-      deviceName: name,
-      listen: { host: '127.0.0.1', port },
-      lan: false,
-      hashWorker: path.resolve('src/peer/hash-worker.ts'),
-      logger: silentLogger,
-    });
-    open.push(opened);
-    return opened;
-  }
+  const peer = (name: string, port = 0): Promise<OpenPeer> => peers.open(name, port);
 
-  async function close(closing: OpenPeer): Promise<void> {
-    open = open.filter((other) => other !== closing);
-    await closing.close();
-  }
+  const close = (peer: OpenPeer): Promise<void> => peers.close(peer);
 
   /** A shares a file; B knows of it. A's uplink is limited to `rate` bytes per second. */
   async function pair(

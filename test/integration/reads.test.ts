@@ -1,23 +1,12 @@
 /** Ranges of shares, read through peers of this process over real sockets: what crosses the network, and what may not. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { once } from '../../src/common/event.ts';
-import { silentLogger } from '../../src/common/log.ts';
 import { MAX_READ, type ReadRequest, type TransferInfo } from '../../src/peer/api.ts';
-import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
-import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
+import type { OpenPeer } from '../../src/peer/open-peer.ts';
+import { PeersHere } from './peers-here.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -25,42 +14,25 @@ const MiB = 1024 * KiB;
 describe('reads of ranges', function () {
   this.timeout(60_000);
   let dir: string;
-  let open: OpenPeer[];
+  let peers: PeersHere;
   let invite: string;
 
   beforeEach(() => {
-    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-reads-'));
-    open = [];
+    peers = new PeersHere();
+    dir = peers.dir;
     invite = '';
   });
-  afterEach(async () => {
-    await Promise.all(open.map((peer) => peer.close()));
-    rmSync(dir, { recursive: true, force: true });
-  });
+  afterEach(() => peers.dispose());
 
   /** A peer of the one network. */
   async function peer(name: string): Promise<OpenPeer> {
-    const home = path.join(dir, name);
-    const opened = await openPeer({
-      home,
-      instanceDir: home,
-      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
-      deviceName: name,
-      listen: { host: '127.0.0.1', port: 0 },
-      lan: false,
-      hashWorker: path.resolve('src/peer/hash-worker.ts'),
-      logger: silentLogger,
-    });
-    open.push(opened);
+    const opened = await peers.open(name);
     if (invite === '') ({ invite } = await opened.createNetwork({ name: 'team', trackers: [] }));
     else if ((await opened.networks()).length === 0) await opened.joinNetwork(invite);
     return opened;
   }
 
-  async function close(closing: OpenPeer): Promise<void> {
-    open = open.filter((other) => other !== closing);
-    await closing.close();
-  }
+  const close = (peer: OpenPeer): Promise<void> => peers.close(peer);
 
   async function meet(a: OpenPeer, b: OpenPeer): Promise<void> {
     await b.addPeerAddress(`127.0.0.1:${(await a.status()).port}`);
@@ -283,7 +255,7 @@ describe('reads of ranges', function () {
     assert.equal(done, content.length);
     assert.ok(readFileSync(path.join(destination, 'file.bin')).equals(content));
     await cached('b', 0);
-    await close(open[0]!);
+    await close(peers.all[0]!);
     assert.deepEqual(await read(b, { share, offset: MiB, length: MAX_READ }), content.subarray(MiB, 2 * MiB));
     // Edited: what is on disk is not the share any more.
     writeFileSync(path.join(destination, 'file.bin'), 'mine now');
@@ -312,7 +284,7 @@ describe('reads of ranges', function () {
     const { id } = await b.download({ share, destination, onConflict: 'fail' });
     assert.equal((await finished(b, id)).fetched, 0);
     assert.ok(readFileSync(path.join(destination, 'file.bin')).equals(content));
-    await close(open[0]!);
+    await close(peers.all[0]!);
     assert.deepEqual(await read(b, { share, offset: MiB, length: 10 }), content.subarray(MiB, MiB + 10));
   });
 
@@ -397,7 +369,7 @@ describe('reads of ranges', function () {
     mkdirSync(folder);
     writeFileSync(path.join(folder, '0.piece'), 'left by a killed peer');
     const again = await peer('b');
-    await meet(open[0]!, again);
+    await meet(peers.all[0]!, again);
     await sources(again, share, 1);
     await read(again, { share, offset: 0, length: 10 });
     while (statSync(path.join(folder, '0.piece'), { throwIfNoEntry: false })?.size !== 64 * KiB)

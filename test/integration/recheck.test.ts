@@ -5,7 +5,6 @@ import {
   chmodSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,50 +12,28 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { once } from '../../src/common/event.ts';
-import { silentLogger } from '../../src/common/log.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
-import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
-import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
+import type { OpenPeer } from '../../src/peer/open-peer.ts';
+import { PeersHere } from './peers-here.ts';
 
 const MiB = 1024 * 1024;
 
 describe('rechecking downloads', function () {
   this.timeout(60_000);
   let dir: string;
-  let open: OpenPeer[];
+  let peers: PeersHere;
 
   beforeEach(() => {
-    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-recheck-'));
-    open = [];
+    peers = new PeersHere();
+    dir = peers.dir;
   });
-  afterEach(async () => {
-    await Promise.all(open.map((peer) => peer.close()));
-    rmSync(dir, { recursive: true, force: true });
-  });
+  afterEach(() => peers.dispose());
 
-  async function peer(name: string): Promise<OpenPeer> {
-    const home = path.join(dir, name);
-    const opened = await openPeer({
-      home,
-      instanceDir: home,
-      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
-      deviceName: name,
-      listen: { host: '127.0.0.1', port: 0 },
-      lan: false,
-      hashWorker: path.resolve('src/peer/hash-worker.ts'),
-      logger: silentLogger,
-    });
-    open.push(opened);
-    return opened;
-  }
+  const peer = (name: string): Promise<OpenPeer> => peers.open(name);
 
-  async function close(closing: OpenPeer): Promise<void> {
-    open = open.filter((other) => other !== closing);
-    await closing.close();
-  }
+  const close = (peer: OpenPeer): Promise<void> => peers.close(peer);
 
   async function connect(from: OpenPeer, to: OpenPeer): Promise<void> {
     await from.addPeerAddress(`127.0.0.1:${(await to.status()).port}`);
