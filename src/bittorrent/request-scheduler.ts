@@ -10,6 +10,7 @@ import type { BufferUser } from './piece-buffers.ts';
 import type { PiecePicker } from './piece-picker.ts';
 import type { PriorityWindows } from './priority-windows.ts';
 import { requestBlocks, requestDepth } from './request-depth.ts';
+import type { PieceRequest } from './request-queue.ts';
 import { askAgain, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
 
 /** Snubs in a row after which a peer gets only what nobody else has. */
@@ -248,17 +249,38 @@ export class RequestScheduler {
     this.#timer = this.#parts.clock.setTimeout(() => {
       this.#timer = undefined;
       if (this.#paused) return;
-      const { sessions, urgent, pieces, requests } = this.#parts;
+      const { sessions, urgent, pieces } = this.#parts;
       for (const piece of urgent) {
         const active = pieces.get(piece);
         if (!active) continue;
-        hurry(active, this.#peers(), (session, request) => {
-          if (this.#mayAsk(session, piece)) requests.askAgain(session, request, request.count, 2);
-        });
+        hurry(active, this.#peers(), (session, request) => this.#hurry(active, session, request));
       }
       for (const session of sessions) if (session.requests.size === 0) this.pump(session);
       if (urgent.size > 0 && pieces.size > 0) this.#lookAgainSoon();
     }, PATIENCE);
+  }
+
+  /** This peer brings what the other is late with, if it can: alone, where the other's answer is arriving and does not end. */
+  #hurry(piece: ActivePiece<PeerSession>, session: PeerSession, late: PieceRequest<PeerSession>): void {
+    if (!this.#mayAsk(session, piece.index)) return;
+    const { requests, clock } = this.#parts;
+    const { peer } = late;
+    const most = requestBlocks(session.requests, session.largestRequest);
+    const arriving = peer.requests.incoming?.request === late;
+    if (arriving) {
+      requests.giveUp(late);
+      // Nothing that is urgent waits for it before it answers something.
+      peer.requests.snub(clock.now());
+    }
+    let asked = 0;
+    while (asked < late.count && session.requests.size < session.requestQueue) {
+      const request = arriving
+        ? requests.ask(session, piece, Math.min(most, late.count - asked), true)
+        : requests.askAgain(session, late, most, 2);
+      if (!request) break;
+      asked += request.count;
+    }
+    if (asked > 0 && session.fast) this.#jumpQueue(session);
   }
 
   /** Those that answer first: what a silent peer gave up is not for that peer again while another can be asked. */

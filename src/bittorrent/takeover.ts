@@ -21,6 +21,13 @@ const MOST_ASKERS = 2;
 const MORE_UNPROVEN = 6;
 /** An urgent answer is late after this, in ms, and when another could have brought it twice. */
 const URGENT_AGE = 150;
+/**
+ * A peer stalls when nothing of it became complete for that long and two round trips, and for as long as four such answers
+ * take at its rate, but at most so many ms. Then whoever needs less than so many times that is asked for what is urgent.
+ */
+const ANSWERS_MISSED = 4;
+const MOST_MISSED = 1_000;
+const WORTH_WAITING = 4;
 /** Peers slower than the fastest by this are not asked for urgent pieces. */
 const TOO_SLOW = 10;
 
@@ -38,12 +45,24 @@ export interface Peers {
  */
 function timeToDeliver(session: PeerSession, more: number, now: number): number {
   const { requests } = session;
-  const { oldest } = requests;
-  const quiet = oldest ? now - Math.max(oldest.sent, requests.lastBlock, session.throttledUntil) : 0;
+  const quiet = silence(session, now);
   if (!requests.proven) return Math.max(quiet, more > 0 ? FIRST_ANSWER : 0);
   const bytes = requests.bytes + more;
   const transfer = bytes === 0 ? 0 : (bytes / requests.rate) * 1000;
   return Math.max(quiet, (more > 0 ? (requests.roundTrip ?? 0) : 0) + transfer);
+}
+
+/** For how long it has had something to answer and completed nothing, in ms. */
+function silence({ requests, throttledUntil }: PeerSession, now: number): number {
+  const { oldest, lastBlock } = requests;
+  return oldest ? now - Math.max(oldest.sent, lastBlock, throttledUntil) : 0;
+}
+
+/** Its answers, of this length, should have gone on coming: it went silent, or drips. */
+function isStalled(session: PeerSession, length: number, now: number): boolean {
+  const { rate, roundTrip } = session.requests;
+  const missed = Math.min(MOST_MISSED, (ANSWERS_MISSED * length * 1000) / rate);
+  return silence(session, now) >= Math.max(URGENT_AGE, 2 * (roundTrip ?? 0)) + missed;
 }
 
 /**
@@ -98,27 +117,35 @@ export function askAgain(
   }
 }
 
-/** Finds requests of an urgent piece that somebody else would have answered by now. */
+/**
+ * Finds requests of an urgent piece that somebody else would have answered by now, or that a peer which stalls was asked.
+ * A peer that never answered anything may be tried, too.
+ */
 export function hurry(
   piece: ActivePiece<PeerSession>,
   { sessions, now }: Peers,
   ask: (session: PeerSession, request: Request) => void,
 ): void {
   for (const request of piece.requests()) {
-    const age = now - Math.max(request.sent, request.peer.throttledUntil);
-    if (age < URGENT_AGE) continue;
     let best: PeerSession | undefined;
-    let bestTime = age / 2;
+    let bestTime = patience(request, now);
     for (const session of sessions) {
-      if (session === request.peer || session.peerChoking || !session.requests.proven || !session.has(piece.index))
-        continue;
+      const { requests, peerChoking } = session;
+      if (session === request.peer || peerChoking || requests.snubs > 0 || !session.has(piece.index)) continue;
       const time = timeToDeliver(session, request.length, now);
-      if (time >= bestTime) continue;
+      if (time >= bestTime || isStalled(session, request.length, now)) continue;
       best = session;
       bestTime = time;
     }
     if (best) ask(best, request);
   }
+}
+
+/** Within how many ms another must be able to bring it to be asked, too. */
+function patience({ peer, sent, length }: Request, now: number): number {
+  if (isStalled(peer, length, now)) return WORTH_WAITING * silence(peer, now);
+  const age = now - Math.max(sent, peer.throttledUntil);
+  return age < URGENT_AGE ? 0 : age / 2;
 }
 
 /**

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { Bitfield } from '../../src/bittorrent/bitfield.ts';
+import { type BlockRequest, encodeBlockHeader } from '../../src/bittorrent/wire/messages.ts';
+import { type HostilePeer, hostilePeer } from './hostile-peer.ts';
 import { MemoryStorage } from './memory-storage.ts';
-import { Simulation } from './simulation.ts';
+import { type SimPeer, Simulation } from './simulation.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -101,4 +103,69 @@ describe('pieces that somebody waits for', () => {
     assert.ok(await sim.clock.run(() => reader.have.has(8), 60_000));
     assert.ok(sim.clock.now() - start < 500, `${sim.clock.now() - start} ms`);
   });
+
+  /** A source of the only file that sends 2 MB/s; but the piece that it drips comes first, a byte every 100 ms. */
+  function dripper(reader: SimPeer): { drips: number } {
+    const state = { drips: -1 };
+    const waiting: BlockRequest[] = [];
+    let sending = false;
+    const send = (self: HostilePeer): void => {
+      const first = waiting.findIndex(({ piece }) => piece === state.drips);
+      const [request] = waiting.splice(Math.max(0, first), 1);
+      sending = request !== undefined;
+      if (!request) return;
+      const { piece, begin, length } = request;
+      const at = piece * sim.version.info.pieceLength + begin;
+      const bytes = sim.version.files[0]!.subarray(at, at + length);
+      self.connection.write([encodeBlockHeader(piece, begin, length)]);
+      const size = piece === state.drips ? 1 : length;
+      const go = (sent: number): void => {
+        self.connection.write([bytes.subarray(sent, sent + size)]);
+        sim.clock.setTimeout(
+          () => (sent + size < length ? go(sent + size) : send(self)),
+          size === 1 ? 100 : size / 2_000,
+        );
+      };
+      go(0);
+    };
+    const peer = hostilePeer(sim, reader, 'dripper', (message, self) => {
+      if (message.type !== 'request') return;
+      waiting.push(message);
+      if (!sending) send(self);
+    });
+    sim.clock.setTimeout(() => peer.send({ type: 'have-all' }, { type: 'unchoke' }), 10);
+    return state;
+  }
+
+  for (const [name, busy, known] of [
+    ['a busy source', true, true],
+    ['an idle one', false, true],
+    ['one that was never asked', false, false],
+  ] as const) {
+    it(`come within a second from ${name}, though another that proved fast drips its answer`, async () => {
+      sim = new Simulation(5, [32 * MiB], 256 * KiB);
+      const { info } = sim.version;
+      const reader = sim.add('reader', {
+        storage: new MemoryStorage(info),
+        have: new Bitfield(info.pieceCount),
+        knowsMetadata: true,
+      });
+      const evil = dripper(reader);
+      const connectGood = (): unknown =>
+        sim.connect(reader, sim.addPeer('good', 'all'), { latency: 10, rate: 5_000_000 });
+      if (known) connectGood();
+      if (busy) reader.swarm.download(sim.allPieces());
+      else reader.swarm.prioritize([0, 1, 2, 3]);
+      assert.ok(await sim.clock.run(() => reader.have.count >= 4, 60_000));
+      if (!known) connectGood();
+      await sim.clock.run(() => false, 100);
+      const piece = sim.allPieces().findLast((index) => !reader.have.has(index))!;
+      evil.drips = piece;
+      const start = sim.clock.now();
+      reader.swarm.prioritize([piece]);
+      assert.ok(await sim.clock.run(() => reader.have.has(piece), 60_000));
+
+      assert.ok(sim.clock.now() - start < 1_000, `${sim.clock.now() - start} ms`);
+    });
+  }
 });
