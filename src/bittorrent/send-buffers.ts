@@ -1,24 +1,63 @@
-/** Buffers kept for further batches. */
-const MOST_SPARE = 8;
+import { BLOCK_SIZE } from './merkle.ts';
 
-/** Memory that uploads read into, used again and again: one for all swarms, since few batches are under way at once. */
+/** Bytes kept for further batches: what is read for one device at a time. */
+const MOST_SPARE = 8 * 1024 * 1024;
+/** Sizes of buffers between one power of two and the next: a batch leaves at most a fifth of its buffer unused. */
+const STEPS = 4;
+
+/**
+ * Memory that uploads read into, used again and again: one for all swarms, since few batches are under way at once. Left to
+ * the garbage collector, some 50 MB of it lie around at full speed.
+ */
 export class SendBuffers {
-  readonly #size: number;
-  readonly #spare: Buffer[] = [];
+  readonly #room: number;
+  /** By size, what was used last comes last. */
+  readonly #spare = new Map<number, Buffer[]>();
+  #spareBytes = 0;
 
-  /** `size`: bytes of a full batch. */
-  constructor(size: number) {
-    this.#size = size;
+  /** `room`: bytes that a batch has beyond its content, at most. */
+  constructor(room: number) {
+    this.#room = room;
   }
 
   /** At least `length` bytes; never much more, since those are what the sender's bounds count. */
   take(length: number): Buffer {
-    if (length > this.#size || length < this.#size / 2) return Buffer.allocUnsafe(length);
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#size);
+    if (length <= BLOCK_SIZE) return Buffer.allocUnsafe(length);
+    const size = this.#roundUp(length);
+    const spare = this.#spare.get(size)?.pop();
+    if (!spare) return Buffer.allocUnsafeSlow(size);
+    this.#spareBytes -= size;
+    return spare;
   }
 
   /** Nobody may use it any more. */
   give(buffer: Buffer): void {
-    if (buffer.length === this.#size && this.#spare.length < MOST_SPARE) this.#spare.push(buffer);
+    const size = buffer.length;
+    if (size <= BLOCK_SIZE || size > MOST_SPARE) return;
+    const spare = this.#spare.get(size) ?? [];
+    this.#spare.delete(size);
+    this.#spare.set(size, spare);
+    spare.push(buffer);
+    this.#spareBytes += size;
+    this.#shrink(MOST_SPARE);
+  }
+
+  /** Lets everything go that nobody uses. */
+  trim(): void {
+    this.#shrink(0);
+  }
+
+  #shrink(most: number): void {
+    for (const [size, spare] of this.#spare) {
+      while (this.#spareBytes > most && spare.pop()) this.#spareBytes -= size;
+      if (spare.length === 0) this.#spare.delete(size);
+    }
+  }
+
+  /** Few sizes, so that buffers are found again. */
+  #roundUp(length: number): number {
+    const content = length - this.#room;
+    const step = 2 ** Math.floor(Math.log2(Math.max(content, BLOCK_SIZE))) / STEPS;
+    return Math.ceil(content / step) * step + this.#room;
   }
 }

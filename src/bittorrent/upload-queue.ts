@@ -2,7 +2,7 @@ import type { BlockRequest } from './wire/messages.ts';
 
 /** Requests in one batch at most. */
 export const MOST_BLOCKS = 64;
-/** Bytes: a smaller batch goes on with another piece, and its buffer is not kept. */
+/** Bytes: a smaller batch goes on with another piece. */
 const LITTLE = 64 * 1024;
 
 /** One peer's requests, in the order of their arrival. */

@@ -108,7 +108,7 @@ export class UploadScheduler implements Disposable {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
   /** What is sent is read into these. */
-  readonly buffers = new SendBuffers(MOST_A_TURN + MOST_BLOCKS * BLOCK_HEADER_SIZE);
+  readonly buffers = new SendBuffers(MOST_BLOCKS * BLOCK_HEADER_SIZE);
   /** Accounts with ready lanes. */
   readonly #active = new Set<Account>();
   /** `turn` of whoever was served last. */
@@ -225,7 +225,9 @@ export class UploadScheduler implements Disposable {
 
   /** A device that just left comes back as one that was never here; it cannot gain by it, since all begin at `#now`. */
   #forget(account: Account): void {
-    if (account.lanes.size === 0 && account.hashing === 0) this.#accounts.delete(account.name);
+    if (account.lanes.size > 0 || account.hashing > 0) return;
+    this.#accounts.delete(account.name);
+    if (this.#accounts.size === 0) this.buffers.trim();
   }
 
   #rest(lane: UploadLane): void {
