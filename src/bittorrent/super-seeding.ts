@@ -7,11 +7,18 @@ const INSISTS_AFTER = 5_000;
 /** A peer that has had a piece from us for this long, and nobody has it from there, keeps to itself what it gets, in ms. */
 const KEEPS_AFTER = 5_000;
 /**
- * A copy is waited for no longer when its receiver took nothing of it for so long, in ms, or gets it more slowly than this,
- * in bytes per second: whoever asks for single bytes of every piece, or reads nothing, must not keep the others from them.
+ * A copy is waited for no longer when its receiver took nothing of it for so long, in ms; or when, after so many ms, we sent
+ * this many times what everybody is sent while one receiver gets a piece, and so many bytes, in its turn. And nobody has
+ * more than so many begun copies kept for it. Whoever asks for a little of every piece, or reads slowly, must not keep the
+ * others from more than what it could have got in that time.
  */
 const STALLED = 10_000;
-const LEAST_RATE = 4_096;
+const OVERDUE_AFTER = 2_000;
+const PIECE_TIMES = 4;
+const TURN = 128 * 1024;
+const MOST_BEGUN = 2;
+/** Who was sent nothing for so long takes no turns, in ms. */
+const ABSENT = 10_000;
 
 /** What to do with a peer's request for a piece. */
 export type Verdict =
@@ -28,11 +35,14 @@ interface Copy<Peer> {
   /** Since when, and when a block of it was last sent for the first time, in ms. */
   readonly since: number;
   at: number;
-  /** Bytes sent. */
+  /** Bytes sent of it; and to everybody, of all pieces, when it was begun. */
   bytes: number;
+  readonly begun: number;
+  /** Its receiver went on to others in the middle of it. */
+  left: boolean;
 }
 
-interface Receiver {
+interface Receiver<Peer> {
   /** Pieces it was sent by us, has announced, and nobody else has: piece → since when, in ms; the oldest first. */
   readonly unspread: Map<number, number>;
   /** Pieces for which it was sent elsewhere → when, in ms. */
@@ -41,6 +51,10 @@ interface Receiver {
   spreadAt: number;
   /** When it last announced a piece that we did not send it, in ms. */
   fedAt: number;
+  /** When it was last sent something, in ms. */
+  servedAt: number;
+  /** Copies that it was sent a part of, the oldest first. */
+  readonly begun: Set<Copy<Peer>>;
 }
 
 /**
@@ -53,7 +67,11 @@ interface Receiver {
  */
 export class SuperSeeding<Peer> {
   readonly #copies = new Map<number, Copy<Peer>>();
-  readonly #receivers = new Map<Peer, Receiver>();
+  readonly #receivers = new Map<Peer, Receiver<Peer>>();
+  /** Bytes sent to everybody. */
+  #served = 0;
+  #active = 0;
+  #countedAt = Number.NEGATIVE_INFINITY;
 
   add(peer: Peer, now: number): void {
     if (this.#receivers.has(peer)) return;
@@ -62,6 +80,8 @@ export class SuperSeeding<Peer> {
       refused: new Map(),
       spreadAt: now,
       fedAt: Number.NEGATIVE_INFINITY,
+      servedAt: Number.NEGATIVE_INFINITY,
+      begun: new Set(),
     });
   }
 
@@ -73,11 +93,25 @@ export class SuperSeeding<Peer> {
 
   /** So many bytes of the piece, which has `length` of them, go to the peer. What goes beyond that is no progress. */
   onServed(peer: Peer, piece: number, now: number, bytes: number, length: number): void {
-    const copy = this.#copies.get(piece);
-    if (copy?.to === peer) {
-      if (copy.bytes < length) copy.at = now;
-      copy.bytes = Math.min(length, copy.bytes + bytes);
-    } else this.#copies.set(piece, { to: peer, since: now, at: now, bytes });
+    this.#served += bytes;
+    let copy = this.#copies.get(piece);
+    if (copy?.to !== peer) {
+      copy = { to: peer, since: now, at: now, bytes: 0, begun: this.#served, left: false };
+      this.#copies.set(piece, copy);
+    }
+    if (copy.bytes < length) copy.at = now;
+    copy.bytes = Math.min(length, copy.bytes + bytes);
+    const receiver = this.#receivers.get(peer);
+    if (!receiver) return;
+    receiver.servedAt = now;
+    const { begun } = receiver;
+    if (copy.bytes === length) begun.delete(copy);
+    else if (!copy.left) begun.add(copy);
+    for (const oldest of begun) {
+      if (begun.size <= MOST_BEGUN) break;
+      begun.delete(oldest);
+      oldest.left = true;
+    }
   }
 
   /** The peer announced the piece. */
@@ -104,6 +138,7 @@ export class SuperSeeding<Peer> {
   }
 
   /**
+   * @param length bytes of the piece
    * @param holders other peers that have the piece
    * @param isOnItsWay whether more of the piece is asked for by, or on its way to, the peer that it was last sent to
    */
@@ -111,6 +146,7 @@ export class SuperSeeding<Peer> {
     peer: Peer,
     piece: number,
     now: number,
+    length: number,
     holders: Iterable<Peer>,
     isOnItsWay: (to: Peer, piece: number) => boolean,
   ): Verdict {
@@ -118,15 +154,21 @@ export class SuperSeeding<Peer> {
       if (this.keeps(holder, now)) continue;
       return this.#refuse(peer, piece, now) ? 'elsewhere' : 'serve';
     }
-    return this.mayServe(peer, piece, now, isOnItsWay) ? 'serve' : 'wait';
+    return this.mayServe(peer, piece, now, length, isOnItsWay) ? 'serve' : 'wait';
   }
 
-  /** Whether it is the peer's turn to be sent the piece, which nobody else has. */
-  mayServe(peer: Peer, piece: number, now: number, isOnItsWay: (to: Peer, piece: number) => boolean): boolean {
+  /** Whether it is the peer's turn to be sent the piece, which has `length` bytes and nobody else has. */
+  mayServe(
+    peer: Peer,
+    piece: number,
+    now: number,
+    length: number,
+    isOnItsWay: (to: Peer, piece: number) => boolean,
+  ): boolean {
     const copy = this.#copies.get(piece);
-    if (!copy || copy.to === peer || !this.#receivers.has(copy.to)) return true;
+    if (!copy || copy.to === peer || copy.left || !this.#receivers.has(copy.to)) return true;
     const idle = now - copy.at;
-    if (idle >= STALLED || now - copy.since >= STALLED + (copy.bytes * 1000) / LEAST_RATE) return true;
+    if (idle >= STALLED || this.#isOverdue(copy, now, length)) return true;
     return idle >= HOLD && !isOnItsWay(copy.to, piece);
   }
 
@@ -140,6 +182,22 @@ export class SuperSeeding<Peer> {
       invited.push(piece);
     }
     return invited;
+  }
+
+  /** Its receiver could have had it several times by now. */
+  #isOverdue(copy: Copy<Peer>, now: number, length: number): boolean {
+    if (now - copy.since < OVERDUE_AFTER) return false;
+    return this.#served - copy.begun >= this.#countActive(now) * (PIECE_TIMES * length + TURN);
+  }
+
+  /** Who takes turns, as of the last second or so. */
+  #countActive(now: number): number {
+    if (now - this.#countedAt >= 1_000) {
+      this.#countedAt = now;
+      this.#active = 0;
+      for (const { servedAt } of this.#receivers.values()) if (now - servedAt < ABSENT) this.#active++;
+    }
+    return this.#active;
   }
 
   /** Only whom others feed, and only once for each piece. */

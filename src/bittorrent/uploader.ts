@@ -210,7 +210,8 @@ export class Uploader {
     const now = this.#options.clock.now();
     // What would leave the uplink idle is no saving.
     if (!this.#wasThrottled(now - BUSY_FOR)) return 'serve';
-    return this.#superSeeding.verdict(session, piece, now, this.#holders(session, piece), this.#isOnItsWay);
+    const { length } = pieceAt(this.#options.info, piece);
+    return this.#superSeeding.verdict(session, piece, now, length, this.#holders(session, piece), this.#isOnItsWay);
   }
 
   *#holders(except: PeerSession, piece: number): Generator<PeerSession> {
@@ -230,7 +231,8 @@ export class Uploader {
     const seeding = session.fast ? this.#superSeeding : undefined;
     const mayServe =
       seeding && this.#wasThrottled(now - BUSY_FOR)
-        ? (piece: number) => seeding.mayServe(session, piece, now, this.#isOnItsWay)
+        ? (piece: number) =>
+            seeding.mayServe(session, piece, now, pieceAt(this.#options.info, piece).length, this.#isOnItsWay)
         : undefined;
     const batch = client.queue.takeBatch(limit, mayServe);
     if (batch.length === 0) return 0;

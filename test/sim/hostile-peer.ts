@@ -1,7 +1,7 @@
 import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { encodeExtendedHandshake } from '../../src/bittorrent/wire/extended.ts';
 import type { Message } from '../../src/bittorrent/wire/messages.ts';
-import { type MemoryConnection, memoryPair } from './memory-connection.ts';
+import { type Link, type MemoryConnection, memoryPair } from './memory-connection.ts';
 import type { SimPeer, Simulation } from './simulation.ts';
 
 /** Under which it wants metadata messages. */
@@ -21,8 +21,9 @@ export function hostilePeer(
   victim: SimPeer,
   source: string,
   onMessage: (message: Message, peer: HostilePeer) => void = () => {},
+  link: Link = { latency: 1, rate: 0 },
 ): HostilePeer {
-  const [connection, other] = memoryPair(sim.clock, { latency: 1, rate: 0 }, sim.random);
+  const [connection, other] = memoryPair(sim.clock, link, sim.random);
   const received: Message[] = [];
   const infoHash = Buffer.from(sim.version.info.infoHash, 'hex').subarray(0, 20);
   const wire = PeerWire.initiate(
