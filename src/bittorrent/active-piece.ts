@@ -21,12 +21,12 @@ export class ActivePiece<Peer> {
   /** Its memory was given back. */
   dropped = false;
   readonly #states: Uint8Array;
-  /** The request that a block is part of, and further ones. */
+  /** The request that a block is part of, and further ones (seldom: no map is made for most pieces). */
   readonly #asked: (PieceRequest<Peer> | undefined)[];
-  readonly #askedAgain = new Map<number, readonly PieceRequest<Peer>[]>();
+  #askedAgain: Map<number, readonly PieceRequest<Peer>[]> | undefined;
   readonly #senders: (Peer | undefined)[];
   /** Memory of answers that hold blocks which are here already: their bytes must not touch the piece. */
-  readonly #apart = new Map<PieceRequest<Peer>, Buffer>();
+  #apart: Map<PieceRequest<Peer>, Buffer> | undefined;
   #free: number;
   #received = 0;
   #cursor = 0;
@@ -101,6 +101,7 @@ export class ActivePiece<Peer> {
     while (end < behind && end - first < most && mayAsk(end)) end++;
     if (end === first) return undefined;
     const request = this.#make(peer, first, end, now, late.urgent);
+    this.#askedAgain ??= new Map();
     for (let block = first; block < end; block++)
       this.#askedAgain.set(block, [...(this.#askedAgain.get(block) ?? []), request]);
     return request;
@@ -109,7 +110,7 @@ export class ActivePiece<Peer> {
   /** The requests that a block is part of. */
   askers(block: number): PieceRequest<Peer>[] {
     const asked = this.#asked[block];
-    return asked ? [asked, ...(this.#askedAgain.get(block) ?? [])] : [];
+    return asked ? [asked, ...(this.#askedAgain?.get(block) ?? [])] : [];
   }
 
   /** Where the bytes of the answer go; undefined when none of them is needed any more. */
@@ -125,6 +126,7 @@ export class ActivePiece<Peer> {
     const begin = request.first * BLOCK_SIZE;
     if (taken === request.count) return this.buffer.bytes.subarray(begin, begin + request.length);
     const apart = Buffer.allocUnsafe(request.length);
+    this.#apart ??= new Map();
     this.#apart.set(request, apart);
     return apart;
   }
@@ -134,7 +136,7 @@ export class ActivePiece<Peer> {
    * undefined when the answer brought nothing new.
    */
   endReceive(request: PieceRequest<Peer>): Set<PieceRequest<Peer>> | undefined {
-    const apart = this.#apart.get(request);
+    const apart = this.#apart?.get(request);
     let others: Set<PieceRequest<Peer>> | undefined;
     for (let block = request.first; block < request.first + request.count; block++) {
       if (!this.#isArriving(block, request)) continue;
@@ -145,9 +147,9 @@ export class ActivePiece<Peer> {
       this.#states[block] = State.received;
       this.#received++;
       others ??= new Set();
-      if (this.#askedAgain.size > 0) for (const other of this.askers(block)) if (other !== request) others.add(other);
+      if (this.#askedAgain) for (const other of this.askers(block)) if (other !== request) others.add(other);
       this.#asked[block] = undefined;
-      this.#askedAgain.delete(block);
+      this.#askedAgain?.delete(block);
     }
     this.release(request);
     for (const other of others ?? []) if (this.isNeeded(other)) others?.delete(other);
@@ -189,14 +191,14 @@ export class ActivePiece<Peer> {
 
   /** The request will not be answered, or its answer will not be taken: no byte of it may be written from now on. */
   release(request: PieceRequest<Peer>): void {
-    this.#apart.delete(request);
+    this.#apart?.delete(request);
     for (let block = request.first; block < request.first + request.count; block++) {
       if (!this.#isAsked(block, request)) continue;
       const arriving = this.#isArriving(block, request);
       const [asked, ...again] = this.askers(block).filter((other) => other !== request);
       this.#asked[block] = asked;
-      if (again.length > 0) this.#askedAgain.set(block, again);
-      else this.#askedAgain.delete(block);
+      if (again.length > 0) this.#askedAgain?.set(block, again);
+      else this.#askedAgain?.delete(block);
       if (arriving) this.#senders[block] = undefined;
       if (asked) {
         if (arriving) this.#states[block] = State.requested;
@@ -224,7 +226,7 @@ export class ActivePiece<Peer> {
   }
 
   #isAsked(block: number, request: PieceRequest<Peer>): boolean {
-    return this.#asked[block] === request || this.#askedAgain.get(block)?.includes(request) === true;
+    return this.#asked[block] === request || this.#askedAgain?.get(block)?.includes(request) === true;
   }
 
   #isArriving(block: number, request: PieceRequest<Peer>): boolean {

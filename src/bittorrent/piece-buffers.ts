@@ -6,6 +6,11 @@ import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
 const RESERVE = 4 * 1024 * 1024;
+/**
+ * Such a part of the budget is kept beyond it. When memory is scarce swarms take their first piece beyond the budget again and
+ * again: memory made for each of them and let go would lie around, unseen by the garbage collector since it is shared.
+ */
+const KEPT_BEYOND = 1 / 8;
 
 /**
  * `first`: the swarm holds none yet. That one is granted beyond the budget, however large. `urgent`: somebody waits for
@@ -27,14 +32,16 @@ export interface PieceBuffer {
  */
 export class PieceBuffers {
   readonly #mark: Watermark;
-  /** By size, what came free last comes last. With what is in use it stays within the budget, or is nothing. */
-  readonly #spare = new Map<number, SharedArrayBuffer[]>();
+  /** By size, what came free last comes last. With what is in use it stays within `#most` bytes, or is nothing. */
+  readonly #spare = new Map<number, PieceBuffer[]>();
+  readonly #most: number;
   #spareBytes = 0;
   readonly #users = new Set<BufferUser>();
 
   /** `budget` in bytes. */
   constructor(budget: number) {
     this.#mark = new Watermark(budget, budget);
+    this.#most = budget * (1 + KEPT_BEYOND);
     this.#mark.onLow(() => {
       for (const user of this.#byPriority()) user.retry();
     });
@@ -73,7 +80,8 @@ export class PieceBuffers {
     const spare = this.#spare.get(size)?.pop();
     if (spare) this.#spareBytes -= size;
     else this.#shrink(this.used);
-    const shared = spare ?? new SharedArrayBuffer(size);
+    if (spare?.bytes.length === length) return spare;
+    const shared = spare?.shared ?? new SharedArrayBuffer(size);
     return { shared, bytes: Buffer.from(shared, 0, length) };
   }
 
@@ -82,7 +90,7 @@ export class PieceBuffers {
     const spare = this.#spare.get(size) ?? [];
     this.#spare.delete(size);
     this.#spare.set(size, spare);
-    spare.push(buffer.shared);
+    spare.push(buffer);
     this.#spareBytes += size;
     this.#shrink(this.used - size);
     this.#mark.remove(size);
@@ -97,8 +105,9 @@ export class PieceBuffers {
 
   /** Lets go of sizes that were not used lately, so that pieces of all sizes do not add up. `used`: bytes in use then. */
   #shrink(used: number): void {
+    if (used + this.#spareBytes <= this.#most) return;
     for (const [size, spare] of this.#spare) {
-      while (used + this.#spareBytes > this.#mark.high && spare.pop()) this.#spareBytes -= size;
+      while (used + this.#spareBytes > this.#most && spare.pop()) this.#spareBytes -= size;
       if (spare.length === 0) this.#spare.delete(size);
     }
   }

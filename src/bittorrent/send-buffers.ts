@@ -48,6 +48,7 @@ export class SendBuffers {
   }
 
   #shrink(most: number): void {
+    if (this.#spareBytes <= most) return;
     for (const [size, spare] of this.#spare) {
       while (this.#spareBytes > most && spare.pop()) this.#spareBytes -= size;
       if (spare.length === 0) this.#spare.delete(size);
