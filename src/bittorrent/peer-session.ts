@@ -81,6 +81,9 @@ export class PeerSession {
   #lastSent: number;
   #announcedSize: number | undefined;
   #throttledUntil = Number.NEGATIVE_INFINITY;
+  /** Writes that had left when we last looked, and when that was, or nothing waited, in ms. */
+  #departed = 0;
+  #drainedAt: number;
   readonly #clock: Clock;
   readonly #bandwidth: ConnectionBandwidth;
   readonly #events: SessionEvents;
@@ -97,6 +100,7 @@ export class PeerSession {
     this.lastReceived = options.clock.now();
     this.requests = new RequestQueue(options.clock);
     this.#lastSent = this.lastReceived;
+    this.#drainedAt = this.lastReceived;
     this.#announcedSize = options.metadataSize;
     const wireOptions = {
       peerId: options.peerId,
@@ -198,6 +202,15 @@ export class PeerSession {
     const now = this.#clock.now();
     if (this.#ready && now - this.#lastSent > keepAlive) this.send({ type: 'keep-alive' });
     return now - Math.max(this.lastReceived, this.throttledUntil) > deadAfter;
+  }
+
+  /** For how long it has taken nothing of what waits to be sent to it, in ms; as exact as this is asked often. */
+  unreadFor(): number {
+    const now = this.#clock.now();
+    const { queued, departed } = this.wire;
+    if (queued === 0 || departed !== this.#departed) this.#drainedAt = now;
+    this.#departed = departed;
+    return now - this.#drainedAt;
   }
 
   close(reason?: PeerwireError): void {

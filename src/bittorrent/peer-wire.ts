@@ -115,6 +115,7 @@ export class PeerWire implements Disposable {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #flushQueued = false;
+  #departed = 0;
   /** Received and not yet to be read, by a rate limit. */
   #held: Buffer | undefined;
   /** Why we do not read: the owner said so, bytes are held, or too much waits to be sent. */
@@ -198,6 +199,11 @@ export class PeerWire implements Disposable {
     return this.#remoteIds.has(extension);
   }
 
+  /** How many writes have left so far: as long as it grows, the other end reads. */
+  get departed(): number {
+    return this.#departed;
+  }
+
   /** Bytes that wait to be sent. */
   get queued(): number {
     return this.#connection.writableLength + this.#pendingBytes;
@@ -251,7 +257,10 @@ export class PeerWire implements Disposable {
   writeBlocks(bytes: Uint8Array, onSent: () => void): void {
     if (this.#closed) return;
     this.#flush();
-    this.#connection.write([bytes], onSent);
+    this.#connection.write([bytes], () => {
+      this.#departed++;
+      onSent();
+    });
   }
 
   /** Lets in blocks of up to this many bytes. */
@@ -380,6 +389,7 @@ export class PeerWire implements Disposable {
   }
 
   #onSent(): void {
+    this.#departed++;
     if (this.#flood.full) this.#flood.set(this.queued);
   }
 

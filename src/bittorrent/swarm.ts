@@ -27,6 +27,9 @@ import { Uploader } from './uploader.ts';
 /** Silence before we say that we are alive, and after which a peer counts as dead, in ms (BEP 3: two minutes). */
 const KEEP_ALIVE = 60_000;
 const DEAD_AFTER = 150_000;
+/** Who takes nothing of what waits for it for this long, in ms, holds our memory for nothing; and while that is scarce. */
+const UNREAD_AFTER = 60_000;
+const UNREAD_AFTER_IF_SCARCE = 15_000;
 /** A session that nobody uses is closed after this, in ms. */
 const IDLE_AFTER = 60_000;
 const TICK = 1_000;
@@ -459,6 +462,10 @@ export class Swarm implements Disposable {
     for (const session of [...this.#sessions]) {
       if (session.checkAlive(KEEP_ALIVE, DEAD_AFTER)) {
         session.close(new PeerwireError('timeout', 'The peer fell silent.'));
+        continue;
+      }
+      if (session.unreadFor() > (this.#uploads.isFull ? UNREAD_AFTER_IF_SCARCE : UNREAD_AFTER)) {
+        session.close(new PeerwireError('timeout', 'The peer reads nothing of what it asked for.'));
         continue;
       }
       const used = session.amInterested || session.peerInterested || !this.#content;

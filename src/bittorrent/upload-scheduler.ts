@@ -14,6 +14,12 @@ const SECONDS_A_TURN = 0.05;
 const LANE_MEMORY = 3 * MIB;
 const DEVICE_MEMORY = 8 * MIB;
 const MEMORY = 16 * MIB;
+/**
+ * Of those, what a connection has that drained little yet: as much again as has left. A batch that takes longer than this to
+ * leave, in ms, makes it the least again.
+ */
+const FIRST_MEMORY = 256 * 1024;
+const SLOW_BATCH = 5_000;
 /** Beyond that a device that has nothing under way may still have this much: nobody can keep others from being served. */
 const LEAST_A_TURN = 128 * 1024;
 /** Batches of one device that are read or sent: tiny requests cost a read each, and would fill no memory. */
@@ -55,8 +61,11 @@ export class UploadLane implements Disposable {
   /** To its limits. */
   readonly listening: Disposable;
   readonly #scheduler: UploadScheduler;
-  /** Bytes read and not yet sent. */
+  /** Bytes read and not yet sent; and how many there may be. */
   memory = 0;
+  mostMemory = FIRST_MEMORY;
+  /** When a batch last left, or the first of those under way was begun, in ms. */
+  drainedAt = 0;
   batches = 0;
   requests = 0;
   /** Served only while nobody else can be. */
@@ -128,6 +137,11 @@ export class UploadScheduler implements Disposable {
     return this.#memory;
   }
 
+  /** Others are served only a little at a time, because of what waits to be sent. */
+  get isFull(): boolean {
+    return this.#memory >= MEMORY;
+  }
+
   /** Adds a connection of a device (or whatever answers for it). */
   add(device: string, source: UploadSource): UploadLane {
     const account = this.#account(device);
@@ -174,6 +188,10 @@ export class UploadScheduler implements Disposable {
   /** For `UploadLane`. */
   sent(lane: UploadLane, bytes: number): void {
     if (lane.disposed) return;
+    const now = this.#clock.now();
+    const slow = now - lane.drainedAt > SLOW_BATCH;
+    lane.mostMemory = slow ? LEAST_A_TURN : Math.min(LANE_MEMORY, lane.mostMemory + bytes);
+    lane.drainedAt = now;
     lane.memory -= bytes;
     lane.account.memory -= bytes;
     lane.batches--;
@@ -263,7 +281,7 @@ export class UploadScheduler implements Disposable {
     const { limiter } = source;
     const most =
       limiter.rate === 0 ? MOST_A_TURN : Math.max(BLOCK_SIZE, Math.min(MOST_A_TURN, limiter.rate * SECONDS_A_TURN));
-    const bytes = source.serve(this.#memory >= MEMORY ? Math.min(most, LEAST_A_TURN) : most);
+    const bytes = source.serve(Math.min(most, this.isFull ? LEAST_A_TURN : lane.mostMemory));
     // Behind its siblings; or out until it is woken.
     account.ready.delete(lane);
     if (bytes === 0) {
@@ -272,6 +290,7 @@ export class UploadScheduler implements Disposable {
     }
     account.ready.add(lane);
     limiter.spend(bytes);
+    if (lane.memory === 0) lane.drainedAt = this.#clock.now();
     this.#now = Math.max(this.#now, account.turn);
     account.turn = Math.max(account.turn, this.#now - CREDIT) + bytes;
     lane.memory += bytes;
@@ -308,6 +327,6 @@ export class UploadScheduler implements Disposable {
   #hasMemory(lane: UploadLane): boolean {
     if (lane.account.memory === 0) return true;
     if (lane.account.batches >= DEVICE_BATCHES) return false;
-    return lane.memory < LANE_MEMORY && lane.account.memory < DEVICE_MEMORY && this.#memory < MEMORY;
+    return lane.memory < lane.mostMemory && lane.account.memory < DEVICE_MEMORY && this.#memory < MEMORY;
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
+import { extendedHandshake, hostilePeer } from './hostile-peer.ts';
 import { type SimPeer, Simulation } from './simulation.ts';
 
 const MiB = 1024 * 1024;
@@ -56,6 +57,53 @@ describe('the uplink of one seeder', () => {
     await sim.clock.run(() => late.have.count >= 1, 5_000);
     assert.ok(sim.clock.now() <= 6_000, `a piece took until ${sim.clock.now()}`);
   });
+
+  /** Four devices with four connections each, which ask for everything and read for so long, in ms. Says how each was closed. */
+  function deafDevices(seed: SimPeer, readFor: number): string[] {
+    const closed: string[] = [];
+    const link = { latency: 1, rate: 0, back: 10_000_000, window: 256 * 1024 };
+    for (let index = 0; index < 16; index++) {
+      const deaf = hostilePeer(
+        sim,
+        seed,
+        `deaf${index % 4}/${index}`,
+        (message) => {
+          if (message.type !== 'unchoke') return;
+          for (let piece = 0; piece < sim.version.info.pieceCount; piece++)
+            for (let begin = 0; begin < MiB; begin += 16_384)
+              deaf.send({ type: 'request', piece, begin, length: 16_384 });
+          sim.clock.setTimeout(() => deaf.connection.pause(), readFor);
+        },
+        link,
+      );
+      deaf.send(extendedHandshake({}), { type: 'have-none' }, { type: 'interested' });
+      deaf.other.onClosed = (reason) => closed.push(`${reason?.code} after ${Math.floor(sim.clock.now() / 1000)} s`);
+    }
+    return closed;
+  }
+
+  for (const [name, readFor, after] of [
+    ['read nothing', 0, 62],
+    ['read for a second and then nothing: while they hold all memory, not for long', 1_000, 17],
+  ] as const) {
+    it(`goes on at full speed beside devices that ${name}; they are let go`, async () => {
+      sim = new Simulation(1, [64 * MiB], MiB);
+      sim.uplink = { scheduler, limiter: new RateLimiter(sim.clock, 0) };
+      const [seed] = seeds(1);
+      const closed = deafDevices(seed!, readFor);
+      await sim.clock.run(() => false, 2_000);
+      assert.ok(scheduler.memory > 0, 'nothing waits for them');
+      assert.equal(scheduler.isFull, readFor > 0);
+      const honest = download('honest/0', seed!);
+      assert.ok(await sim.clock.run(() => honest.completed, 10_000));
+      // 64 MiB at 50 MB/s.
+      assert.ok(sim.clock.now() < 4_000, `${sim.clock.now()} ms`);
+      assert.equal(closed.length, 0);
+      await sim.clock.run(() => false, 62_000);
+      assert.deepEqual(closed, new Array(16).fill(`timeout after ${after} s`));
+      assert.equal(scheduler.memory, 0);
+    });
+  }
 
   it('twenty that want everything at once all get on, in bounded memory', async () => {
     const [seed] = seeds(1);

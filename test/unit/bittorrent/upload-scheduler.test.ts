@@ -147,11 +147,31 @@ describe('upload scheduler', () => {
     for (const lane of lanes) lane.dispose();
   });
 
-  it('one_connection_reads_ahead_three_turns', async () => {
+  it('reads_ahead_for_a_connection_as_much_as_it_drained_up_to_3_MiB_and_a_quarter_at_first', async () => {
     limiter.setRate(0);
-    taker('deaf', Number.POSITIVE_INFINITY, { reads: false });
+    const { lane } = taker('deaf', Number.POSITIVE_INFINITY, { reads: false });
     await pass(100);
+    assert.equal(scheduler.memory, MiB / 4);
+    lane.sent(MiB / 4);
+    await pass(100);
+    assert.equal(scheduler.memory, MiB / 2);
+    for (const bytes of [MiB / 2, MiB, 2 * MiB, 3 * MiB]) {
+      lane.sent(bytes);
+      await pass(100);
+    }
     assert.equal(scheduler.memory, 3 * MiB);
+  });
+
+  it('reads_ahead_little_for_a_connection_that_takes_long', async () => {
+    limiter.setRate(0);
+    const { lane } = taker('slow', Number.POSITIVE_INFINITY, { reads: false });
+    await pass(6_000);
+    lane.sent(MiB / 4);
+    await pass(1_000);
+    assert.equal(scheduler.memory, MiB / 8);
+    lane.sent(MiB / 8);
+    await pass(100);
+    assert.equal(scheduler.memory, MiB / 4);
   });
 
   it('gives_back_what_a_connection_held_when_it_goes', async () => {
