@@ -5,9 +5,17 @@ export const MOST_BLOCKS = 64;
 /** Bytes: a smaller batch goes on with another piece. */
 const LITTLE = 64 * 1024;
 
+/** What a request counts for, in bytes: never less than its length. */
+export type CostOf = (request: BlockRequest) => number;
+
 /** One peer's requests, in the order of their arrival. */
 export class UploadQueue {
   #requests: BlockRequest[] = [];
+  readonly #costOf: CostOf;
+
+  constructor(costOf: CostOf = ({ length }) => length) {
+    this.#costOf = costOf;
+  }
 
   get length(): number {
     return this.#requests.length;
@@ -46,11 +54,11 @@ export class UploadQueue {
   }
 
   /**
-   * Takes out a run of contiguous requests, up to `limit` bytes or one request that is larger, and short runs together;
+   * Takes out a run of contiguous requests, up to a cost of `limit` or one request that is larger, and short runs together;
    * requests for pieces that `mayServe` refuses stay. Empty when there is none.
    */
   takeBatch(limit: number, mayServe?: (piece: number) => boolean): BlockRequest[] {
-    if (!mayServe) return this.#requests.splice(0, countBatch(this.#requests, limit));
+    if (!mayServe) return this.#requests.splice(0, countBatch(this.#requests, limit, this.#costOf));
     const accepted = new Map<number, boolean>();
     const isAccepted = ({ piece }: BlockRequest): boolean => {
       const known = accepted.get(piece) ?? mayServe(piece);
@@ -58,7 +66,7 @@ export class UploadQueue {
       return known;
     };
     const candidates = this.#requests.filter(isAccepted);
-    const batch = candidates.slice(0, countBatch(candidates, limit));
+    const batch = candidates.slice(0, countBatch(candidates, limit, this.#costOf));
     const taken = new Set(batch);
     this.#requests = this.#requests.filter((request) => !taken.has(request));
     return batch;
@@ -66,15 +74,16 @@ export class UploadQueue {
 }
 
 /** How many of the first requests make a batch. */
-function countBatch(requests: readonly BlockRequest[], limit: number): number {
+function countBatch(requests: readonly BlockRequest[], limit: number, costOf: CostOf): number {
   let bytes = 0;
   let count = 0;
   let last: BlockRequest | undefined;
   for (const request of requests) {
-    const full = count === MOST_BLOCKS || bytes + request.length > limit;
+    const cost = costOf(request);
+    const full = count === MOST_BLOCKS || bytes + cost > limit;
     // Only little is worth joining: what is read can no longer be overtaken.
     if (last && (full || (bytes >= LITTLE && !follows(request, last)))) break;
-    bytes += request.length;
+    bytes += cost;
     count++;
     last = request;
   }

@@ -36,7 +36,10 @@ const CREDIT = MIB;
 export interface UploadSource {
   /** The limit that holds for it. */
   readonly limiter: RateLimiter;
-  /** Begins to send up to `limit` bytes (or one request, if that is larger); returns the bytes, 0 when nothing can be sent now. */
+  /**
+   * Begins to send up to `limit` bytes (or one request, if that is larger). Returns the bytes, or more: what it cost shall be
+   * counted as; 0 when nothing can be sent now.
+   */
   serve(limit: number): number;
 }
 
@@ -97,7 +100,7 @@ export class UploadLane implements Disposable {
     return this.account.requests < DEVICE_REQUESTS;
   }
 
-  /** Bytes that `serve` began to send have left our memory. */
+  /** What `serve` returned has left our memory. */
   sent(bytes: number): void {
     this.#scheduler.sent(this, bytes);
   }

@@ -156,7 +156,7 @@ export class Uploader {
       const { scheduler, deviceOf, limiter, clock } = this.#options;
       const serve = (limit: number): number => this.#serve(session, limit);
       const lane = scheduler.add(deviceOf(session), { limiter, serve });
-      client = { session, queue: new UploadQueue(), lane, sent: Promise.resolve(true) };
+      client = { session, queue: new UploadQueue(this.#costOf), lane, sent: Promise.resolve(true) };
       this.#clients.set(session, client);
       this.#superSeeding?.add(session, clock.now());
     }
@@ -240,24 +240,33 @@ export class Uploader {
       for (const { piece, length } of batch)
         this.#superSeeding.onServed(session, piece, now, length, pieceAt(this.#options.info, piece).length);
     client.lane.setRequests(client.queue.length);
-    const bytes = batch.reduce((sum, request) => sum + BLOCK_HEADER_SIZE + request.length, 0);
-    client.sent = this.#send(client, batch, bytes, client.sent);
-    return bytes;
+    const cost = batch.reduce((sum, request) => sum + BLOCK_HEADER_SIZE + this.#costOf(request), 0);
+    client.sent = this.#send(client, batch, cost, client.sent);
+    return cost;
   }
+
+  /** At least a block, where there is one: a part of it costs as much to read. */
+  readonly #costOf = ({ piece, begin, length }: BlockRequest): number => {
+    const { length: pieceLength } = pieceAt(this.#options.info, piece);
+    const blockBegin = begin - (begin % BLOCK_SIZE);
+    return Math.max(length, Math.min(BLOCK_SIZE, pieceLength - blockBegin));
+  };
 
   /** Resolves with false when this batch, or one before it, could not be sent: those behind it are not sent either. */
   async #send(
     client: Client,
     batch: readonly BlockRequest[],
-    bytes: number,
+    cost: number,
     before: Promise<boolean>,
   ): Promise<boolean> {
     const { session, queue, lane } = client;
     const { scheduler } = this.#options;
+    const payload = batch.reduce((sum, { length }) => sum + length, 0);
+    const bytes = payload + batch.length * BLOCK_HEADER_SIZE;
     const buffer = scheduler.buffers.take(bytes);
     const finish = (): void => {
       scheduler.buffers.give(buffer);
-      lane.sent(bytes);
+      lane.sent(cost);
     };
     const failure = await this.#read(batch, buffer).then(
       () => undefined,
@@ -275,7 +284,7 @@ export class Uploader {
       lane.setRequests(0);
       return false;
     }
-    session.uploaded.add(bytes - batch.length * BLOCK_HEADER_SIZE, this.#options.clock.now());
+    session.uploaded.add(payload, this.#options.clock.now());
     session.wire.writeBlocks(buffer.subarray(0, bytes), finish);
     return true;
   }

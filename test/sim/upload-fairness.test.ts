@@ -58,6 +58,38 @@ describe('the uplink of one seeder', () => {
     assert.ok(sim.clock.now() <= 6_000, `a piece took until ${sim.clock.now()}`);
   });
 
+  it('is no more read from for who asks for single bytes than for who asks for blocks', async () => {
+    const [seed] = seeds(1);
+    const reads = new Map<string, number>();
+    const readFile = seed!.storage.read.bind(seed!.storage);
+    seed!.storage.read = (file, offset, views) => {
+      const name = views.length > 0 && views[0]!.length === 1 ? 'single' : 'blocks';
+      reads.set(name, (reads.get(name) ?? 0) + 1);
+      return readFile(file, offset, views);
+    };
+    /** Every other block, so that none goes on where the last ended; or every other byte. */
+    const asker = (name: string, length: number): void => {
+      let next = 0;
+      const peer = hostilePeer(sim, seed!, `${name}/0`, ({ type }) => {
+        if (type === 'unchoke') ask(512);
+      });
+      const ask = (count: number): void => {
+        for (let index = 0; index < count; index++, next += 2 * length) {
+          const at = next % (2 * MiB);
+          peer.send({ type: 'request', piece: Math.floor(at / 65_536), begin: at % 65_536, length });
+        }
+      };
+      sim.clock.setInterval(() => ask(64), 100);
+      peer.send(extendedHandshake({}), { type: 'have-none' }, { type: 'interested' });
+    };
+    asker('single', 1);
+    asker('blocks', 16_384);
+    await sim.clock.run(() => false, 20_000);
+    const [single = 0, blocks = 0] = [reads.get('single'), reads.get('blocks')];
+    assert.ok(blocks >= 100, `${blocks} reads`);
+    assert.ok(single <= 1.1 * blocks, `${single} reads of single bytes, ${blocks} of blocks`);
+  });
+
   /** Four devices with four connections each, which ask for everything and read for so long, in ms. Says how each was closed. */
   function deafDevices(seed: SimPeer, readFor: number): string[] {
     const closed: string[] = [];
