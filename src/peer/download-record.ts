@@ -33,6 +33,8 @@ export interface DownloadRecord {
   sources: Record<string, number>;
   /** Files in place that are as they were received, by file index: what is seeded on. */
   placed: Record<number, PlacedCopy>;
+  /** Not all of what was wanted is in place: there were other files, which were left. */
+  partial?: boolean;
   /** Paths of files that were placed and are not as they were received any more, by file index: not seeded. */
   changed?: Record<number, string>;
 }

@@ -391,6 +391,8 @@ export class Download implements Disposable {
             : [],
         ),
       );
+      delete record.changed;
+      record.partial = plan.files.some(({ fileIndex }) => record.placed[fileIndex] === undefined);
       if (staging !== undefined) await removeStaging(staging);
       delete record.staging;
       await journal.delete();

@@ -240,7 +240,7 @@ export class Downloads implements Disposable {
       const { record } = download;
       const placed = Object.keys(record.placed).length > 0;
       if (!placed && download.have === undefined) continue;
-      const whole = Object.keys(record.changed ?? {}).length === 0;
+      const whole = record.partial !== true && Object.keys(record.changed ?? {}).length === 0;
       const complete = record.state === 'done' && record.file === undefined && whole;
       const key = `${record.network}/${record.infohash}`;
       if (holds.get(key)?.complete === true) continue;

@@ -1,12 +1,14 @@
 /** Downloads of two peers in this process, over real sockets: paused, cancelled, closed and damaged while bytes flow. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { bytesOf, decode, listOf } from '../../src/bittorrent/bencode.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { once } from '../../src/common/event.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
+import { decodeSection } from '../../src/peer/network/catalogue.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
 import { PeersHere } from './peers-here.ts';
 
@@ -246,4 +248,53 @@ describe('downloads under disturbance', function () {
     const again = await peer('a');
     assert.equal((await again.shares()).length, 1);
   });
+
+  it('one that left other files where they were says that it has a part, until it has all', async () => {
+    const [a, b] = [await peer('a'), await peer('b')];
+    const { invite } = await a.createNetwork({ name: 'team', trackers: [] });
+    await b.joinNetwork(invite);
+    const source = path.join(dir, 'folder');
+    mkdirSync(source);
+    for (const name of ['one', 'two']) writeFileSync(path.join(source, name), randomBytes(100_000));
+    await a.share({ path: source });
+    await b.addPeerAddress(`127.0.0.1:${(await a.status()).port}`);
+    while (!(await b.shares()).some(({ sources }) => sources > 0)) await once(b.onEvent);
+    const theirs = path.join(destination(), 'folder', 'two');
+    mkdirSync(path.dirname(theirs), { recursive: true });
+    writeFileSync(theirs, 'mine');
+    const request = { share: 'folder', destination: destination() } as const;
+    const { id } = await b.download({ ...request, onConflict: 'skip' });
+    await until(b, id, done);
+    let { said, again } = await saidAfterRestart(b);
+    assert.equal(readFileSync(theirs, 'utf8'), 'mine');
+    assert.deepEqual(said, [false]);
+    for (const edited of [false, true]) {
+      if (edited) {
+        writeFileSync(theirs, 'mine again');
+        assert.deepEqual((await again.recheckTransfer(id)).changed, ['two']);
+      }
+      await again.download({ ...request, onConflict: 'overwrite' });
+      await until(again, id, done);
+      ({ said, again } = await saidAfterRestart(again));
+      assert.deepEqual(said, [true]);
+    }
+  });
+
+  /** Whether b has all of what it has something of, by what it publishes once it is opened again. */
+  async function saidAfterRestart(b: OpenPeer): Promise<{ said: boolean[]; again: OpenPeer }> {
+    const since = Date.now();
+    let again = b;
+    for (;;) {
+      await close(again);
+      const networks = path.join(dir, 'b', 'networks');
+      const [network = ''] = readdirSync(networks);
+      const stored = listOf(decode(readFileSync(path.join(networks, network, 'catalogues'))));
+      const sections = stored.map((item) => decodeSection(bytesOf(item)).section);
+      const said = sections.find(({ name, time, holds }) => name === 'b' && time >= since && holds.length > 0);
+      again = await peer('b');
+      if (said) return { said: said.holds.map(({ complete }) => complete), again };
+      // Until it is connected, it has published.
+      while ((await again.peers()).length === 0) await once(again.onEvent);
+    }
+  }
 });
