@@ -4,6 +4,7 @@ import type { Connection, ConnectionSink } from '../bittorrent/connection.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { plainAddress } from './ip-address.ts';
 import { ReadBuffer } from './read-buffer.ts';
+import { WriteQueue } from './write-queue.ts';
 
 /** Milliseconds of silence after which the operating system asks whether the other end still lives. */
 const KEEP_ALIVE = 60_000;
@@ -14,6 +15,7 @@ const KEEP_ALIVE = 60_000;
  */
 export class TlsStream implements Connection {
   readonly socket: TLSSocket;
+  readonly #writes: WriteQueue;
   #sink: ConnectionSink | undefined;
   #paused = false;
   #ended = false;
@@ -28,10 +30,12 @@ export class TlsStream implements Connection {
 
   private constructor(socket: TLSSocket, reads: ReadBuffer) {
     this.socket = socket;
+    this.#writes = new WriteQueue(socket, () => this.#sink?.onDrain());
     reads.onChunk = (chunk) => this.#receive(chunk);
     socket.on('error', (error) => this.close(toPeerwireError(error)));
     // A farewell may overtake what a paused sink has not taken yet: both wait for the backlog.
     const ended = (): void => {
+      reads.flush();
       this.#ended = true;
       if (this.#backlog.length === 0) this.close();
     };
@@ -80,7 +84,7 @@ export class TlsStream implements Connection {
   }
 
   get writableLength(): number {
-    return this.socket.writableLength;
+    return this.#writes.length;
   }
 
   get closed(): boolean {
@@ -101,23 +105,7 @@ export class TlsStream implements Connection {
 
   write(chunks: readonly Uint8Array[], onSent?: () => void): void {
     if (this.#closed || chunks.length === 0) return;
-    const socket = this.socket;
-    // One gathered write: TLS packs small headers and large blocks into full records instead of one record for each.
-    socket.cork();
-    const last = chunks.length - 1;
-    for (let index = 0; index <= last; index++) {
-      const chunk = chunks[index];
-      if (!chunk) continue;
-      if (index < last) socket.write(chunk);
-      else socket.write(chunk, (error) => this.#written(error, onSent));
-    }
-    socket.uncork();
-  }
-
-  #written(error: Error | null | undefined, onSent: (() => void) | undefined): void {
-    if (error || this.#closed) return;
-    onSent?.();
-    if (this.socket.writableLength === 0) this.#sink?.onDrain();
+    this.#writes.push(chunks, onSent);
   }
 
   pause(): void {
@@ -137,6 +125,7 @@ export class TlsStream implements Connection {
     this.#reason = reason;
     clearTimeout(this.#lastWords);
     this.#backlog = [];
+    this.#writes.dispose();
     this.#peerAddress();
     this.socket.destroy();
     this.#deliverLater();
@@ -146,7 +135,7 @@ export class TlsStream implements Connection {
   closeWhenSent(timeout: number): void {
     if (this.#closed || this.#lastWords) return;
     this.#lastWords = setTimeout(() => this.close(), timeout);
-    this.socket.end(() => this.close());
+    this.#writes.end(() => this.close());
   }
 
   /** True once `closeWhenSent` was called. */

@@ -217,7 +217,7 @@ describe('a secure channel', () => {
 
   it('delivers what came with the farewell of the other end, also when it was paused', async () => {
     const [own, other] = [createIdentity(), createIdentity()];
-    const data = content('farewell', 60_000);
+    const data = content('farewell', 600_000);
     const server = createTlsServer({ key: other.keyPem, cert: other.certPem, ALPNProtocols: [ALPN] }, (socket) => {
       socket.on('error', () => {});
       socket.end(data);
@@ -297,5 +297,56 @@ describe('a secure channel', () => {
     stream?.resume();
     await collector.received(data.length);
     assert.ok(collector.bytes.equals(data));
+  });
+
+  it('hands large chunks to the socket one at a time, and small ones together', async () => {
+    const [own, other] = [createIdentity(), createIdentity()];
+    const collector = new Collector();
+    const server = await tcpServer((raw) => TlsStream.accept(raw, tlsOptions(own)).start(collector));
+    cleanUp.push(server.close);
+    const client = TlsStream.connect({ ...tlsOptions(other), host: '127.0.0.1', port: server.port });
+    cleanUp.push(() => client.close());
+    client.start(new Collector());
+    await once(client.socket, 'secureConnect');
+    const written: number[] = [];
+    const { socket } = client;
+    const write = socket._write;
+    socket._write = (chunk: Buffer, ...rest) => {
+      written.push(chunk.length);
+      // More would be copied into one piece of memory first.
+      assert.equal(socket.writableLength, chunk.length);
+      write.call(socket, chunk, ...rest);
+    };
+    const data = content('queue', 4 * MIB);
+    const sent: number[] = [];
+    const sizes = [MIB, 10, 20, 30, MIB, 40, MIB - 100];
+    let at = 0;
+    for (const [index, size] of sizes.entries()) {
+      client.write([data.subarray(at, at + size)], () => sent.push(index));
+      at += size;
+    }
+    assert.equal(client.writableLength, at);
+    await collector.received(at);
+    await until(() => client.writableLength === 0);
+    assert.ok(collector.bytes.equals(data.subarray(0, at)));
+    assert.deepEqual(written, [MIB, 60, MIB, 40, MIB - 100]);
+    assert.deepEqual(sent, [0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  it('passes on several records at once, and a lone one without delay', async () => {
+    const { dialed, accepted } = await pair();
+    for (const [from, to] of [
+      [dialed, accepted],
+      [accepted, dialed],
+    ] as const) {
+      const collector = new Collector(to);
+      from.start(new Collector());
+      from.write([content('one', 1000)]);
+      await collector.received(1000);
+      from.write([content('many', 4 * MIB)]);
+      await collector.received(4 * MIB + 1000);
+      const largest = Math.max(...collector.chunks.map(({ length }) => length));
+      assert.ok(largest > 16_384 && largest <= 65_536, String(largest));
+    }
   });
 });
