@@ -470,6 +470,7 @@ export class Download implements Disposable {
     } catch (error) {
       // Nothing flows from now on; what had arrived whole still finds its way to the journal.
       await swarm.halt();
+      await journal.flush().catch(() => undefined);
       throw error;
     } finally {
       owned.dispose();
