@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type FileBatcher, goneStale, wrongContent } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
+import { SharedStats } from './shared-stats.ts';
 import { SMALL_FILE, SmallFiles } from './small-files.ts';
 import type { Storage } from './storage.ts';
 import { writeFully } from './write-fully.ts';
@@ -42,6 +43,7 @@ export class FileStorage implements Storage {
   /** Those too whose last users are not done yet. */
   readonly #all = new Set<OpenFile>();
   readonly #made = new Set<string>();
+  readonly #stats = new SharedStats();
   readonly #small: SmallFiles | undefined;
   #closed = false;
 
@@ -120,7 +122,7 @@ export class FileStorage implements Storage {
       const { bytesRead } = await handle.readv(views, offset);
       if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
       // After the read, so that a change during it is seen as well.
-      if (location.kind === 'published') checkStamp(await lstat(location.path, { bigint: true }), location.stamp);
+      if (location.kind === 'published') checkStamp(await this.#stats.after(location.path), location.stamp);
     });
   }
 

@@ -2,8 +2,6 @@ import type { BlockRequest } from './wire/messages.ts';
 
 /** Requests in one batch at most. */
 export const MOST_BLOCKS = 64;
-/** Bytes: a smaller batch goes on with another piece. */
-const LITTLE = 64 * 1024;
 
 /** What a request counts for, in bytes: never less than its length. */
 export type CostOf = (request: BlockRequest) => number;
@@ -54,8 +52,8 @@ export class UploadQueue {
   }
 
   /**
-   * Takes out a run of contiguous requests, up to a cost of `limit` or one request that is larger, and short runs together;
-   * requests for pieces that `mayServe` refuses stay. Empty when there is none.
+   * Takes out the first requests, up to a cost of `limit` or one request that is larger; those for pieces that `mayServe`
+   * refuses stay. Empty when there is none.
    */
   takeBatch(limit: number, mayServe?: (piece: number) => boolean): BlockRequest[] {
     if (!mayServe) return this.#requests.splice(0, countBatch(this.#requests, limit, this.#costOf));
@@ -81,8 +79,8 @@ function countBatch(requests: readonly BlockRequest[], limit: number, costOf: Co
   for (const request of requests) {
     const cost = costOf(request);
     const full = count === MOST_BLOCKS || bytes + cost > limit;
-    // Only little is worth joining: what is read can no longer be overtaken.
-    if (last && (full || (bytes >= LITTLE && !follows(request, last)))) break;
+    // A batch that is large enough ends with its piece, so that the next one begins with one, too: each is one read.
+    if (last && (full || (bytes >= limit / 2 && !follows(request, last)))) break;
     bytes += cost;
     count++;
     last = request;

@@ -19,11 +19,22 @@ describe('upload queue', () => {
     for (let index = 0; index < blocks; index++) queue.push(block(piece, index));
   }
 
-  it('gives contiguous blocks of one piece, up to the limit', () => {
+  it('gives contiguous blocks, up to the limit', () => {
     push(1, 16);
     push(2, 16);
     assert.equal(queue.takeBatch(10 * BLOCK).length, 10);
-    assert.deepEqual(new Set(queue.takeBatch(MiB).map(({ piece }) => piece)), new Set([1]));
+    assert.equal(queue.length, 22);
+  });
+
+  it('joins short pieces', () => {
+    for (let piece = 0; piece < 8; piece++) push(piece, 4);
+    assert.equal(queue.takeBatch(20 * BLOCK).length, 12);
+  });
+
+  it('ends with a piece once there is enough for a batch', () => {
+    push(1, 16);
+    push(2, 16);
+    assert.deepEqual(new Set(queue.takeBatch(24 * BLOCK).map(({ piece }) => piece)), new Set([1]));
     assert.equal(queue.length, 16);
   });
 
@@ -32,7 +43,7 @@ describe('upload queue', () => {
     assert.deepEqual(queue.takeBatch(1), [block(1, 0)]);
   });
 
-  it('joins what is little', () => {
+  it('reads each run of contiguous blocks at once', () => {
     for (let piece = 0; piece < 3; piece++) queue.push(block(piece, 0, 1000));
     const batch = queue.takeBatch(MiB);
     assert.equal(batch.length, 3);
