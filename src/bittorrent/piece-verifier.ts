@@ -23,10 +23,11 @@ export interface PieceToWrite {
   /** Its bytes from 0 to `length`. */
   readonly data: SharedArrayBuffer;
   readonly length: number;
-  /** What `pieceRoot` is to be, and its other arguments. */
+  /** What `pieceRoot` is to be. */
   readonly expected: Buffer;
   readonly pieceLength: number;
-  readonly fileBlocks: number;
+  /** Bytes of the whole file. */
+  readonly fileLength: number;
   readonly descriptor: number;
   /** Where in the file. */
   readonly position: number;
@@ -99,7 +100,7 @@ export class PieceVerifier {
         length: active.length,
         expected,
         pieceLength: info.pieceLength,
-        fileBlocks: blockCount(file.length),
+        fileLength: file.length,
         position: offset,
       };
       const writing = storage.writeBy?.(fileIndex, (descriptor) => writeIfRight.call(hasher, { ...piece, descriptor }));

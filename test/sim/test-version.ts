@@ -1,4 +1,4 @@
-import { BLOCK_SIZE, fileRoot, HASH_SIZE, pieceRoot, sha256 } from '../../src/bittorrent/merkle.ts';
+import { BLOCK_SIZE, blockCount, fileRoot, HASH_SIZE, pieceRoot, sha256 } from '../../src/bittorrent/merkle.ts';
 import { createInfo, type Info, type PieceLayers } from '../../src/bittorrent/metainfo.ts';
 import type { BlockHasher } from '../../src/bittorrent/piece-verifier.ts';
 import type { MemoryStorage } from './memory-storage.ts';
@@ -51,10 +51,10 @@ export function leafHashes(content: Uint8Array): Buffer {
 export function writingHasher(storage: MemoryStorage): BlockHasher {
   return {
     ...hasher,
-    async writeIfRight({ data, length, expected, pieceLength, fileBlocks, descriptor, position }) {
+    async writeIfRight({ data, length, expected, pieceLength, fileLength, descriptor, position }) {
       const bytes = new Uint8Array(data, 0, length);
       const leaves = leafHashes(bytes);
-      if (!pieceRoot(leaves, pieceLength, fileBlocks).equals(expected)) return leaves;
+      if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
       await storage.write(descriptor, position, bytes);
       return undefined;
     },

@@ -1,5 +1,5 @@
 import { Bitfield } from '../../../src/bittorrent/bitfield.ts';
-import { pieceRoot } from '../../../src/bittorrent/merkle.ts';
+import { blockCount, pieceRoot } from '../../../src/bittorrent/merkle.ts';
 import { pieceAt } from '../../../src/bittorrent/metainfo.ts';
 import { type PieceBuffer, PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
 import type { BlockHasher } from '../../../src/bittorrent/piece-verifier.ts';
@@ -265,9 +265,9 @@ export class EnginePeer {
     if (!this.plan.writingThreads) return plain;
     return {
       ...plain,
-      writeIfRight: async ({ data, length, expected, pieceLength, fileBlocks, descriptor, position }) => {
+      writeIfRight: async ({ data, length, expected, pieceLength, fileLength, descriptor, position }) => {
         const leaves = await hash(data, 0, length);
-        if (!pieceRoot(leaves, pieceLength, fileBlocks).equals(expected)) return leaves;
+        if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
         await storage.write(descriptor, position, new Uint8Array(data, 0, length));
         return undefined;
       },

@@ -7,6 +7,7 @@ import {
   openSync,
   read,
   readFileSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
@@ -18,7 +19,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { readStamp, timeUntilSettled } from '../../../../src/bittorrent/file-stamp.ts';
-import { pieceRoot } from '../../../../src/bittorrent/merkle.ts';
+import { blockCount, pieceRoot } from '../../../../src/bittorrent/merkle.ts';
 import type { Clock } from '../../../../src/common/clock.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
@@ -229,12 +230,11 @@ describe('HashPool', () => {
     const data = new SharedArrayBuffer(2 * MIB);
     bytes(length).copy(Buffer.from(data));
     const leaves = leafHashes(Buffer.from(data, 0, length));
-    const fileBlocks = Math.ceil(length / (16 * KIB));
-    const expected = pieceRoot(leaves, 4 * MIB, fileBlocks);
+    const expected = pieceRoot(leaves, 4 * MIB, blockCount(length));
     const path = temp.file('target', '12345');
     const descriptor = openSync(path, 'r+');
     try {
-      const piece = { data, length, expected, pieceLength: 4 * MIB, fileBlocks, descriptor, position: 3 };
+      const piece = { data, length, expected, pieceLength: 4 * MIB, fileLength: length, descriptor, position: 3 };
       assert.equal(await pool.writeIfRight(piece), undefined);
       assert.deepEqual(readFileSync(path), Buffer.concat([Buffer.from('123'), bytes(length)]));
       Buffer.from(data)[MIB]! ^= 1;
@@ -246,10 +246,48 @@ describe('HashPool', () => {
     }
   });
 
+  it('leaves holes for pieces of zeros, and writes zeros over anything else', async function () {
+    if (process.platform === 'win32') this.skip();
+    const pieces = [1, 0, 2, 0, 0];
+    const fileLength = 4 * MIB + 5;
+    const content = pieces.map((kind) => Buffer.alloc(MIB, kind));
+    const whole = Buffer.concat(content).subarray(0, fileLength);
+    const put = async (path: string, order: readonly number[]): Promise<void> => {
+      const descriptor = openSync(path, 'r+');
+      const writePiece = async (index: number): Promise<void> => {
+        const data = new SharedArrayBuffer(MIB);
+        const part = whole.subarray(index * MIB, (index + 1) * MIB);
+        part.copy(Buffer.from(data));
+        const expected = pieceRoot(leafHashes(part), MIB, blockCount(fileLength));
+        const { length } = part;
+        const piece = { data, length, expected, pieceLength: MIB, fileLength, descriptor, position: index * MIB };
+        assert.equal(await pool.writeIfRight(piece), undefined);
+      };
+      // At once, so that several threads write the file.
+      await Promise.all(order.map(writePiece));
+      closeSync(descriptor);
+      assert.ok(readFileSync(path).equals(whole));
+    };
+    for (const [round, order] of [
+      [0, 1, 2, 3, 4],
+      [4, 3, 2, 1, 0],
+      [1, 4, 0, 3, 2],
+    ].entries()) {
+      const fresh = temp.file(`fresh-${round}`, '');
+      await put(fresh, order);
+      // In units of 512 bytes: two pieces, and what the file system needs beside them.
+      assert.ok(statSync(fresh).blocks * 512 < 2.5 * MIB, `${statSync(fresh).blocks} blocks`);
+      await put(temp.file(`stale-${round}`, bytes(3 * MIB + 7)), order);
+      const longest = bytes(fileLength);
+      longest.fill(0, MIB, 2 * MIB - 1);
+      await put(temp.file(`nearly-${round}`, longest), order);
+    }
+  });
+
   it('says why a piece could not be written', async () => {
     const data = new SharedArrayBuffer(MIB);
     const expected = pieceRoot(leafHashes(Buffer.from(data)), MIB, 64);
-    const piece = { data, length: MIB, expected, pieceLength: MIB, fileBlocks: 64, position: 0 };
+    const piece = { data, length: MIB, expected, pieceLength: MIB, fileLength: MIB, position: 0 };
     const readOnly = openSync(temp.file('target', ''), 'r');
     await assert.rejects(pool.writeIfRight({ ...piece, descriptor: readOnly }), { code: 'io', message: /EBADF/ });
     closeSync(readOnly);
@@ -364,7 +402,7 @@ describe('HashPool', () => {
     const ended = new HashPool({ workerUrl: writer, size: 1 });
     const piece = { data: new SharedArrayBuffer(MIB), length: MIB, expected: Buffer.alloc(32), pieceLength: MIB };
     let settled = false;
-    const writing = ended.writeIfRight({ ...piece, fileBlocks: 64, descriptor, position: 0 });
+    const writing = ended.writeIfRight({ ...piece, fileLength: MIB, descriptor, position: 0 });
     const rejected = assert.rejects(writing, { code: 'closed' }).finally(() => {
       settled = true;
     });
