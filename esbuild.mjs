@@ -40,6 +40,9 @@ await Promise.all([
     ...esm,
     entryPoints: { cli: 'src/cli/main.ts' },
     outdir: 'dist',
+    // What `import()` loads is loaded only when it is needed.
+    splitting: true,
+    chunkNames: 'cli-[name]-[hash]',
     banner: { js: `#!/usr/bin/env node\n${esm.banner.js}` },
   }),
   build({ ...esm, entryPoints: { tracker: 'tracker/main.ts' }, outdir: 'dist' }),

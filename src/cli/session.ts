@@ -4,7 +4,7 @@ import type { Logger } from '../common/log.ts';
 import type { PeerApi, RateLimits } from '../peer/api.ts';
 import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
 import { FileSecretStore } from '../peer/file-secret-store.ts';
-import { type OpenPeer, openPeer } from '../peer/open-peer.ts';
+import type { OpenPeer } from '../peer/open-peer.ts';
 import { HASH_WORKER } from './installation.ts';
 import { abortable } from './interrupt.ts';
 import type { Listen } from './values.ts';
@@ -98,11 +98,13 @@ async function withTemporaryPeer<T>(
 }
 
 /** Opens the peer of a home that this process has claimed. */
-export function openHomePeer(
+export async function openHomePeer(
   { home, logger }: Surroundings,
   setup: PeerSetup & { resume: boolean; limits?: RateLimits },
 ): Promise<OpenPeer> {
-  return openPeer({
+  // Only now: most commands ask a peer that runs, and loading one takes longer than asking.
+  const { openPeer } = await import('../peer/open-peer.ts');
+  return await openPeer({
     ...setup,
     home,
     instanceDir: path.join(home, 'peer'),
