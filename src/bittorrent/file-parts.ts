@@ -31,8 +31,9 @@ export interface FileBatcher {
   writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
 }
 
-/** What it will have in its place, which spares a call for each; the folder around it is private until then. */
+/** What files and folders will have in their place, which spares a call for each; the folder around them is private until then. */
 const STAGED_MODE = 0o644;
+export const STAGED_FOLDER_MODE = 0o755;
 
 /** Opens, reads and closes one file after another, by blocking calls. Never follows a link at the last component. */
 export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
@@ -92,7 +93,7 @@ function openForWriting(path: string): number {
     return openSync(path, flags, STAGED_MODE);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(path), { recursive: true, mode: STAGED_FOLDER_MODE });
     return openSync(path, flags, STAGED_MODE);
   }
 }

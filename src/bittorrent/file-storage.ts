@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
-import { type FileBatcher, goneStale, wrongContent } from './file-parts.ts';
+import { type FileBatcher, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
@@ -182,7 +182,7 @@ export class FileStorage implements Storage {
   async #makeParent(path: string): Promise<void> {
     const parent = dirname(path);
     if (this.#made.has(parent)) return;
-    await mkdir(parent, { recursive: true, mode: 0o700 });
+    await mkdir(parent, { recursive: true, mode: STAGED_FOLDER_MODE });
     this.#made.add(parent);
   }
 

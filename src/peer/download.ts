@@ -11,10 +11,10 @@ import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
 import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './api.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
-import { isStagingDir, place, removeStaging, stagedFile, stagingDir } from './files/placement.ts';
+import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
 import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
-import { putBack } from './files/whole-folder.ts';
+import { stagedFile } from './files/staged-file.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
 import { parsePeerKey } from './network/channel.ts';
@@ -301,8 +301,7 @@ export class Download implements Disposable {
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
-      const stagedPath = (index: number): string => stagedFile(staging ?? '', index);
-      if (staging !== undefined) await putBack({ info, staging, stagedPath });
+      const stagedPath = (index: number): string => stagedFile(staging ?? '', fileAt(info, index));
       const locations = new Map<number, FileLocation>();
       for (const file of plan.files)
         if (file.stamp !== undefined)

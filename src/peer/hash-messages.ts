@@ -2,7 +2,7 @@ import type { PartFailure } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
-import type { GatherResult, StagedFile } from './files/gather.ts';
+import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import type { RangeTask } from './files/hash-range.ts';
 import type { PackedParts } from './files/packed-parts.ts';
 import type { PackedRanges } from './files/packed-ranges.ts';
@@ -31,7 +31,7 @@ export type HashRequest =
       readonly data: SharedArrayBuffer;
       readonly parts: PackedParts;
     }
-  | { readonly type: 'gather'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number }
+  | { readonly type: 'finish'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number }
   | { readonly type: 'walk'; readonly id: number; readonly path: string; readonly includeSecrets: boolean }
   /** What files look like now. */
   | { readonly type: 'stamps'; readonly id: number; readonly paths: readonly string[] }
@@ -44,7 +44,7 @@ export type HashResponse =
   | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
   | { readonly type: 'ranges'; readonly id: number; readonly results: PackedRanges }
   | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] }
-  | { readonly type: 'gather'; readonly id: number; readonly result: GatherResult }
+  | { readonly type: 'finish'; readonly id: number; readonly result: FinishResult }
   | { readonly type: 'progress'; readonly id: number; readonly files: number; readonly size: number }
   | { readonly type: 'walk'; readonly id: number; readonly result: PackedWalk | Failure }
   | { readonly type: 'stamps'; readonly id: number; readonly stamps: readonly (FileStamp | undefined)[] };

@@ -5,7 +5,7 @@ import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
-import type { GatherResult, StagedFile } from './files/gather.ts';
+import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import { type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
 import { forEachLimit } from './files/work-limit.ts';
@@ -198,9 +198,9 @@ export class HashPool implements Disposable, FileBatcher {
     return this.#threads.fileParts('write', data, parts);
   }
 
-  /** Like `gather` of files/gather.ts, in a worker. Rejects with 'closed' or 'internal' (a worker died). */
-  gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
-    return this.#threads.gather(files, mode);
+  /** Like `finishStaged` of files/finish-staged.ts, in a worker. Rejects with 'closed' or 'internal' (a worker died). */
+  finishStaged(files: readonly StagedFile[], mode: number): Promise<FinishResult> {
+    return this.#threads.finishStaged(files, mode);
   }
 
   /** Like `walk` of files/walk.ts, of many files in a worker. Rejects also with 'closed' or 'internal' (a worker died). */

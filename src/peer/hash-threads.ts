@@ -6,7 +6,7 @@ import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
-import type { GatherResult, StagedFile } from './files/gather.ts';
+import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
 import { packParts } from './files/packed-parts.ts';
 import { unpackRanges } from './files/packed-ranges.ts';
@@ -114,9 +114,9 @@ export class HashThreads implements Disposable {
     return (await this.#ask('piece', (id) => ({ ...piece, type: 'piece', id, expected }))).outcome;
   }
 
-  /** See `gather`. Rejects like `hashBlocks`. */
-  async gather(files: readonly StagedFile[], mode: number): Promise<GatherResult> {
-    return (await this.#ask('gather', (id) => ({ type: 'gather', id, files, mode }))).result;
+  /** See `finishStaged`. Rejects like `hashBlocks`. */
+  async finishStaged(files: readonly StagedFile[], mode: number): Promise<FinishResult> {
+    return (await this.#ask('finish', (id) => ({ type: 'finish', id, files, mode }))).result;
   }
 
   /** See `walk`. Rejects like it, and like `hashBlocks`. */

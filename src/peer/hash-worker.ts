@@ -5,7 +5,7 @@ import { readParts, writeParts } from '../bittorrent/file-parts.ts';
 import { type FileStamp, stampOf } from '../bittorrent/file-stamp.ts';
 import { toPeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
-import { gather } from './files/gather.ts';
+import { finishStaged } from './files/finish-staged.ts';
 import { hashRange } from './files/hash-range.ts';
 import { unpackParts } from './files/packed-parts.ts';
 import { packRanges } from './files/packed-ranges.ts';
@@ -43,8 +43,10 @@ port.on('message', (request: HashRequest) => {
     case 'piece':
       respond({ type: 'piece', id: request.id, outcome: writeIfRight(request) });
       return;
-    case 'gather':
-      void gather(request.files, request.mode).then((result) => respond({ type: 'gather', id: request.id, result }));
+    case 'finish':
+      void finishStaged(request.files, request.mode).then((result) =>
+        respond({ type: 'finish', id: request.id, result }),
+      );
       return;
     case 'walk':
       void walkFolder(request);

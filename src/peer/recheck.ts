@@ -4,10 +4,10 @@ import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import { type ErrorCode, PeerwireError } from '../common/errors.ts';
 import type { RecheckResult } from './api.ts';
 import { type DownloadRecord, piecesOf } from './download-record.ts';
-import { isStagingDir, stagedFile } from './files/placement.ts';
+import { isStagingDir } from './files/placement.ts';
 import { filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
-import { putBack } from './files/whole-folder.ts';
+import { stagedFile } from './files/staged-file.ts';
 import type { HashPool } from './hash-pool.ts';
 import { PieceJournal } from './piece-journal.ts';
 import { StagedPieces } from './staged-pieces.ts';
@@ -123,8 +123,7 @@ export async function recheckStaged(
   let recorded: number[] = [];
   const { staging } = record;
   if (staging !== undefined && (await isStagingDir(staging))) {
-    const stagedPath = (index: number): string => stagedFile(staging, index);
-    await putBack({ info, staging, stagedPath });
+    const stagedPath = (index: number): string => stagedFile(staging, fileAt(info, index));
     const journal = await PieceJournal.open(journalPath, info.pieceCount);
     try {
       const before = new Set(

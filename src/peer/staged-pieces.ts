@@ -1,6 +1,7 @@
 import { copyFile, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Bitfield } from '../bittorrent/bitfield.ts';
+import { STAGED_FOLDER_MODE } from '../bittorrent/file-parts.ts';
 import { readStamp, stampOf } from '../bittorrent/file-stamp.ts';
 import { HASH_SIZE } from '../bittorrent/merkle.ts';
 import { fileAt, type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
@@ -86,7 +87,7 @@ export class StagedPieces {
     const pieces = piecesOf(file);
     if (!file.root || pieces.every((piece) => have.has(piece))) return;
     const staged = this.#options.stagedPath(fileIndex);
-    await mkdir(dirname(staged), { recursive: true, mode: 0o700 });
+    await mkdir(dirname(staged), { recursive: true, mode: STAGED_FOLDER_MODE });
     // Over what was staged of it.
     this.#doubtful.add(fileIndex);
     await copyFile(copyFrom, staged);

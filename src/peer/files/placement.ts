@@ -1,6 +1,7 @@
-import { type BigIntStats, chmodSync, lstatSync, writeFileSync } from 'node:fs';
+import { type BigIntStats, chmodSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { basename, join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
+import { STAGED_FOLDER_MODE } from '../../bittorrent/file-parts.ts';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
@@ -33,7 +34,7 @@ export interface PlaceOptions {
   readonly files: readonly number[];
   /** Where the complete, verified file lies: a path inside the staging directory. Empty files need not exist there. */
   readonly stagedPath: (fileIndex: number) => string;
-  /** The staging directory, if all of it may be used: a share that has no folder yet is then placed by one rename (`putBack` after a crash). */
+  /** The staging directory, if all of it may be used: a share that has no folder yet is then placed by one rename. */
   readonly staging?: string;
   /** Folder that receives the share under its own name. Created if missing; may itself be a link that the user chose. */
   readonly destination: string;
@@ -66,11 +67,6 @@ export async function stagingDir(destination: string): Promise<string> {
   } catch (error) {
     throw fileError(error, 'write', destination);
   }
-}
-
-/** Where a file is in its staging directory until it is placed: names of shares mean nothing there. */
-export function stagedFile(staging: string, fileIndex: number): string {
-  return `${staging}${sep}${fileIndex}`;
 }
 
 /** True while `path` is a staging directory of this user and no link: what a resumed transfer asks first. */
@@ -283,6 +279,7 @@ class Placement {
     } catch (error) {
       if (systemCode(error) !== 'ENOENT' || length > 0) throw fileError(error, 'read', path);
       // Nothing had to be downloaded for it.
+      mkdirSync(dirname(path), { recursive: true, mode: STAGED_FOLDER_MODE });
       writeFileSync(path, '', { flag: 'wx' });
       return lstatSync(path, { bigint: true });
     }

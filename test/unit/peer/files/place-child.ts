@@ -1,6 +1,6 @@
 // Places the files of a version that its parent staged: `place-child.ts STAGING DESTINATION COUNT [whole]`.
-import { join } from 'node:path';
 import { place } from '../../../../src/peer/files/placement.ts';
+import { stagedFile } from '../../../../src/peer/files/staged-file.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
 import { manyFiles } from './many-files.ts';
@@ -12,7 +12,7 @@ process.stdout.write('begin\n');
 const placed = await place({
   info,
   files: [...info.files.keys()],
-  stagedPath: (index) => join(staging, `${index}`),
+  stagedPath: (index) => stagedFile(staging, info.files[index]!),
   ...(whole === undefined ? {} : { staging }),
   destination,
   policy: 'fail',
