@@ -58,6 +58,18 @@ function problemOf(name: string): string | undefined {
   return undefined;
 }
 
+/** The same for a path below folders that passed: for its last component, and its length. */
+export function checkBelow(path: readonly string[]): void {
+  checkExtent(path);
+  checkComponent(path.at(-1) ?? '');
+}
+
+function checkExtent(path: readonly string[]): void {
+  if (path.length === 0) throw unsafe('', 'a path must not be empty');
+  if (path.length > MAX_PATH_DEPTH) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_DEPTH} levels`);
+  if (isLong(path)) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_BYTES} bytes`);
+}
+
 interface Folder {
   /** Children by folded name. */
   readonly children: Map<string, Child>;
@@ -85,9 +97,7 @@ function addPath(
   last: { readonly path: readonly string[]; readonly folders: readonly Folder[] },
   path: readonly string[],
 ): Folder[] {
-  if (path.length === 0) throw unsafe('', 'a path must not be empty');
-  if (path.length > MAX_PATH_DEPTH) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_DEPTH} levels`);
-  if (isLong(path)) throw unsafe(path.join('/'), `paths are limited to ${MAX_PATH_BYTES} bytes`);
+  checkExtent(path);
   const end = path.length - 1;
   let depth = 0;
   while (depth < end && depth + 1 < last.folders.length && path[depth] === last.path[depth]) depth++;

@@ -4,6 +4,7 @@ import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import type { RangeTask } from './files/hash-range.ts';
+import type { SmallFilesResult, SmallFilesTask } from './files/hash-small.ts';
 import type { PackedParts } from './files/packed-parts.ts';
 import type { PackedRanges } from './files/packed-ranges.ts';
 import type { PackedWalk } from './files/packed-walk.ts';
@@ -25,6 +26,7 @@ export type HashRequest =
       readonly pieceLength: number;
       readonly ranges: readonly RangeTask[];
     }
+  | (SmallFilesTask & { readonly type: 'small'; readonly id: number })
   | {
       readonly type: 'read' | 'write';
       readonly id: number;
@@ -43,6 +45,7 @@ export type HashResponse =
   | { readonly type: 'blocks'; readonly id: number; readonly leaves: Uint8Array }
   | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
   | { readonly type: 'ranges'; readonly id: number; readonly results: PackedRanges }
+  | (SmallFilesResult & { readonly type: 'small'; readonly id: number })
   | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] }
   | { readonly type: 'finish'; readonly id: number; readonly result: FinishResult }
   | { readonly type: 'progress'; readonly id: number; readonly files: number; readonly size: number }

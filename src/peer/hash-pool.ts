@@ -1,12 +1,13 @@
 import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
-import { pieceLayerRoot } from '../bittorrent/merkle.ts';
+import { HASH_SIZE, pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
+import { packSmallFiles, SMALLEST } from './files/hash-small.ts';
 import { type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
 import { forEachLimit } from './files/work-limit.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
@@ -54,6 +55,8 @@ export interface FileToHash {
   readonly path: string;
   /** Bytes that it must have, or it counts as changed. */
   readonly size: number;
+  /** What it must look like, if that is known. */
+  readonly stamp?: FileStamp;
 }
 
 /** Whole pieces of a file that need not be complete. */
@@ -103,16 +106,36 @@ export class HashPool implements Disposable, FileBatcher {
 
   /** Many files, answered in order; one that fails yields its error (see `hashFile`) and does not stop the others. */
   async hashFiles(files: readonly FileToHash[], options: HashFileOptions): Promise<(FileHash | PeerwireError)[]> {
-    const { pieceLength, settle = false, onProgress, signal } = options;
+    const { signal } = options;
     const total = files.reduce((sum, { size }) => sum + size, 0);
-    const here = files.length <= HERE_FILES && total <= HERE_SIZE && !this.#disposed && !signal?.aborted;
+    if (files.length <= HERE_FILES && total <= HERE_SIZE && !this.#disposed && !signal?.aborted)
+      return await this.#hashInRanges(files, options, (ranges) => hashHere(ranges, options.pieceLength));
+    const small: SmallFile[] = [];
+    const others: FileToHash[] = [];
+    for (const file of files) {
+      if (isSmall(file)) small.push(file);
+      else others.push(file);
+    }
+    const [hashesOfSmall, hashesOfOthers] = await Promise.all([
+      this.#hashSmall(small, options),
+      this.#hashInRanges(others, options, (ranges) => this.#threads.hashRanges(ranges, options.pieceLength, signal)),
+    ]);
+    if (others.length === 0) return hashesOfSmall;
+    const nextSmall = hashesOfSmall.values();
+    const nextOther = hashesOfOthers.values();
+    return files.flatMap((file) => (isSmall(file) ? nextSmall : nextOther).next().value ?? []);
+  }
+
+  async #hashInRanges(
+    files: readonly FileToHash[],
+    { pieceLength, settle = false, onProgress }: HashFileOptions,
+    hashRanges: (ranges: readonly RangeTask[]) => Promise<readonly RangeResult[]>,
+  ): Promise<(FileHash | PeerwireError)[]> {
     // By file, in the order of their starts.
     const parts: RangeResult[][] = files.map(() => []);
     const rangeSize = Math.max(RANGE_SIZE, pieceLength);
     const hashBatch = async ({ ranges, indexes }: Batch): Promise<void> => {
-      const results = here
-        ? await hashHere(ranges, pieceLength)
-        : await this.#threads.hashRanges(ranges, pieceLength, signal);
+      const results = await hashRanges(ranges);
       for (const [position, { start, length }] of ranges.entries()) {
         const part = parts[indexes[position] ?? -1];
         const result = results[position];
@@ -122,6 +145,28 @@ export class HashPool implements Disposable, FileBatcher {
     };
     await Promise.all(divide(files, rangeSize, settle).map(hashBatch));
     return files.map((file, index) => joinRanges(file, parts[index] ?? [], pieceLength));
+  }
+
+  async #hashSmall(
+    files: readonly SmallFile[],
+    { settle = false, onProgress, signal }: HashFileOptions,
+  ): Promise<(FileHash | PeerwireError)[]> {
+    const found: (FileHash | PeerwireError)[] = [];
+    const hashBatch = async (first: number): Promise<void> => {
+      const batch = files.slice(first, first + BATCH_FILES);
+      const { hashes, unsettled, failures } = await this.#threads.hashSmall(packSmallFiles(batch, settle), signal);
+      const doubtful = new Set(unsettled);
+      for (const [position, { size, stamp }] of batch.entries()) {
+        const at = hashes.byteOffset + position * HASH_SIZE;
+        const root = size === 0 ? undefined : Buffer.from(hashes.buffer, at, HASH_SIZE);
+        found[first + position] = { root, pieceLayer: NOTHING, size, stamp, settled: !doubtful.has(position) };
+      }
+      for (const { position, code, message } of failures) found[first + position] = new PeerwireError(code, message);
+      onProgress?.(batch.reduce((sum, { size }) => sum + size, 0));
+    };
+    const starts = Array.from({ length: Math.ceil(files.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
+    await Promise.all(starts.map(hashBatch));
+    return found;
   }
 
   /** Hashes of the pieces in each range, concatenated, in order; or why they could not be read. Rejects like `hashFiles`. */
@@ -233,6 +278,12 @@ function stampNow(path: string): Promise<FileStamp | undefined> {
   return readStamp(path).catch(() => undefined);
 }
 
+type SmallFile = FileToHash & { readonly stamp: FileStamp };
+
+function isSmall(file: FileToHash): file is SmallFile {
+  return file.stamp !== undefined && file.size <= SMALLEST;
+}
+
 /** Small files together, big ones in ranges. */
 function divide(files: readonly FileToHash[], rangeSize: number, settle: boolean): Batch[] {
   const batches: Batch[] = [];
@@ -282,6 +333,7 @@ function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLengt
     hashes.push(range.hashes);
   }
   if (stamp === undefined) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
+  if (file.stamp !== undefined && stamp !== file.stamp) return changedError(file.path);
   const joined = join(hashes);
   const { size } = file;
   if (size === 0) return { root: undefined, pieceLayer: joined, size, stamp, settled };

@@ -8,6 +8,7 @@ import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import type { RangeResult, RangeTask } from './files/hash-range.ts';
+import type { SmallFilesResult, SmallFilesTask } from './files/hash-small.ts';
 import { packParts } from './files/packed-parts.ts';
 import { unpackRanges } from './files/packed-ranges.ts';
 import { unpackWalk } from './files/packed-walk.ts';
@@ -48,11 +49,11 @@ interface PendingRequest {
   reject(error: PeerwireError): void;
 }
 
-interface QueuedRanges {
-  readonly ranges: readonly RangeTask[];
-  readonly pieceLength: number;
+/** Files to hash, which wait for their turn. */
+interface QueuedFiles {
+  readonly makeRequest: (id: number) => HashRequest;
   readonly signal: AbortSignal | undefined;
-  resolve(results: readonly RangeResult[]): void;
+  resolve(response: HashResponse): void;
   reject(error: PeerwireError): void;
 }
 
@@ -65,7 +66,7 @@ export class HashThreads implements Disposable {
   readonly #size: number;
   readonly #clock: Clock;
   #workers: PoolWorker[] = [];
-  #queue = new Set<QueuedRanges>();
+  #queue = new Set<QueuedFiles>();
   #lastId = 0;
   #idle: Disposable | undefined;
   #disposed = false;
@@ -134,15 +135,19 @@ export class HashThreads implements Disposable {
   }
 
   /** Hashes ranges of files one after another in one worker. Rejects with 'cancelled', 'closed' or 'internal' (a worker died). */
-  hashRanges(ranges: readonly RangeTask[], pieceLength: number, signal?: AbortSignal): Promise<readonly RangeResult[]> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      if (signal?.aborted) return reject(cancelled());
-      const queued: QueuedRanges = { ranges, pieceLength, signal, resolve, reject };
-      this.#queue.add(queued);
-      signal?.addEventListener('abort', this.#dropAborted, { once: true });
-      this.#pump();
-    });
+  async hashRanges(
+    ranges: readonly RangeTask[],
+    pieceLength: number,
+    signal?: AbortSignal,
+  ): Promise<readonly RangeResult[]> {
+    return unpackRanges(
+      (await this.#queueUp('ranges', (id) => ({ type: 'ranges', id, pieceLength, ranges }), signal)).results,
+    );
+  }
+
+  /** The same for whole small files. */
+  hashSmall(task: SmallFilesTask, signal?: AbortSignal): Promise<SmallFilesResult> {
+    return this.#queueUp('small', (id) => ({ type: 'small', id, ...task }), signal);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */
@@ -188,17 +193,31 @@ export class HashThreads implements Disposable {
     });
   }
 
+  /** What a worker answers when it is the turn of these files. */
+  #queueUp<T extends HashResponse['type']>(
+    type: T,
+    makeRequest: (id: number) => HashRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#disposed) return reject(closed());
+      if (signal?.aborted) return reject(cancelled());
+      const onResponse = (response: HashResponse): void => {
+        if (isAnswer(response, type)) resolve(response);
+      };
+      this.#queue.add({ makeRequest, signal, resolve: onResponse, reject });
+      signal?.addEventListener('abort', this.#dropAborted, { once: true });
+      this.#pump();
+    });
+  }
+
   #pump(): void {
     for (const queued of this.#queue) {
       const target = this.#workerForFiles();
       if (!target) return;
       this.#queue.delete(queued);
-      const { ranges, pieceLength, signal, reject } = queued;
-      const request: HashRequest = { type: 'ranges', id: ++this.#lastId, pieceLength, ranges };
-      const resolve = (response: HashResponse): void => {
-        if (response.type === 'ranges') queued.resolve(unpackRanges(response.results));
-      };
-      this.#send(target, request, { file: true, signal, reject, resolve });
+      const { makeRequest, signal, resolve, reject } = queued;
+      this.#send(target, makeRequest(++this.#lastId), { file: true, signal, reject, resolve });
     }
   }
 

@@ -7,6 +7,7 @@ import { toPeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { finishStaged } from './files/finish-staged.ts';
 import { hashRange } from './files/hash-range.ts';
+import { hashSmall } from './files/hash-small.ts';
 import { unpackParts } from './files/packed-parts.ts';
 import { packRanges } from './files/packed-ranges.ts';
 import { packWalk } from './files/packed-walk.ts';
@@ -56,6 +57,9 @@ port.on('message', (request: HashRequest) => {
       return;
     case 'cancel':
       walks.get(request.id)?.abort();
+      return;
+    case 'small':
+      files = files.then(async () => respond({ type: 'small', id: request.id, ...(await hashSmall(request)) }));
       return;
     case 'ranges':
       files = files.then(async () => {

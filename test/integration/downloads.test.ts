@@ -197,7 +197,7 @@ describe('downloads under disturbance', function () {
     await until(b, id, started);
     await close(b);
     const [staging = ''] = readdirSync(destination());
-    const staged = path.join(destination(), staging, '0');
+    const staged = path.join(destination(), staging, 'files', 'file.bin');
     const bytes = readFileSync(staged);
     // One bit of what had arrived, and the times as they were.
     const { atime, mtime } = statSync(staged);

@@ -134,9 +134,9 @@ describe('rechecking downloads', function () {
     assert.equal((await until(b, id, ({ state }) => state === 'paused')).done, before.done);
 
     const [staging = ''] = readdirSync(destination());
-    const staged = readdirSync(path.join(destination(), staging))
+    const staged = readdirSync(path.join(destination(), staging), { recursive: true, encoding: 'utf8' })
       .map((name) => path.join(destination(), staging, name))
-      .find((file) => lstatSync(file).size > MiB)!;
+      .find((file) => lstatSync(file).isFile() && lstatSync(file).size > MiB)!;
     damage(
       staged,
       readFileSync(staged).findIndex((byte) => byte !== 0),

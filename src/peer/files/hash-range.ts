@@ -65,7 +65,7 @@ export async function hashRange(task: RangeTask, pieceLength: number): Promise<R
   } catch (error) {
     // It may hold half a file.
     hasher = undefined;
-    const { code, message } = describe(error, path);
+    const { code, message } = readProblem(error, path);
     return { ok: false, code, message };
   } finally {
     if (fd !== undefined) closeSync(fd);
@@ -157,7 +157,8 @@ export function changedError(path: string): PeerwireError {
   return new PeerwireError('stale', `${path} changed while it was being read; try again when it is at rest.`);
 }
 
-function describe(error: unknown, path: string): PeerwireError {
+/** What opening or reading a file threw, as an error of ours. */
+export function readProblem(error: unknown, path: string): PeerwireError {
   // O_NOFOLLOW reports a link as ELOOP (FreeBSD: EMLINK).
   if (['ELOOP', 'EMLINK'].includes(systemCode(error) ?? '')) {
     return new PeerwireError('unsupported', `${path} is a link, and links are not followed.`, { cause: error });

@@ -14,10 +14,13 @@ export class IgnoreRules {
   /** Path of the folder where the rules of this walk begin, relative to the base. */
   readonly #prefix: string;
   readonly #rules: Ignore;
+  /** There is none: nothing need be asked for each of many files. */
+  readonly #none: boolean;
 
-  private constructor(prefix: string, rules: Ignore) {
+  private constructor(prefix: string, { rules, none }: RuleSet) {
     this.#prefix = prefix;
     this.#rules = rules;
+    this.#none = none;
   }
 
   /** Rules from outside a folder (absolute, real path) that hold in it; its own `.gitignore` comes by `within`. */
@@ -35,7 +38,7 @@ export class IgnoreRules {
     }
     // Whoever names an ignored folder wants what is in it: rules that would leave out all of it do not count.
     if (rules.#rules.ignores(`${path.join('/')}/`)) return none;
-    return new IgnoreRules(`${path.join('/')}/`, rules.#rules);
+    return new IgnoreRules(`${path.join('/')}/`, { rules: rules.#rules, none: rules.#none });
   }
 
   /** These rules and those of a `.gitignore` in a folder; `path` is relative to the folder that the walk began with. */
@@ -45,13 +48,13 @@ export class IgnoreRules {
 
   /** `path` relative to the folder that the walk began with; of a folder whose parents are not ignored. */
   ignores(path: readonly string[], kind: 'file' | 'folder'): boolean {
-    return this.#rules.ignores(`${this.#prefix}${path.join('/')}${kind === 'folder' ? '/' : ''}`);
+    return !this.#none && this.#rules.ignores(`${this.#prefix}${path.join('/')}${kind === 'folder' ? '/' : ''}`);
   }
 
   #with(folder: readonly string[], text: string): IgnoreRules {
     const patterns = rebase(text, folder);
     if (patterns.length === 0) return this;
-    return new IgnoreRules(this.#prefix, newRules().add(this.#rules).add(patterns));
+    return new IgnoreRules(this.#prefix, { rules: newRules().rules.add(this.#rules).add(patterns), none: false });
   }
 }
 
@@ -67,9 +70,16 @@ export async function readRules(path: string): Promise<string> {
   }
 }
 
-function newRules(text = ''): Ignore {
+interface RuleSet {
+  readonly rules: Ignore;
+  readonly none: boolean;
+}
+
+function newRules(text = ''): RuleSet {
+  const patterns = rebase(text, []);
   // Git's `core.ignorecase` is set where the file system ignores case.
-  return ignore({ ignorecase: process.platform === 'win32' || process.platform === 'darwin' }).add(rebase(text, []));
+  const rules = ignore({ ignorecase: process.platform === 'win32' || process.platform === 'darwin' }).add(patterns);
+  return { rules, none: patterns.length === 0 };
 }
 
 /** The patterns of a rule file in `folder`, rewritten so that they mean the same in the base folder (gitignore(5)). */

@@ -15,11 +15,12 @@ export interface PackedWalk extends Omit<WalkResult, 'files'> {
 export function packWalk({ files, ...rest }: WalkResult): PackedWalk {
   const absolutes = new Map<number, string>();
   const prefix = prefixOf(rest.root);
-  for (const [index, { absolute, path }] of files.entries())
-    if (absolute !== absoluteOf(prefix, path.join('/'))) absolutes.set(index, absolute);
+  const paths = files.map(({ path }) => path.join('/'));
+  for (const [index, { absolute }] of files.entries())
+    if (absolute !== absoluteOf(prefix, paths[index] ?? '')) absolutes.set(index, absolute);
   return {
     ...rest,
-    paths: files.map(({ path }) => path.join('/')),
+    paths,
     sizes: Float64Array.from(files, ({ size }) => size),
     stamps: files.map(({ stamp }) => stamp),
     absolutes,

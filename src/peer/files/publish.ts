@@ -50,7 +50,7 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     done += bytes;
     onProgress?.({ done, total });
   };
-  const toHash = files.map(({ absolute, size }) => ({ path: absolute, size }));
+  const toHash = files.map(({ absolute, size, stamp }) => ({ path: absolute, size, stamp }));
   const results = await pool.hashFiles(toHash, {
     pieceLength,
     settle: true,

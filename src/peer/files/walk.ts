@@ -3,7 +3,7 @@ import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
-import { checkTree, foldName } from '../../bittorrent/safe-path.ts';
+import { checkBelow, foldName } from '../../bittorrent/safe-path.ts';
 import { errorMessage, PeerwireError, systemCode } from '../../common/errors.ts';
 import { fileError } from './file-error.ts';
 import { IgnoreRules, readRules } from './ignore-rules.ts';
@@ -190,7 +190,11 @@ class FolderWalk {
     }
     this.#found += files.length;
     if (this.#found > this.#most) throw MORE;
-    await forEachLimit(files, FILES_AT_ONCE, async ({ absolute, path }) => await this.#takeFile(absolute, path));
+    if (this.#options.blocking) {
+      for (const { absolute, path } of files) this.#takeFileNow(absolute, path);
+    } else {
+      await forEachLimit(files, FILES_AT_ONCE, async ({ absolute, path }) => await this.#takeFile(absolute, path));
+    }
     return folders;
   }
 
@@ -198,26 +202,38 @@ class FolderWalk {
     return (this.#options.blocking ? readdirSync : readdir)(folder, { withFileTypes: true });
   }
 
-  #examine(file: string): BigIntStats | Promise<BigIntStats> {
-    return this.#options.blocking ? lstatSync(file, { bigint: true }) : lstat(file, { bigint: true });
-  }
-
-  #checkReadable(file: string): void | Promise<void> {
-    return (this.#options.blocking ? accessSync : access)(file, constants.R_OK);
-  }
-
   async #takeFile(absolute: string, path: readonly string[]): Promise<void> {
     try {
-      const stats = await this.#examine(absolute);
-      if (!stats.isFile()) return this.#skip(path, 'It was replaced while the folder was read.');
-      // Readable by everyone needs no closer look, and that is nearly every file.
-      if ((stats.mode & 0o444n) !== 0o444n) await this.#checkReadable(absolute);
-      const size = Number(stats.size);
-      this.#files.push({ absolute, path, size, stamp: stampOf(stats) });
-      this.#size += size;
+      const stats = await lstat(absolute, { bigint: true });
+      if (!isReadableByAll(stats)) await access(absolute, constants.R_OK);
+      this.#take(absolute, path, stats);
     } catch (error) {
-      this.#skip(path, `The file cannot be read (${systemCode(error) ?? errorMessage(error)}).`);
+      this.#skipUnreadable(path, error);
     }
+  }
+
+  #takeFileNow(absolute: string, path: readonly string[]): void {
+    try {
+      const stats = lstatSync(absolute, { bigint: true });
+      if (!isReadableByAll(stats)) accessSync(absolute, constants.R_OK);
+      this.#take(absolute, path, stats);
+    } catch (error) {
+      this.#skipUnreadable(path, error);
+    }
+  }
+
+  #take(absolute: string, path: readonly string[], stats: BigIntStats): void {
+    if (!stats.isFile()) {
+      this.#skip(path, 'It was replaced while the folder was read.');
+      return;
+    }
+    const size = Number(stats.size);
+    this.#files.push({ absolute, path, size, stamp: stampOf(stats) });
+    this.#size += size;
+  }
+
+  #skipUnreadable(path: readonly string[], error: unknown): void {
+    this.#skip(path, `The file cannot be read (${systemCode(error) ?? errorMessage(error)}).`);
   }
 
   #skip(path: readonly string[], reason: string): void {
@@ -229,12 +245,17 @@ class FolderWalk {
   }
 }
 
+/** Needs no closer look, and that is nearly every file. */
+function isReadableByAll({ mode }: BigIntStats): boolean {
+  return (Number(mode) & 0o444) === 0o444;
+}
+
 /** Why an entry cannot be shared; otherwise it is put down as taken, by the name that it folds to. */
 function entryProblem(entry: Dirent, path: readonly string[], taken: Map<string, string>): string | undefined {
   if (entry.isSymbolicLink()) return 'It is a link; links are not shared.';
   if (!entry.isFile() && !entry.isDirectory()) return 'It is neither a file nor a folder.';
   try {
-    checkTree([path]);
+    checkBelow(path);
   } catch (error) {
     return errorMessage(error);
   }

@@ -58,9 +58,10 @@ describe('place, when it is interrupted', () => {
     let killed = 0;
     for (const enough of [1, 500, 1200, 2000]) {
       const child = new Child('./place-child.ts', [staging, temp.path, `${COUNT}`]);
-      // The kernel tells of every staged file that moves; the count is of what is gone.
+      // The kernel tells of every staged file that moves.
+      let moved = COUNT + 1 - filesIn(staging).length;
       const watchers = watchFolders(staging, () => {
-        if (COUNT + 1 - filesIn(staging).length < enough) return;
+        if (++moved < enough) return;
         child.kill();
         for (const watcher of watchers) watcher.close();
       });
