@@ -56,7 +56,7 @@ export interface PeerApi {
   cancel(operation: string): Promise<void>;
 
   /** What a download would do in a destination: which files are missing, same, different, risky. No content moves. */
-  plan(request: { share: string; destination: string; file?: string }): Promise<DownloadPlan>;
+  plan(request: PlanRequest): Promise<DownloadPlan>;
   /** Starts (or resumes) a download and returns at once; progress comes as `transfers` events. */
   download(request: DownloadRequest): Promise<TransferInfo>;
   transfers(): Promise<TransferInfo[]>;
@@ -243,10 +243,20 @@ export interface ShareRequest {
   readonly operation?: string;
 }
 
+export interface PlanRequest {
+  readonly share: string;
+  readonly destination: string;
+  /** Only this `/`-separated path of a folder share. */
+  readonly file?: string;
+  /** Only files in this state are listed: a share may have very many. */
+  readonly list?: PlannedFile['state'];
+}
+
 export interface DownloadPlan {
   readonly share: ShareInfo;
   /** Absolute path where the file or folder will be. */
   readonly target: string;
+  /** Those that were to be listed; the counts are of all. */
   readonly files: readonly PlannedFile[];
   readonly missing: number;
   readonly same: number;

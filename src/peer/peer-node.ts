@@ -19,6 +19,7 @@ import type {
   PeerEvent,
   PeerInfo,
   PeerStatus,
+  PlanRequest,
   RateLimits,
   ReadRequest,
   ReadResult,
@@ -343,7 +344,7 @@ export class PeerNode implements PeerApi {
     this.#operations.get(operation)?.abort(new PeerwireError('cancelled', 'Cancelled.'));
   }
 
-  async plan(request: { share: string; destination: string; file?: string }): Promise<DownloadPlan> {
+  async plan(request: PlanRequest): Promise<DownloadPlan> {
     const share = this.#index.resolve(request.share);
     const { info } = await this.#version(share);
     const { pool, cache } = this.#options;
@@ -355,7 +356,9 @@ export class PeerNode implements PeerApi {
     return {
       share,
       target: plan.target,
-      files: plan.files.map(({ path, size, state }) => ({ path, size, state })),
+      files: plan.files.flatMap(({ path, size, state }) =>
+        request.list === undefined || request.list === state ? { path, size, state } : [],
+      ),
       missing: plan.missing,
       same: plan.same,
       different: plan.different,

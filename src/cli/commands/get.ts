@@ -87,7 +87,7 @@ async function get(context: CommandContext, text: string, options: GetOptions): 
     };
     const left = (): number => Math.max(0, options.wait - (performance.now() - started));
     await awaitMetadata(context, session, share, left());
-    const plan = await abortable(signal, session.api.plan(request));
+    const plan = await abortable(signal, session.api.plan({ ...request, list: 'different' }));
     checkConflicts(plan, options);
     const allowRisky = await confirmRisky(context, plan, options);
     await awaitSource(context, session, plan, left());

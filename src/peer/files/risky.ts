@@ -99,7 +99,7 @@ const FILES = new Set([
   'desktop.ini',
 ]);
 
-const ENDINGS = [
+const ENDINGS = new Set([
   '.code-workspace',
   '.instructions.md',
   '.prompt.md',
@@ -111,22 +111,32 @@ const ENDINGS = [
   '.scf',
   '.url',
   '.webloc',
-];
+]);
 
 /**
  * True for content that editors, shells, file managers or agents execute or obey without being asked again: a person
  * confirms it before it is placed. Case does not matter, since it does not on Windows and macOS.
  */
 export function isRisky(path: readonly string[]): boolean {
-  const names = path.map((name) => name.toLowerCase());
-  const file = names.at(-1) ?? '';
-  if (FILES.has(file) || ENDINGS.some((ending) => file.endsWith(ending))) return true;
-  return names.some((name, depth) => {
-    const next = names[depth + 1];
+  // By plain loops: it is asked for each of many files.
+  let above = '';
+  for (const [depth, original] of path.entries()) {
+    const name = original.toLowerCase();
+    const last = depth === path.length - 1;
     // The last name may be a folder's too: a file `.git` points git to a repository elsewhere.
-    if (FOLDERS.has(name)) return true;
-    if (name === '.github') return next !== undefined && GITHUB.has(next);
+    if (FOLDERS.has(name) || (last && isRiskyFile(name))) return true;
+    if (above === '.github' && GITHUB.has(name)) return true;
     // Hooks of a bare repository.
-    return name === 'hooks' && next !== undefined && (names[depth - 1]?.endsWith('.git') ?? false);
-  });
+    if (!last && name === 'hooks' && above.endsWith('.git')) return true;
+    above = name;
+  }
+  return false;
+}
+
+/** `name` in lower case. */
+function isRiskyFile(name: string): boolean {
+  if (FILES.has(name)) return true;
+  for (let dot = name.lastIndexOf('.'); dot >= 0; dot = dot === 0 ? -1 : name.lastIndexOf('.', dot - 1))
+    if (ENDINGS.has(name.slice(dot))) return true;
+  return false;
 }
