@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
+import type { Steps } from '../common/turns.ts';
 
 /** A decoded value. Buffers are views of the decoded bytes. */
 export type BValue = number | Buffer | BValue[] | BDict;
@@ -40,6 +41,14 @@ export function encode(value: Encodable): Buffer {
 export function decode(bytes: Uint8Array, limits?: BencodeLimits): BValue {
   const { value, end } = decodePrefix(bytes, limits);
   if (end !== bytes.length) throw bad('bytes follow the value', end);
+  return value;
+}
+
+/** The same, in steps. */
+export function* decodeSteps(bytes: Uint8Array, limits?: BencodeLimits): Steps<BValue> {
+  const reader = new Reader(bytes, limits);
+  const value = yield* reader.steps();
+  if (reader.at !== bytes.length) throw bad('bytes follow the value', reader.at);
   return value;
 }
 
@@ -124,6 +133,9 @@ function bad(problem: string, at: number): PeerwireError {
   return new PeerwireError('bad-encoding', `Malformed bencoding at byte ${at}: ${problem}.`);
 }
 
+/** Tokens of a step: a fraction of a millisecond. */
+const STEP = 2000;
+
 const ZERO = 0x30;
 const NINE = 0x39;
 const COLON = 0x3a;
@@ -149,10 +161,26 @@ class Reader {
     this.#tokensLeft = limits.tokens ?? DEFAULT_TOKENS;
   }
 
-  /** Iterative, so that no input can exhaust the stack. */
   value(): BValue {
     const stack: Container[] = [];
     for (;;) {
+      const value = this.#advance(stack, Number.POSITIVE_INFINITY);
+      if (value !== undefined) return value;
+    }
+  }
+
+  *steps(): Steps<BValue> {
+    const stack: Container[] = [];
+    for (;;) {
+      const value = this.#advance(stack, STEP);
+      if (value !== undefined) return value;
+      yield;
+    }
+  }
+
+  /** The value whose open containers are in the stack; undefined after so many tokens. Iterative, so that no input can exhaust the stack. */
+  #advance(stack: Container[], tokens: number): BValue | undefined {
+    for (let left = tokens; left > 0; left--) {
       const parent = stack.at(-1);
       let value: BValue;
       if (parent && this.#peek() === END) {
@@ -182,6 +210,7 @@ class Reader {
         owner.key = undefined;
       }
     }
+    return undefined;
   }
 
   rawField(wanted: string): Buffer | undefined {

@@ -1,6 +1,7 @@
 /** The `file tree` of BEP 52: dictionaries of names in byte order, a file being a dictionary whose only key is empty. */
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
+import type { Steps } from '../common/turns.ts';
 import { type BDict, bytesOf, dictOf, field, intOf } from './bencode.ts';
 import { HASH_SIZE, padHash } from './merkle.ts';
 
@@ -12,26 +13,30 @@ export interface TreeFile {
   readonly root: Buffer | undefined;
 }
 
+/** Files of a step: a fraction of a millisecond. */
+export const STEP = 256;
+
 /** Files in the order of the tree. Names are decoded, not judged: that is `checkTree`'s. Throws 'bad-metainfo' and others. */
-export function readFileTree(tree: BDict): TreeFile[] {
+export function* readFileTree(tree: BDict): Steps<TreeFile[]> {
   const files: TreeFile[] = [];
   if (tree.has('')) throw new PeerwireError('bad-metainfo', 'The root of the file tree is a file.');
-  readFolder(tree, [], files);
+  yield* readFolder(tree, [], files);
   return files;
 }
 
 /** Recursion is as deep as the decoder allowed. */
-function readFolder(folder: BDict, path: readonly string[], files: TreeFile[]): void {
+function* readFolder(folder: BDict, path: readonly string[], files: TreeFile[]): Steps<void> {
   if (folder.size === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
   for (const [key, value] of folder) {
     const entryPath = [...path, nameFromKey(key)];
     const entry = dictOf(value);
     const properties = entry.get('');
     if (properties === undefined) {
-      readFolder(entry, entryPath, files);
+      yield* readFolder(entry, entryPath, files);
     } else {
       if (entry.size > 1) throw new PeerwireError('bad-metainfo', 'An entry of the file tree is both file and folder.');
       files.push(readFile(dictOf(properties), entryPath));
+      if (files.length % STEP === 0) yield;
     }
   }
 }
@@ -66,7 +71,7 @@ const FILE_OVERHEAD = 64;
 const COMPONENT_OVERHEAD = 8;
 
 /** The inverse of `readFileTree`, for files that passed `checkFile`, in the order of the tree, with paths that passed `checkTree`. */
-export function encodeFileTree(files: readonly TreeFile[]): Buffer {
+export function* encodeFileTree(files: readonly TreeFile[]): Steps<Buffer> {
   let most = 2;
   for (const { path } of files) {
     most += FILE_OVERHEAD + HASH_SIZE;
@@ -77,7 +82,8 @@ export function encodeFileTree(files: readonly TreeFile[]): Buffer {
   // The folders that are open, from the root on.
   let open: readonly string[] = [];
   let text = 'd';
-  for (const { path, length, root } of files) {
+  for (const [index, { path, length, root }] of files.entries()) {
+    if (index % STEP === STEP - 1) yield;
     const folders = path.slice(0, -1);
     let shared = 0;
     while (shared < open.length && open[shared] === folders[shared]) shared++;

@@ -3,7 +3,7 @@ import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { InfoHash } from '../common/ids.ts';
 import { sha256 } from './merkle.ts';
-import { type Info, MAX_INFO_SIZE, parseInfo } from './metainfo.ts';
+import { type Info, MAX_INFO_SIZE, parseInfo, parseInfoInTurns } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
 import { decodeMetadataMessage, encodeMetadataMessage, METADATA_PIECE } from './wire/ut-metadata.ts';
 
@@ -11,6 +11,8 @@ import { decodeMetadataMessage, encodeMetadataMessage, METADATA_PIECE } from './
 const WINDOW = 64;
 /** A peer that sends no metadata for this long is passed over, in ms. */
 const ANSWER_TIMEOUT = 5_000;
+/** Metadata of up to this many bytes is read at once, in a few milliseconds. */
+const PARSED_AT_ONCE = 64 * 1024;
 /** Pause before peers that were passed over are asked again, in ms. */
 const RETRY_AFTER = 5_000;
 
@@ -30,8 +32,9 @@ export class MetadataExchange implements Disposable {
   readonly #onInfo: (info: Info | PeerwireError) => void;
   #info: Info | undefined;
   #attempt: Attempt | undefined;
-  /** Nothing is to be fetched any more: disposed, or the metadata of this infohash cannot be used. */
+  /** Nothing is to be fetched any more: disposed, or all of the metadata is here. */
   #stopped = false;
+  #disposed = false;
   /** Of the attempt, or of the pause before the next. */
   #timer: Disposable | undefined;
   readonly #refused = new Set<PeerSession>();
@@ -77,6 +80,7 @@ export class MetadataExchange implements Disposable {
 
   dispose(): void {
     this.#stopped = true;
+    this.#disposed = true;
     this.#timer?.dispose();
   }
 
@@ -177,15 +181,29 @@ export class MetadataExchange implements Disposable {
     }
     this.#attempt = undefined;
     this.#timer?.dispose();
-    let info: Info;
-    try {
-      info = parseInfo(attempt.bytes);
-    } catch (error) {
-      this.#stopped = true;
-      this.#onInfo(toPeerwireError(error));
+    // Nothing more is to be fetched: these bytes are all that there is of this infohash, whether they can be used or not.
+    this.#stopped = true;
+    if (attempt.bytes.length <= PARSED_AT_ONCE) {
+      this.#finish(parsed(attempt.bytes));
       return;
     }
-    this.setInfo(info);
+    void parseInfoInTurns(attempt.bytes)
+      .catch((error: unknown) => toPeerwireError(error))
+      .then((info) => this.#finish(info));
+  }
+
+  #finish(info: Info | PeerwireError): void {
+    // It came from elsewhere meanwhile, or nobody waits for it any more.
+    if (this.#info || this.#disposed) return;
+    if (!(info instanceof PeerwireError)) this.setInfo(info);
     this.#onInfo(info);
+  }
+}
+
+function parsed(bytes: Buffer): Info | PeerwireError {
+  try {
+    return parseInfo(bytes);
+  } catch (error) {
+    return toPeerwireError(error);
   }
 }

@@ -4,10 +4,11 @@
  */
 import { PeerwireError } from '../common/errors.ts';
 import { type InfoHash, infoHashFromBytes } from '../common/ids.ts';
-import { type BDict, bytesOf, decode, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
-import { checkFile, compareTreePaths, encodeFileTree, readFileTree, type TreeFile } from './file-tree.ts';
+import { atOnce, inTurns, type Steps } from '../common/turns.ts';
+import { type BDict, bytesOf, decode, decodeSteps, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
+import { checkFile, compareTreePaths, encodeFileTree, readFileTree, STEP, type TreeFile } from './file-tree.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
-import { checkComponent, checkTree, MAX_PATH_DEPTH } from './safe-path.ts';
+import { checkComponent, checkTreeSteps, MAX_PATH_DEPTH } from './safe-path.ts';
 
 /** Bytes of an info dictionary: some 100,000 files. */
 export const MAX_INFO_SIZE = 16 * 1024 * 1024;
@@ -56,15 +57,28 @@ export interface Info {
 
 /** Throws 'bad-metainfo' or, for what names could do, 'unsafe-path'. Unknown keys are allowed. */
 export function parseInfo(bytes: Uint8Array): Info {
+  return atOnce(infoSteps(bytes));
+}
+
+/** The same without holding up the thread: of many files it takes long. */
+export function parseInfoInTurns(bytes: Uint8Array): Promise<Info> {
+  return inTurns(infoSteps(bytes));
+}
+
+function* infoSteps(bytes: Uint8Array): Steps<Info> {
   if (bytes.length > MAX_INFO_SIZE) {
     throw new PeerwireError('bad-metainfo', `The metadata is larger than ${MAX_INFO_SIZE} bytes.`);
   }
   // A copy, since roots are views of it and callers reuse their memory.
   const own = Buffer.from(bytes);
-  return explained(() => readInfo(dictOf(decode(own, LIMITS)), own));
+  try {
+    return yield* readInfo(dictOf(yield* decodeSteps(own, LIMITS)), own);
+  } catch (error) {
+    throw explained(error);
+  }
 }
 
-function readInfo(info: BDict, bytes: Buffer): Info {
+function* readInfo(info: BDict, bytes: Buffer): Steps<Info> {
   // BEP 52: look at the version first, the rest may mean something else.
   if (info.get('meta version') !== 2) throw new PeerwireError('bad-metainfo', 'The torrent is not of version 2.');
   if (info.has('pieces') || info.has('files') || info.has('length')) {
@@ -72,13 +86,19 @@ function readInfo(info: BDict, bytes: Buffer): Info {
   }
   const pieceLength = intOf(info.get('piece length'));
   const name = textOf(info.get('name'));
-  const tree = readFileTree(dictOf(info.get('file tree')));
-  checkTree(tree.map(({ path }) => path));
-  return makeInfo(name, pieceLength, tree, info.has(FOLDER_KEY), bytes);
+  const tree = yield* readFileTree(dictOf(info.get('file tree')));
+  yield* checkTreeSteps(tree.map(({ path }) => path));
+  return yield* makeInfo(name, pieceLength, tree, info.has(FOLDER_KEY), bytes);
 }
 
 /** `tree` in the order of the file tree, of files that passed `checkFile` with paths that passed `checkTree`. Throws like `parseInfo`. */
-function makeInfo(name: string, pieceLength: number, tree: readonly TreeFile[], folder: boolean, bytes: Buffer): Info {
+function* makeInfo(
+  name: string,
+  pieceLength: number,
+  tree: readonly TreeFile[],
+  folder: boolean,
+  bytes: Buffer,
+): Steps<Info> {
   if (pieceLength < BLOCK_SIZE || pieceLength > MAX_PIECE_LENGTH || !Number.isInteger(Math.log2(pieceLength))) {
     throw new PeerwireError(
       'bad-metainfo',
@@ -91,7 +111,8 @@ function makeInfo(name: string, pieceLength: number, tree: readonly TreeFile[], 
   const lengths = new Map<string, number>();
   let size = 0;
   let pieceCount = 0;
-  for (const file of tree) {
+  for (const [index, file] of tree.entries()) {
+    if (index % STEP === STEP - 1) yield;
     if (file.root) {
       const root = file.root.toString('latin1');
       // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
@@ -135,23 +156,34 @@ const SURELY_DECODED = 2_000_000;
 
 /** Throws like `parseInfo`, which would make the same of the result's bytes. */
 export function createInfo(options: NewInfo): Info {
+  return atOnce(newInfoSteps(options));
+}
+
+/** The same without holding up the thread. */
+export function createInfoInTurns(options: NewInfo): Promise<Info> {
+  return inTurns(newInfoSteps(options));
+}
+
+function* newInfoSteps(options: NewInfo): Steps<Info> {
   const { name, pieceLength, single } = options;
   const files = options.files.map(({ path, length, root }): TreeFile => {
     const own = root && Buffer.from(root);
     checkFile(length, own);
     return { path, length, root: own };
   });
+  yield;
   // First of all: what is not a tree has no order.
-  checkTree(files.map(({ path }) => path));
+  yield* checkTreeSteps(files.map(({ path }) => path));
   if (files.length === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
   files.sort((a, b) => compareTreePaths(a.path, b.path));
+  yield;
   const lonely = files.length === 1 && files[0]?.path.length === 1 && files[0].path[0] === name;
   if (single && !lonely) throw new PeerwireError('bad-metainfo', 'A single-file torrent has one file of its own name.');
   const folder = lonely && !single;
   // Put together by hand, in the order of the keys: the tree may be long.
   const parts: Uint8Array[] = [Buffer.from('d')];
   const add = (key: string, value: Uint8Array): void => void parts.push(encode(key), value);
-  add('file tree', encodeFileTree(files));
+  add('file tree', yield* encodeFileTree(files));
   add('meta version', encode(2));
   add('name', encode(name));
   if (folder) add(FOLDER_KEY, encode(1));
@@ -159,8 +191,8 @@ export function createInfo(options: NewInfo): Info {
   if (options.private) add('private', encode(1));
   const bytes = Buffer.concat([...parts, Buffer.from('e')]);
   // Close to the limits of decoding, only decoding tells whether others will accept it.
-  if (bytes.length > SURELY_DECODED) return parseInfo(bytes);
-  return makeInfo(name, pieceLength, files, folder, bytes);
+  if (bytes.length > SURELY_DECODED) return yield* infoSteps(bytes);
+  return yield* makeInfo(name, pieceLength, files, folder, bytes);
 }
 
 const MIN_CHOSEN_LENGTH = 64 * 1024;
@@ -268,7 +300,7 @@ export function encodeTorrent(
 
 /** Reads a .torrent file with its piece layers. Throws like `parseInfo` and `verifyPieceLayers`. */
 export function decodeTorrent(bytes: Uint8Array): { info: Info; layers: PieceLayers } {
-  return explained(() => {
+  try {
     if (bytes.length > MAX_TORRENT_SIZE) throw new PeerwireError('bad-metainfo', 'The torrent file is too large.');
     const torrent = dictOf(decode(bytes, LIMITS));
     const info = parseInfo(bytesOf(rawField(bytes, 'info', LIMITS)));
@@ -279,15 +311,13 @@ export function decodeTorrent(bytes: Uint8Array): { info: Info; layers: PieceLay
     }
     verifyPieceLayers(info, layers);
     return { info, layers };
-  });
+  } catch (error) {
+    throw explained(error);
+  }
 }
 
 /** Everything malformed is bad metadata here; only unsafe names keep a code of their own. */
-function explained<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof PeerwireError) || error.code !== 'bad-encoding') throw error;
-    throw new PeerwireError('bad-metainfo', `The torrent is malformed. ${error.message}`, { cause: error });
-  }
+function explained(error: unknown): unknown {
+  if (!(error instanceof PeerwireError) || error.code !== 'bad-encoding') return error;
+  return new PeerwireError('bad-metainfo', `The torrent is malformed. ${error.message}`, { cause: error });
 }

@@ -4,6 +4,7 @@
  * explained where they stand.
  */
 import { PeerwireError } from '../common/errors.ts';
+import { atOnce, type Steps } from '../common/turns.ts';
 
 /** Bytes of UTF-8 in one component: the limit of ext4, APFS (in characters there) and NTFS (likewise). */
 export const MAX_COMPONENT_BYTES = 255;
@@ -86,10 +87,20 @@ interface Child {
  * some system (case, Unicode forms, file against folder). Throws 'unsafe-path'.
  */
 export function checkTree(paths: readonly (readonly string[])[]): void {
+  atOnce(checkTreeSteps(paths));
+}
+
+/** Paths of a step: a fraction of a millisecond. */
+const STEP = 256;
+
+export function* checkTreeSteps(paths: readonly (readonly string[])[]): Steps<void> {
   const root: Folder = { children: new Map() };
   // Files that follow each other are mostly in the same folder, which need not be looked up again.
   let last: { readonly path: readonly string[]; readonly folders: readonly Folder[] } = { path: [], folders: [root] };
-  for (const path of paths) last = { path, folders: addPath(last, path) };
+  for (const [index, path] of paths.entries()) {
+    if (index % STEP === STEP - 1) yield;
+    last = { path, folders: addPath(last, path) };
+  }
 }
 
 /** The folders on the way to the file, the root first. */

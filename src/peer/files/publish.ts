@@ -1,6 +1,6 @@
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
-import { choosePieceLength, createInfo, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
+import { choosePieceLength, createInfoInTurns, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { FileHash, HashPool } from '../hash-pool.ts';
 import { changedError } from './hash-range.ts';
@@ -69,7 +69,7 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
   const layers = new Map<string, Buffer>();
   for (const { root, pieceLayer } of hashes)
     if (root && pieceLayer.length > 0) layers.set(root.toString('hex'), pieceLayer);
-  const info = createInfo({
+  const info = await createInfoInTurns({
     name,
     pieceLength,
     single,
