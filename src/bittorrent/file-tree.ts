@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
 import type { Steps } from '../common/turns.ts';
-import { type BDict, bytesOf, dictOf, field, intOf } from './bencode.ts';
+import { type BDict, type BValue, bytesOf, dictOf, field, intOf } from './bencode.ts';
 import { HASH_SIZE, padHash } from './merkle.ts';
 
 export interface TreeFile {
@@ -20,23 +20,44 @@ export const STEP = 256;
 export function* readFileTree(tree: BDict): Steps<TreeFile[]> {
   const files: TreeFile[] = [];
   if (tree.has('')) throw new PeerwireError('bad-metainfo', 'The root of the file tree is a file.');
-  yield* readFolder(tree, [], files);
+  const open = [openFolder(tree, [])];
+  while (open.length > 0) {
+    readOn(open, files, files.length + STEP);
+    yield;
+  }
   return files;
 }
 
-/** Recursion is as deep as the decoder allowed. */
-function* readFolder(folder: BDict, path: readonly string[], files: TreeFile[]): Steps<void> {
+/** A folder whose entries are being read. */
+interface OpenFolder {
+  readonly path: readonly string[];
+  readonly entries: Iterator<[string, BValue]>;
+}
+
+function openFolder(folder: BDict, path: readonly string[]): OpenFolder {
   if (folder.size === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
-  for (const [key, value] of folder) {
-    const entryPath = [...path, nameFromKey(key)];
+  return { path, entries: folder.entries() };
+}
+
+/** Reads on where the innermost of the open folders is, until there are so many files. No generator: those are slow. */
+function readOn(open: OpenFolder[], files: TreeFile[], most: number): void {
+  while (files.length < most) {
+    const folder = open.at(-1);
+    if (!folder) return;
+    const next = folder.entries.next();
+    if (next.done) {
+      open.pop();
+      continue;
+    }
+    const [key, value] = next.value;
+    const path = [...folder.path, nameFromKey(key)];
     const entry = dictOf(value);
     const properties = entry.get('');
     if (properties === undefined) {
-      yield* readFolder(entry, entryPath, files);
+      open.push(openFolder(entry, path));
     } else {
       if (entry.size > 1) throw new PeerwireError('bad-metainfo', 'An entry of the file tree is both file and folder.');
-      files.push(readFile(dictOf(properties), entryPath));
-      if (files.length % STEP === 0) yield;
+      files.push(readFile(dictOf(properties), path));
     }
   }
 }
@@ -72,34 +93,63 @@ const COMPONENT_OVERHEAD = 8;
 
 /** The inverse of `readFileTree`, for files that passed `checkFile`, in the order of the tree, with paths that passed `checkTree`. */
 export function* encodeFileTree(files: readonly TreeFile[]): Steps<Buffer> {
-  let most = 2;
-  for (const { path } of files) {
-    most += FILE_OVERHEAD + HASH_SIZE;
-    for (const name of path) most += MAX_UTF8 * name.length + COMPONENT_OVERHEAD;
+  const encoder = new TreeEncoder(files);
+  for (let start = 0; start < files.length; start += STEP) {
+    encoder.add(files.slice(start, start + STEP));
+    yield;
   }
-  const bytes = Buffer.allocUnsafe(most);
-  let at = 0;
-  // The folders that are open, from the root on.
-  let open: readonly string[] = [];
-  let text = 'd';
-  for (const [index, { path, length, root }] of files.entries()) {
-    if (index % STEP === STEP - 1) yield;
-    const folders = path.slice(0, -1);
-    let shared = 0;
-    while (shared < open.length && open[shared] === folders[shared]) shared++;
-    text += 'e'.repeat(open.length - shared);
-    for (const name of folders.slice(shared)) text += `${keyText(name)}d`;
-    open = folders;
-    text += `${keyText(path.at(-1) ?? '')}d0:d6:lengthi${length}e`;
-    if (root) {
-      at += bytes.write(`${text}11:pieces root${HASH_SIZE}:`, at, 'latin1');
-      at += root.copy(bytes, at);
-      text = '';
+  return encoder.finish();
+}
+
+class TreeEncoder {
+  readonly #bytes: Buffer;
+  #at = 0;
+  /** The folders that are open, from the root on. */
+  #open: readonly string[] = [];
+  /** To be written before the next bytes. */
+  #text = 'd';
+
+  constructor(files: readonly TreeFile[]) {
+    let most = 2;
+    for (const { path } of files) {
+      most += FILE_OVERHEAD + HASH_SIZE;
+      for (const name of path) most += MAX_UTF8 * name.length + COMPONENT_OVERHEAD;
     }
-    text += 'ee';
+    this.#bytes = Buffer.allocUnsafe(most);
   }
-  at += bytes.write(`${text}${'e'.repeat(open.length)}e`, at, 'latin1');
-  return Buffer.from(bytes.subarray(0, at));
+
+  add(files: readonly TreeFile[]): void {
+    const bytes = this.#bytes;
+    let at = this.#at;
+    let open = this.#open;
+    let text = this.#text;
+    for (const { path, length, root } of files) {
+      const depth = path.length - 1;
+      let shared = 0;
+      while (shared < open.length && shared < depth && open[shared] === path[shared]) shared++;
+      if (shared < open.length || shared < depth) {
+        const folders = path.slice(0, -1);
+        text += 'e'.repeat(open.length - shared);
+        for (const name of folders.slice(shared)) text += `${keyText(name)}d`;
+        open = folders;
+      }
+      text += `${keyText(path[depth] ?? '')}d0:d6:lengthi${length}e`;
+      if (root) {
+        at += bytes.write(`${text}11:pieces root${HASH_SIZE}:`, at, 'latin1');
+        at += root.copy(bytes, at);
+        text = '';
+      }
+      text += 'ee';
+    }
+    this.#at = at;
+    this.#open = open;
+    this.#text = text;
+  }
+
+  finish(): Buffer {
+    const at = this.#at + this.#bytes.write(`${this.#text}${'e'.repeat(this.#open.length)}e`, this.#at, 'latin1');
+    return Buffer.from(this.#bytes.subarray(0, at));
+  }
 }
 
 /** Bytes that a UTF-16 code unit becomes at most. */

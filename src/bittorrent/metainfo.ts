@@ -107,30 +107,45 @@ function* makeInfo(
   }
   checkComponent(name);
 
-  const files: FileEntry[] = [];
-  const lengths = new Map<string, number>();
-  let size = 0;
-  let pieceCount = 0;
-  for (const [index, file] of tree.entries()) {
-    if (index % STEP === STEP - 1) yield;
-    if (file.root) {
-      const root = file.root.toString('latin1');
-      // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
-      if ((lengths.get(root) ?? file.length) !== file.length) {
-        throw new PeerwireError('bad-metainfo', 'Two files of different lengths have the same merkle root.');
-      }
-      lengths.set(root, file.length);
-    }
-    const pieces = Math.ceil(file.length / pieceLength);
-    const { path, length, root } = file;
-    files.push({ path, length, root, firstPiece: pieceCount, pieceCount: pieces });
-    size += file.length;
-    pieceCount += pieces;
-    if (pieceCount > MAX_PIECES) throw new PeerwireError('bad-metainfo', `The torrent has over ${MAX_PIECES} pieces.`);
+  const placed = new PlacedFiles(pieceLength);
+  for (let start = 0; start < tree.length; start += STEP) {
+    for (const file of tree.slice(start, start + STEP)) placed.add(file);
+    yield;
   }
+  const { files, size, pieceCount } = placed;
   const [first] = files;
   const single = files.length === 1 && first?.path.length === 1 && first.path[0] === name && !folder;
   return { name, pieceLength, files, size, pieceCount, single, infoHash: infoHashFromBytes(sha256(bytes)), bytes };
+}
+
+/** Gives files their pieces, one after another. */
+class PlacedFiles {
+  readonly files: FileEntry[] = [];
+  size = 0;
+  pieceCount = 0;
+  readonly #pieceLength: number;
+  readonly #lengths = new Map<string, number>();
+
+  constructor(pieceLength: number) {
+    this.#pieceLength = pieceLength;
+  }
+
+  add({ path, length, root }: TreeFile): void {
+    if (root) {
+      const key = root.toString('latin1');
+      // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
+      if ((this.#lengths.get(key) ?? length) !== length) {
+        throw new PeerwireError('bad-metainfo', 'Two files of different lengths have the same merkle root.');
+      }
+      this.#lengths.set(key, length);
+    }
+    const pieces = Math.ceil(length / this.#pieceLength);
+    this.files.push({ path, length, root, firstPiece: this.pieceCount, pieceCount: pieces });
+    this.size += length;
+    this.pieceCount += pieces;
+    if (this.pieceCount > MAX_PIECES)
+      throw new PeerwireError('bad-metainfo', `The torrent has over ${MAX_PIECES} pieces.`);
+  }
 }
 
 export interface NewFile {

@@ -96,22 +96,37 @@ const STEP = 256;
 export function* checkTreeSteps(paths: readonly (readonly string[])[]): Steps<void> {
   const root: Folder = { children: new Map() };
   // Files that follow each other are mostly in the same folder, which need not be looked up again.
-  let last: { readonly path: readonly string[]; readonly folders: readonly Folder[] } = { path: [], folders: [root] };
-  for (const [index, path] of paths.entries()) {
-    if (index % STEP === STEP - 1) yield;
-    last = { path, folders: addPath(last, path) };
+  let last: Place = { path: [], folders: [root] };
+  for (let start = 0; start < paths.length; start += STEP) {
+    last = addPaths(last, paths.slice(start, start + STEP));
+    yield;
   }
 }
 
+/** A file, and the folders on the way to it, the root first. */
+interface Place {
+  readonly path: readonly string[];
+  readonly folders: readonly Folder[];
+}
+
+function addPaths(from: Place, paths: readonly (readonly string[])[]): Place {
+  let last = from;
+  for (const path of paths) last = { path, folders: addPath(last, path) };
+  return last;
+}
+
 /** The folders on the way to the file, the root first. */
-function addPath(
-  last: { readonly path: readonly string[]; readonly folders: readonly Folder[] },
-  path: readonly string[],
-): Folder[] {
+function addPath(last: Place, path: readonly string[]): readonly Folder[] {
   checkExtent(path);
   const end = path.length - 1;
   let depth = 0;
   while (depth < end && depth + 1 < last.folders.length && path[depth] === last.path[depth]) depth++;
+  const parent = last.folders[depth];
+  // In the same folder as the last one, as most are.
+  if (parent && depth === end && last.folders.length === depth + 1) {
+    addEntry(parent, path[end] ?? '', true, path);
+    return last.folders;
+  }
   const folders = last.folders.slice(0, depth + 1);
   for (; depth <= end; depth++) {
     const parent = folders[depth];
