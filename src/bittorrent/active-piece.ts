@@ -124,7 +124,9 @@ export class ActivePiece<Peer> {
     }
     if (taken === 0) return undefined;
     const begin = request.first * BLOCK_SIZE;
-    if (taken === request.count) return this.buffer.bytes.subarray(begin, begin + request.length);
+    const { bytes } = this.buffer;
+    if (taken === request.count)
+      return request.length === this.length ? bytes : bytes.subarray(begin, begin + request.length);
     const apart = Buffer.allocUnsafe(request.length);
     this.#apart ??= new Map();
     this.#apart.set(request, apart);

@@ -9,7 +9,7 @@ import { BlockRequests } from './block-requests.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { BufferUser } from './piece-buffers.ts';
 import { PiecePicker, type Random } from './piece-picker.ts';
-import { PieceVerifier, type PieceVerifierOptions } from './piece-verifier.ts';
+import { PieceVerifier, type PieceVerifierOptions, type Verdict } from './piece-verifier.ts';
 import { PriorityWindows } from './priority-windows.ts';
 import { isLate, progressOf } from './progress.ts';
 import { RequestScheduler } from './request-scheduler.ts';
@@ -49,6 +49,8 @@ export class Downloader {
   readonly #requests: BlockRequests;
   readonly #scheduler: RequestScheduler;
   readonly #verifier: PieceVerifier;
+  /** Small files that arrived since the last turn. */
+  #complete: ActivePiece<PeerSession>[] = [];
   /** Pieces that are being hashed or written. */
   readonly #verifying = new Set<Promise<void>>();
   #missing = 0;
@@ -166,10 +168,7 @@ export class Downloader {
 
   onBlockEnd(session: PeerSession, length: number): void {
     const complete = this.#requests.onBlockEnd(session, length);
-    if (complete) {
-      const verifying = this.#verify(complete).finally(() => this.#verifying.delete(verifying));
-      this.#verifying.add(verifying);
-    }
+    if (complete) this.#verifySoon(complete);
     const { requests } = session;
     if (requests.bytes < requests.depth * REFILL) this.#scheduler.pump(session);
   }
@@ -190,6 +189,7 @@ export class Downloader {
     // First, so that no byte that still comes is written into memory that was given back.
     for (const session of this.#sessions) this.#requests.giveUpAll(session);
     for (const active of this.#pieces) if (!active.complete) this.#abandon(active);
+    this.#verifySmall();
     await Promise.all(this.#verifying);
   }
 
@@ -269,23 +269,54 @@ export class Downloader {
     }
   }
 
-  async #verify(active: ActivePiece<PeerSession>): Promise<void> {
-    const { onProblem, onCorrupt } = this.#options;
-    try {
-      const verdict = await this.#verifier.verify(active);
-      if (verdict.outcome === 'written') this.#finish(active);
-      else if (verdict.outcome === 'stopped') this.#drop(active);
-      else {
-        if (verdict.outcome === 'wrong') this.#abandon(active);
-        else this.#pieces.update(active);
-        for (const liar of verdict.liars) onCorrupt(liar, active.index);
-      }
-    } catch (error) {
+  /** Small files that arrived together are verified together. */
+  #verifySoon(active: ActivePiece<PeerSession>): void {
+    if (!this.#verifier.isSmall(active)) {
+      this.#track(
+        this.#verifier.verify(active).then((verdict) => [verdict], failed),
+        [active],
+      );
+      return;
+    }
+    if (this.#complete.push(active) === 1) queueMicrotask(() => this.#verifySmall());
+  }
+
+  #verifySmall(): void {
+    const pieces = this.#complete;
+    if (pieces.length === 0) return;
+    this.#complete = [];
+    this.#track(this.#verifier.verifySmall(pieces), pieces);
+  }
+
+  #track(verdicts: Promise<readonly (Verdict | PeerwireError)[]>, pieces: readonly ActivePiece<PeerSession>[]): void {
+    const verifying = verdicts
+      .then((all) => {
+        for (const [position, active] of pieces.entries()) {
+          try {
+            this.#conclude(active, all[position]);
+          } catch (error) {
+            // Of whoever was told of it.
+            this.#conclude(active, toPeerwireError(error));
+          }
+        }
+        // Buffers came free: whoever waited for one may go on.
+        this.#scheduler.pumpAll();
+      })
+      .finally(() => this.#verifying.delete(verifying));
+    this.#verifying.add(verifying);
+  }
+
+  #conclude(active: ActivePiece<PeerSession>, verdict: Verdict | PeerwireError | undefined): void {
+    if (verdict === undefined || verdict instanceof PeerwireError) {
       this.#abandon(active);
-      if (!this.#stopped) onProblem(toPeerwireError(error));
-    } finally {
-      // Buffers came free: whoever waited for one may go on.
-      this.#scheduler.pumpAll();
+      if (!this.#stopped)
+        this.#options.onProblem(verdict ?? new PeerwireError('internal', 'A piece was not verified.'));
+    } else if (verdict.outcome === 'written') this.#finish(active);
+    else if (verdict.outcome === 'stopped') this.#drop(active);
+    else {
+      if (verdict.outcome === 'wrong') this.#abandon(active);
+      else this.#pieces.update(active);
+      for (const liar of verdict.liars) this.#options.onCorrupt(liar, active.index);
     }
   }
 
@@ -311,4 +342,8 @@ export class Downloader {
     this.#drop(active);
     if (!this.#stopped && !this.#forgo(active.index)) this.#picker.add(active.index);
   }
+}
+
+function failed(error: unknown): PeerwireError[] {
+  return [toPeerwireError(error)];
 }

@@ -7,8 +7,8 @@ import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { SharedStats } from './shared-stats.ts';
-import { SMALL_FILE, SmallFiles } from './small-files.ts';
-import type { Storage } from './storage.ts';
+import { SMALL_FILE, SmallFiles, type SmallWrite } from './small-files.ts';
+import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
 import { writeFully } from './write-fully.ts';
 
 /** Files held open at once: enough for a big file and its neighbors, far below any descriptor limit. */
@@ -66,21 +66,32 @@ export class FileStorage implements Storage {
     await (small ? small.write(location.path, offset, data, alone) : alone());
   }
 
-  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
-    const location = this.#staged(fileIndex);
-    const hash = Buffer.from(root.buffer, root.byteOffset, root.length).toString('latin1');
-    const alone = async (): Promise<void> => {
-      if (sha256Text(data) !== hash) throw wrongContent();
-      await this.#write(fileIndex, location, 0, data);
-    };
-    const small = this.#smallFiles(fileIndex, location);
-    try {
-      await (small ? small.write(location.path, 0, data, alone, hash) : alone());
-      return true;
-    } catch (error) {
-      if (error instanceof PeerwireError && error.code === 'corrupt') return false;
-      throw error;
+  async writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
+    const outcomes = new Array<WriteOutcome>(files.length).fill('written');
+    const writes: SmallWrite[] = [];
+    const others: Promise<void>[] = [];
+    for (const [position, { fileIndex, data, root }] of files.entries()) {
+      const location = this.#staged(fileIndex);
+      const hash = textOf(root);
+      const write: SmallWrite = {
+        path: location.path,
+        data,
+        hash,
+        alone: async () => {
+          if (sha256Text(data) !== hash) throw wrongContent();
+          await this.#write(fileIndex, location, 0, data);
+        },
+        onFailure: (error) => {
+          const failure = toPeerwireError(error);
+          outcomes[position] = failure.code === 'corrupt' ? 'wrong' : failure;
+        },
+      };
+      if (this.#smallFiles(fileIndex, location)) writes.push(write);
+      else others.push(write.alone().catch(write.onFailure));
     }
+    await this.#small?.writeAll(writes);
+    await Promise.all(others);
+    return outcomes;
   }
 
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
@@ -206,6 +217,11 @@ export class FileStorage implements Storage {
       .then(entry.onClosed);
     return entry.closed;
   }
+}
+
+/** One character a byte, as `sha256Text`. */
+function textOf(hash: Uint8Array): string {
+  return (Buffer.isBuffer(hash) ? hash : Buffer.from(hash.buffer, hash.byteOffset, hash.length)).toString('latin1');
 }
 
 /** Once for each opening: a folder above may have been another one for that moment. Closes what is another file. */

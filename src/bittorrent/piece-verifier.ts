@@ -1,9 +1,9 @@
-import { PeerwireError } from '../common/errors.ts';
+import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { ActivePiece } from './active-piece.ts';
 import { BLOCK_SIZE, blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
-import type { Storage } from './storage.ts';
+import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
 export const HASH_HERE = 64 * 1024;
@@ -42,6 +42,8 @@ export type Verdict =
   | { readonly outcome: 'stopped' }
   | { readonly outcome: 'wrong' | 'mended'; readonly liars: ReadonlySet<PeerSession> };
 
+const WRITTEN: Verdict = { outcome: 'written' };
+
 export interface PieceVerifierOptions {
   readonly info: Info;
   readonly layers: PieceLayers;
@@ -65,6 +67,42 @@ export class PieceVerifier {
     this.#stopped = true;
   }
 
+  /** The piece is a whole file of one block: many of those go together. */
+  isSmall(active: ActivePiece<PeerSession>): boolean {
+    return pieceAt(this.#options.info, active.index).file.length <= BLOCK_SIZE;
+  }
+
+  /** The same as `verify` for pieces that pass `isSmall`, by position: an error is what writing one threw. Never rejects. */
+  async verifySmall(pieces: readonly ActivePiece<PeerSession>[]): Promise<readonly (Verdict | PeerwireError)[]> {
+    const { info, hasher } = this.#options;
+    const files: VerifiedFile[] = [];
+    for (const { index, buffer } of pieces) {
+      const { file, fileIndex } = pieceAt(info, index);
+      if (file.root) files.push({ fileIndex, data: buffer.bytes, root: file.root });
+    }
+    let outcomes: readonly WriteOutcome[] | undefined;
+    try {
+      outcomes = await this.#options.storage().writeVerified?.(files);
+    } catch (error) {
+      outcomes = pieces.map(() => toPeerwireError(error));
+    }
+    const conclude = async (active: ActivePiece<PeerSession>, position: number): Promise<Verdict> => {
+      // Not in files: as any other piece.
+      if (!outcomes) return await this.verify(active);
+      const outcome = outcomes[position];
+      if (outcome === 'written') return this.#written(active);
+      if (outcome !== 'wrong') throw outcome ?? new PeerwireError('internal', 'Nobody wrote the piece.');
+      if (this.#stopped) return { outcome: 'stopped' };
+      const { fileIndex } = pieceAt(info, active.index);
+      const root = info.files[fileIndex]?.root ?? Buffer.alloc(0);
+      return await this.#blame(active, hasher.hashBlocksSync(active.buffer.bytes), root);
+    };
+    if (outcomes?.every((outcome) => outcome === 'written')) return pieces.map((active) => this.#written(active));
+    return await Promise.all(
+      pieces.map((active, position) => conclude(active, position).catch((error: unknown) => toPeerwireError(error))),
+    );
+  }
+
   /** Throws what writing threw. */
   async verify(active: ActivePiece<PeerSession>): Promise<Verdict> {
     const { info, layers } = this.#options;
@@ -73,11 +111,15 @@ export class PieceVerifier {
     const wrong = await this.#writeIfRight(active, expected);
     if (wrong === 'stopped') return { outcome: 'stopped' };
     if (wrong) return await this.#blame(active, wrong, expected);
+    return this.#written(active);
+  }
+
+  #written(active: ActivePiece<PeerSession>): Verdict {
     for (let block = 0; block < active.blocks; block++) {
       const sender = active.sender(block);
       if (sender) sender.verifiedBytes += active.blockLength(block);
     }
-    return { outcome: 'written' };
+    return WRITTEN;
   }
 
   /** Undefined when it is right and on disk; its leaf hashes when it is wrong. */
@@ -87,13 +129,6 @@ export class PieceVerifier {
     const { shared, bytes } = active.buffer;
     const storage = this.#options.storage();
     const { writeIfRight } = hasher;
-    if (file.length <= BLOCK_SIZE) {
-      const writing = storage.writeVerified?.(fileIndex, bytes, expected);
-      if (writing) {
-        if (await writing) return undefined;
-        return this.#stopped ? 'stopped' : hasher.hashBlocksSync(bytes);
-      }
-    }
     if (active.length > HASH_HERE && writeIfRight) {
       const piece = {
         data: shared,

@@ -26,6 +26,17 @@ interface Job {
   reject(error: unknown): void;
 }
 
+/** A whole file to be written. */
+export interface SmallWrite {
+  readonly path: string;
+  readonly data: Uint8Array;
+  /** See `FilePart`: fails with 'corrupt' when the data is not what it should be; so does `alone`. */
+  readonly hash: string;
+  /** Does it without the others, when there are not enough of them. */
+  readonly alone: () => Promise<void>;
+  readonly onFailure: (error: unknown) => void;
+}
+
 /** Gathers the reads and writes of many small files; while one batch is under way the next fills up. */
 export class SmallFiles {
   readonly #reads: Lane;
@@ -46,9 +57,13 @@ export class SmallFiles {
     return this.#reads.add(file.path, file, offset, views, alone);
   }
 
-  /** With a `hash` (see `FilePart`) rejects with 'corrupt' when the data is not what it should be; `alone` does so, too. */
-  write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>, hash?: string): Promise<void> {
-    return this.#writes.add(path, { hash }, offset, [data], alone);
+  write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>): Promise<void> {
+    return this.#writes.add(path, {}, offset, [data], alone);
+  }
+
+  /** Whole files, if they are what they are to be. Resolves when all are written or have failed; never rejects. */
+  writeAll(files: readonly SmallWrite[]): Promise<void> {
+    return this.#writes.addAll(files);
   }
 
   /** Resolves when nothing is under way. */
@@ -84,17 +99,37 @@ class Lane {
 
   add(
     path: string,
-    { stamp, hash }: { readonly stamp?: FileStamp | undefined; readonly hash?: string | undefined },
+    { stamp }: { readonly stamp?: FileStamp | undefined },
     offset: number,
     views: readonly Uint8Array[],
     alone: () => Promise<void>,
   ): Promise<void> {
     const length = views.reduce((sum, view) => sum + view.length, 0);
     const done = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ path, stamp, hash, offset, views, length, alone, resolve, reject });
+      this.#queue.push({ path, stamp, hash: undefined, offset, views, length, alone, resolve, reject });
     });
     if (this.#running.size < AT_ONCE) this.#schedule();
     return done;
+  }
+
+  /** One promise for all of them: of many, those of each would cost more than the writing. */
+  addAll(files: readonly SmallWrite[]): Promise<void> {
+    if (files.length === 0) return Promise.resolve();
+    return new Promise((finish) => {
+      let left = files.length;
+      const resolve = (): void => {
+        if (--left === 0) finish();
+      };
+      for (const { path, data, hash, alone, onFailure } of files) {
+        const reject = (error: unknown): void => {
+          onFailure(error);
+          resolve();
+        };
+        const { length } = data;
+        this.#queue.push({ path, stamp: undefined, hash, offset: 0, views: [data], length, alone, resolve, reject });
+      }
+      if (this.#running.size < AT_ONCE) this.#schedule();
+    });
   }
 
   /** Once all that arrived together is in the queue. */

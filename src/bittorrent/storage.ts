@@ -1,3 +1,15 @@
+import type { PeerwireError } from '../common/errors.ts';
+
+/** All of a file of one block (`BLOCK_SIZE` at most), and what its merkle root is to be. */
+export interface VerifiedFile {
+  readonly fileIndex: number;
+  readonly data: Uint8Array;
+  readonly root: Uint8Array;
+}
+
+/** It is written; or it is not what it is to be, and was not; or what `write` rejects with. */
+export type WriteOutcome = 'written' | 'wrong' | PeerwireError;
+
 /** Where the bytes of one version are, file by file; the engine addresses them by file index and offset. */
 export interface Storage {
   /**
@@ -13,9 +25,9 @@ export interface Storage {
    */
   writeBy?<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined;
   /**
-   * Writes all of a file of one block (`BLOCK_SIZE` at most) if `root` is its merkle root. Resolves with false when it is not, and
-   * nothing was written; rejects as `write` does. Absent, or returns undefined, where content is not in files.
+   * Writes those of many files of one block that are right, and says by position what became of each. Absent, or returns
+   * undefined, where content is not in files.
    */
-  writeVerified?(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> | undefined;
+  writeVerified?(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> | undefined;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { FileStorage } from '../bittorrent/file-storage.ts';
-import type { Storage } from '../bittorrent/storage.ts';
+import type { Storage, VerifiedFile, WriteOutcome } from '../bittorrent/storage.ts';
 
 /** Storage whose files can be moved while a swarm serves them: reads wait until the move is over. */
 export class GatedStorage implements Storage {
@@ -38,9 +38,9 @@ export class GatedStorage implements Storage {
     await this.#inner.write(fileIndex, offset, data);
   }
 
-  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
+  async writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
     await this.#gate;
-    return await this.#inner.writeVerified(fileIndex, data, root);
+    return await this.#inner.writeVerified(files);
   }
 
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 import { sha256 } from '../../src/bittorrent/merkle.ts';
 import type { Info } from '../../src/bittorrent/metainfo.ts';
-import type { Storage } from '../../src/bittorrent/storage.ts';
-import type { PeerwireError } from '../../src/common/errors.ts';
+import type { Storage, VerifiedFile, WriteOutcome } from '../../src/bittorrent/storage.ts';
+import { type PeerwireError, toPeerwireError } from '../../src/common/errors.ts';
 
 /** A disk in memory that can be slow, full, broken or lying. */
 export class MemoryStorage implements Storage {
@@ -48,12 +48,20 @@ export class MemoryStorage implements Storage {
     Buffer.from(data.buffer, data.byteOffset, data.byteLength).copy(this.files[fileIndex]!, offset);
   }
 
-  async writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> {
-    const right = sha256(data).equals(root);
-    if (right) await this.write(fileIndex, 0, data);
-    // The answer comes later also when it is wrong, as from a worker thread.
-    else await this.delay?.();
-    return right;
+  async writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
+    return await Promise.all(
+      files.map(async ({ fileIndex, data, root }): Promise<WriteOutcome> => {
+        if (sha256(data).equals(root)) {
+          return await this.write(fileIndex, 0, data).then(
+            () => 'written' as const,
+            (error: unknown) => toPeerwireError(error),
+          );
+        }
+        // The answer comes later also when it is wrong, as from a worker thread.
+        await this.delay?.();
+        return 'wrong';
+      }),
+    );
   }
 
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {

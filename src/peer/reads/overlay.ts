@@ -1,6 +1,6 @@
 import { Bitfield } from '../../bittorrent/bitfield.ts';
 import { pieceAt } from '../../bittorrent/metainfo.ts';
-import type { Storage } from '../../bittorrent/storage.ts';
+import type { Storage, VerifiedFile, WriteOutcome } from '../../bittorrent/storage.ts';
 import type { SwarmContent } from '../../bittorrent/swarm.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import type { Version } from '../version-store.ts';
@@ -36,8 +36,9 @@ export class OverlaidStorage implements Storage {
     await this.#storage(fileIndex).write(fileIndex, offset, data);
   }
 
-  writeVerified(fileIndex: number, data: Uint8Array, root: Uint8Array): Promise<boolean> | undefined {
-    return this.#storage(fileIndex).writeVerified?.(fileIndex, data, root);
+  writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> | undefined {
+    // The cache keeps no files; a mixture is written one by one.
+    return files.every(({ fileIndex }) => this.#isOwn(fileIndex)) ? this.#own.writeVerified?.(files) : undefined;
   }
 
   writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> | undefined {

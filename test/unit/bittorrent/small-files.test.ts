@@ -17,6 +17,7 @@ import { stampOf } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { sha256 } from '../../../src/bittorrent/merkle.ts';
 import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
+import { PeerwireError } from '../../../src/common/errors.ts';
 
 /** The real reads and writes, a turn later as from another thread, counted. */
 class Batches implements FileBatcher {
@@ -76,16 +77,17 @@ describe('FileStorage with many small files', () => {
   it('writes what is right of files of one block, and says which are not', async () => {
     const storage = new FileStorage(staged, batches);
     const wrong = new Set([3, 500, 999]);
-    const write = (index: number): Promise<boolean> => {
+    const files = all.map((index) => {
       const data = content(index);
       if (wrong.has(index)) data[0]! ^= 1;
-      return storage.writeVerified(index, data, sha256(content(index)));
-    };
+      return { fileIndex: index, data, root: sha256(content(index)) };
+    });
     mkdirSync(staged(7).path, { recursive: true });
-    const results = await Promise.allSettled(all.map(write));
+    const results = await storage.writeVerified(files);
+    assert.equal(results.length, COUNT);
     for (const [index, result] of results.entries()) {
-      if (index === 7) assert.equal(result.status, 'rejected');
-      else assert.deepEqual(result, { status: 'fulfilled', value: !wrong.has(index) });
+      if (index === 7) assert.ok(result instanceof PeerwireError);
+      else assert.equal(result, wrong.has(index) ? 'wrong' : 'written');
       if (wrong.has(index)) assert.ok(!existsSync(staged(index).path));
       else if (index !== 7) assert.deepEqual(readFileSync(staged(index).path), content(index));
     }
@@ -93,9 +95,10 @@ describe('FileStorage with many small files', () => {
     // A few, without the other thread, and no thread at all.
     for (const other of [storage, new FileStorage(staged)]) {
       batches.sizes.length = 0;
-      assert.equal(await other.writeVerified(3, Buffer.from('wrong'), sha256(content(3))), false);
+      const root = sha256(content(3));
+      assert.deepEqual(await other.writeVerified([{ fileIndex: 3, data: Buffer.from('wrong'), root }]), ['wrong']);
       assert.ok(!existsSync(staged(3).path));
-      assert.equal(await other.writeVerified(3, content(3), sha256(content(3))), true);
+      assert.deepEqual(await other.writeVerified([{ fileIndex: 3, data: content(3), root }]), ['written']);
       assert.deepEqual(readFileSync(staged(3).path), content(3));
       await other.close();
       rmSync(staged(3).path);
