@@ -1,8 +1,8 @@
+import { abortable } from '../common/abort.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { ShareFile, ShareInfo } from '../peer/api.ts';
 import type { CommandContext } from './cli.ts';
 import { findShare, unknownShare } from './find-share.ts';
-import { abortable } from './interrupt.ts';
 import type { Session } from './session.ts';
 import { settle } from './settle.ts';
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../common/abort.ts';
 import { type ErrorCode, PeerwireError } from '../common/errors.ts';
 import type { DownloadRequest, PeerApi, TransferInfo } from '../peer/api.ts';
 
@@ -46,22 +47,20 @@ export async function followDownload(
       settle({ error: new PeerwireError('cancelled', 'The transfer was cancelled by another program.') });
     }
   });
-  const abort = (): void => settle({ error: signal.reason });
-  signal.addEventListener('abort', abort, { once: true });
+  const aborting = onAbort(signal, (error) => settle({ error }));
   try {
     signal.throwIfAborted();
     ({ id } = await api.download(request));
     // What happened before we knew the id shows in its present state.
     const present = (await api.transfers()).find((transfer) => transfer.id === id);
     if (present !== undefined) look(present);
-    if (signal.aborted) abort();
     return await outcome;
   } catch (error) {
     if (id !== undefined) await api.pauseTransfer(id).catch(() => undefined); // It may have ended, or the peer with it.
     throw error;
   } finally {
     stall.set(undefined);
-    signal.removeEventListener('abort', abort);
+    aborting.dispose();
     subscription.dispose();
   }
 }

@@ -20,23 +20,6 @@ export function onInterrupt(controller: AbortController): Disposable {
   });
 }
 
-/** The promise, or a rejection as soon as the signal aborts. */
-export async function abortable<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  // Whichever loses the race is ignored, not unhandled.
-  promise.catch(() => undefined);
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
 /** Resolves when the signal aborts. */
 export async function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;

@@ -1,8 +1,9 @@
 /** Composition root of the command line: connects it to the process. */
 import { createInterface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
+import { abortable } from '../common/abort.ts';
 import { systemCode, toPeerwireError } from '../common/errors.ts';
-import { abortable, onInterrupt } from './interrupt.ts';
+import { onInterrupt } from './interrupt.ts';
 import { runCommandLine } from './run-command-line.ts';
 import { safeText } from './text.ts';
 

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { abortable } from '../common/abort.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { PeerApi, RateLimits } from '../peer/api.ts';
@@ -6,7 +7,6 @@ import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
 import { FileSecretStore } from '../peer/file-secret-store.ts';
 import type { OpenPeer } from '../peer/open-peer.ts';
 import { HASH_WORKER } from './installation.ts';
-import { abortable } from './interrupt.ts';
 import type { Listen } from './values.ts';
 
 /** What a command needs to know of its surroundings. */

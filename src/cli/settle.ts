@@ -1,5 +1,5 @@
+import { abortable } from '../common/abort.ts';
 import type { PeerApi } from '../peer/api.ts';
-import { abortable } from './interrupt.ts';
 
 export interface SettleOptions {
   /** Milliseconds at most. */

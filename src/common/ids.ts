@@ -112,3 +112,14 @@ export function parseShareId(text: string): ShareId {
   }
   return text as ShareId;
 }
+
+/** Names a version in a network. */
+export function versionKey({
+  network,
+  infohash,
+}: {
+  readonly network: NetworkId;
+  readonly infohash: InfoHash;
+}): string {
+  return `${network}/${infohash}`;
+}

@@ -4,6 +4,7 @@ import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
 import type { SourceAccount } from '../bittorrent/source-accounts.ts';
 import type { Storage } from '../bittorrent/storage.ts';
 import type { Swarm } from '../bittorrent/swarm.ts';
+import { onAbort } from '../common/abort.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
@@ -446,10 +447,8 @@ export class Download implements Disposable {
       );
       owned.add(swarm.onSessions(() => this.#changed.fire()));
       await new Promise<void>((resolve, reject) => {
-        const abort = (): void => reject(toPeerwireError(signal.reason));
-        if (signal.aborted) return abort();
-        signal.addEventListener('abort', abort, { once: true });
-        owned.add({ dispose: () => signal.removeEventListener('abort', abort) });
+        owned.add(onAbort(signal, reject));
+        if (signal.aborted) return;
         owned.add(
           swarm.onPiece((piece) => {
             // Others belong to somebody who reads.

@@ -8,7 +8,7 @@ import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
-import type { DeviceId, InfoHash, NetworkId, ShareId } from '../common/ids.ts';
+import { type DeviceId, type InfoHash, type NetworkId, type ShareId, versionKey } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import type { DownloadRequest, RecheckResult, TransferInfo } from './api.ts';
 import { Download } from './download.ts';
@@ -242,7 +242,7 @@ export class Downloads implements Disposable {
       if (!placed && download.have === undefined) continue;
       const whole = record.partial !== true && Object.keys(record.changed ?? {}).length === 0;
       const complete = record.state === 'done' && record.file === undefined && whole;
-      const key = `${record.network}/${record.infohash}`;
+      const key = versionKey(record);
       if (holds.get(key)?.complete === true) continue;
       holds.set(key, { network: record.network, infohash: record.infohash, share: record.share, owner, complete });
     }
@@ -305,7 +305,7 @@ export class Downloads implements Disposable {
    * touched (permissions, another name) are seeded on, once a worker has read them. Never rejects.
    */
   lookAgain(network: NetworkId, infohash: InfoHash): Promise<void> {
-    const key = `${network}/${infohash}`;
+    const key = versionKey({ network, infohash });
     // What changes during it shows when somebody is to be served.
     let looking = this.#looking.get(key);
     if (!looking) {
@@ -408,9 +408,9 @@ export class Downloads implements Disposable {
     if (this.#closing) return;
     const busy = new Set<string>();
     const rows = [...this.#rows.values()].map(({ download }) => download);
-    for (const { running, record } of rows) if (running) busy.add(`${record.network}/${record.infohash}`);
+    for (const { running, record } of rows) if (running) busy.add(versionKey(record));
     for (const download of rows) {
-      const key = `${download.record.network}/${download.record.infohash}`;
+      const key = versionKey(download.record);
       if (download.running || download.record.state !== 'running' || busy.has(key)) continue;
       busy.add(key);
       const { network, infohash, settings } = download.record;

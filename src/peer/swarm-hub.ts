@@ -8,6 +8,7 @@ import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
 import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';
+import { abortReason, onAbort } from '../common/abort.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
@@ -157,10 +158,7 @@ export class SwarmHub implements Disposable {
     const ended = new AbortController();
     try {
       const aborted = new Promise<never>((_, reject) => {
-        const abort = (): void => reject(abortReason(signal));
-        if (signal.aborted) abort();
-        signal.addEventListener('abort', abort, { once: true });
-        owned.add(toDisposable(() => signal.removeEventListener('abort', abort)));
+        owned.add(onAbort(signal, reject));
         owned.add(lease.swarm.onProblem(reject));
         owned.add(lease.swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
       });
@@ -414,11 +412,6 @@ export class SwarmHub implements Disposable {
     entry.turns.met(channel);
     return true;
   }
-}
-
-function abortReason(signal: AbortSignal): PeerwireError {
-  const { reason } = signal;
-  return reason instanceof PeerwireError ? reason : new PeerwireError('cancelled', 'Cancelled.');
 }
 
 function apply({ upload, download }: Entry, { limits, priority }: TransferSettings): void {

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type Command, Option } from 'commander';
+import { abortable } from '../../common/abort.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
 import { awaitMetadata, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { followDownload } from '../follow-transfer.ts';
-import { abortable, untilAborted } from '../interrupt.ts';
+import { untilAborted } from '../interrupt.ts';
 import { transferProgress } from '../progress.ts';
 import { type Session, withPeer } from '../session.ts';
 import { settle } from '../settle.ts';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { abortable } from '../../common/abort.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { PeerApi, ReadRequest, ShareFile, ShareInfo } from '../../peer/api.ts';
 import { awaitFiles, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
-import { abortable } from '../interrupt.ts';
 import { withPeer } from '../session.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { parseSeconds } from '../values.ts';

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { abortable } from '../../common/abort.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { PeerApi, ShareInfo, ShareRequest } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { findShare, unknownShare } from '../find-share.ts';
-import { abortable } from '../interrupt.ts';
 import { hashingProgress } from '../progress.ts';
 import { OFFLINE, withPeer } from '../session.ts';
 import { plural, safeText } from '../text.ts';

@@ -74,12 +74,14 @@ async function dialForSwarm(
   signal: AbortSignal,
   { clock, dial }: SwarmChannelOptions,
 ): Promise<MemberChannel> {
-  const abort = new AbortController();
-  const onAbort = (): void => abort.abort();
-  signal.addEventListener('abort', onAbort);
-  const timer = clock.setTimeout(onAbort, DIAL_TIMEOUT);
+  const late = new AbortController();
+  const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
   try {
-    const channel = await dial({ ...parseHostPort(address), expectDevice: link.peer.device, signal: abort.signal });
+    const channel = await dial({
+      ...parseHostPort(address),
+      expectDevice: link.peer.device,
+      signal: AbortSignal.any([signal, late.signal]),
+    });
     if (channel.instance !== link.peer.instance || signal.aborted) {
       channel.close();
       throw new PeerwireError('connection', 'Another peer of the device answered.');
@@ -87,7 +89,6 @@ async function dialForSwarm(
     return channel;
   } finally {
     timer.dispose();
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -2,7 +2,7 @@ import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import type { SwarmContent } from '../../bittorrent/swarm.ts';
 import type { Clock } from '../../common/clock.ts';
 import { PeerwireError, toPeerwireError } from '../../common/errors.ts';
-import type { InfoHash, NetworkId } from '../../common/ids.ts';
+import { type InfoHash, type NetworkId, versionKey } from '../../common/ids.ts';
 import { JsonBytes } from '../../common/json-bytes.ts';
 import { MAX_READ, type ReadRequest, type ReadResult, type ShareInfo } from '../api.ts';
 import type { SwarmHub } from '../swarm-hub.ts';
@@ -135,7 +135,7 @@ export class Reads {
   }
 
   #version(network: NetworkId, info: Info): Known {
-    const key = `${network}/${info.infoHash}`;
+    const key = versionKey({ network, infohash: info.infoHash });
     let known = this.#known.get(key);
     if (!known) {
       const cached = new CachedVersion(this.#options.cache, key, info);

@@ -1,8 +1,9 @@
 import type { FileEntry } from '../../bittorrent/metainfo.ts';
 import type { Swarm, SwarmContent } from '../../bittorrent/swarm.ts';
+import { onAbort } from '../../common/abort.ts';
 import type { Clock } from '../../common/clock.ts';
 import { type Disposable, DisposableList } from '../../common/disposable.ts';
-import { errorCode, PeerwireError, toPeerwireError } from '../../common/errors.ts';
+import { errorCode, PeerwireError } from '../../common/errors.ts';
 import type { InfoHash, NetworkId } from '../../common/ids.ts';
 import type { SwarmHub } from '../swarm-hub.ts';
 import type { Version } from '../version-store.ts';
@@ -169,7 +170,6 @@ export class VersionReader implements Disposable {
         const check = (): void => {
           if (pieces.every((piece) => have.has(piece))) resolve();
         };
-        const abort = (): void => reject(toPeerwireError(signal.reason));
         let fetched = swarm.fetched;
         const watch = (): Disposable =>
           this.#options.clock.setTimeout(() => {
@@ -182,9 +182,7 @@ export class VersionReader implements Disposable {
         owned.add(swarm.onPiece(check));
         owned.add(swarm.onProblem(reject));
         owned.add(swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
-        signal.addEventListener('abort', abort, { once: true });
-        owned.add({ dispose: () => signal.removeEventListener('abort', abort) });
-        if (signal.aborted) abort();
+        owned.add(onAbort(signal, reject));
         check();
       });
     } finally {
