@@ -12,18 +12,26 @@ import { PendingSockets } from './pending-sockets.ts';
 import { SecureChannel } from './secure-channel.ts';
 import { tlsOptions } from './tls-identity.ts';
 import { TlsStream } from './tls-stream.ts';
+import { type WaitingLimits, WaitingRoom } from './waiting-room.ts';
 
 /** What strangers may cost us. */
-export interface ListenerLimits {
+export interface ListenerLimits extends WaitingLimits {
   /** Sockets that have not finished the handshake, in all (default 64). */
   readonly pending: number;
   /** … and from one address: an IPv4 address or an IPv6 /64 (default 4). */
   readonly pendingPerAddress: number;
-  /** Milliseconds from accepting a socket to the end of its handshake, whatever it sends (default 10,000). */
+  /** Milliseconds from accepting a socket to the end of its handshake, waiting included, whatever it sends (default 10,000). */
   readonly deadline: number;
 }
 
-const DEFAULT_LIMITS: ListenerLimits = { pending: 64, pendingPerAddress: 4, deadline: 10_000 };
+const DEFAULT_LIMITS: ListenerLimits = {
+  pending: 64,
+  pendingPerAddress: 4,
+  deadline: 10_000,
+  waiting: 64,
+  waitingPerAddress: 16,
+  patience: 2_000,
+};
 
 export interface ListenOptions<M> {
   readonly host: string;
@@ -45,7 +53,8 @@ export class PeerListener<M = unknown> implements Disposable {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #server: Server;
-  readonly #waiting: PendingSockets;
+  readonly #places: PendingSockets;
+  readonly #waitingRoom: WaitingRoom;
   readonly #handshaking = new Set<TlsStream>();
   readonly #channels = new Emitter<SecureChannel<M>>();
   /** The receiver owns the channel. A channel that nobody receives is closed. */
@@ -57,7 +66,8 @@ export class PeerListener<M = unknown> implements Disposable {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
-    this.#waiting = new PendingSockets(this.#limits.pending, this.#limits.pendingPerAddress);
+    this.#places = new PendingSockets(this.#limits.pending, this.#limits.pendingPerAddress);
+    this.#waitingRoom = new WaitingRoom(this.#places, this.#limits, this.#clock);
     this.#server = createServer((raw) => this.#accept(raw));
   }
 
@@ -91,12 +101,18 @@ export class PeerListener<M = unknown> implements Disposable {
 
   /** Sockets in the middle of their handshake. */
   get pending(): number {
-    return this.#waiting.count;
+    return this.#places.count;
+  }
+
+  /** Sockets that wait for their handshake to begin. */
+  get waiting(): number {
+    return this.#waitingRoom.waiting;
   }
 
   /** Stops accepting and drops unfinished handshakes; channels already handed out live on. Idempotent. */
   dispose(): void {
     this.#server.close();
+    this.#waitingRoom.dispose();
     for (const stream of this.#handshaking) stream.close(new PeerwireError('closed', 'The listener was closed.'));
     this.#channels.dispose();
   }
@@ -104,17 +120,21 @@ export class PeerListener<M = unknown> implements Disposable {
   #accept(raw: Socket): void {
     // A socket may fail before anything else listens for its errors.
     raw.on('error', () => raw.destroy());
-    const leave = this.#waiting.enter(raw.remoteAddress ?? '');
-    if (!leave) {
-      raw.destroy();
-      return;
-    }
+    const since = this.#clock.now();
+    const visit = this.#waitingRoom.admit(raw.remoteAddress ?? '', {
+      enter: (leave) => this.#shakeHands(raw, leave, since),
+      refuse: () => raw.destroy(),
+    });
+    raw.once('close', () => visit.dispose());
+  }
+
+  #shakeHands(raw: Socket, leave: () => void, since: number): void {
     raw.once('close', leave);
     const stream = TlsStream.accept(raw, tlsOptions(this.#options.identity));
     // Absolute: bytes that trickle in do not move it (slowloris).
     const deadline = this.#clock.setTimeout(
       () => stream.close(new PeerwireError('timeout', 'The handshake took too long.')),
-      this.#limits.deadline,
+      this.#limits.deadline - (this.#clock.now() - since),
     );
     this.#handshaking.add(stream);
     const finished = (): void => {

@@ -475,7 +475,7 @@ describe('member handshake over TLS', () => {
     });
 
     it('gets in on a further attempt when the listener was busy', async () => {
-      const busy = await listen([network], { limits: { pending: 1 } });
+      const busy = await listen([network], { limits: { pending: 1, patience: 50 } });
       cleanUp.push(() => busy.listener.dispose());
       const hog = tcpConnect(busy.listener.port, '127.0.0.1');
       cleanUp.push(() => hog.destroy());
@@ -495,6 +495,21 @@ describe('member handshake over TLS', () => {
       cleanUp.push(relay.close);
       await dialTo(network, { port: relay.port });
       assert.ok(attempts >= 2);
+    });
+
+    it('gets in on its first attempt among many that come at once from one address', async () => {
+      let attempts = 0;
+      const relay = await tcpServer((socket) => {
+        attempts++;
+        const onward = tcpConnect(listening.listener.port, '127.0.0.1');
+        onward.on('error', () => socket.destroy());
+        onward.on('close', () => socket.destroy());
+        socket.on('close', () => onward.destroy());
+        socket.pipe(onward).pipe(socket);
+      });
+      cleanUp.push(relay.close);
+      await Promise.all(Array.from({ length: 16 }, () => dialTo(network, { port: relay.port })));
+      assert.equal(attempts, 16);
     });
 
     it('can be cancelled, before and during', async () => {
@@ -567,7 +582,7 @@ describe('member handshake over TLS', () => {
     }
 
     it('64 sockets in all', async () => {
-      const many = await listen([network], { limits: { pendingPerAddress: 1000 } });
+      const many = await listen([network], { limits: { pendingPerAddress: 1000, patience: 100 } });
       cleanUp.push(() => many.listener.dispose());
       const sockets = await openSilently(many.listener.port, 70);
       await closedAmong(sockets, 6);
@@ -575,13 +590,46 @@ describe('member handshake over TLS', () => {
     });
 
     it('4 sockets from one address; members get in again when they are gone', async () => {
-      const sockets = await openSilently(listening.listener.port, 9);
+      const { listener, peer } = await listen([network], { limits: { patience: 100 } });
+      cleanUp.push(() => listener.dispose());
+      const { port } = listener;
+      const sockets = await openSilently(port, 9);
       await closedAmong(sockets, 5);
-      assert.equal(listening.listener.pending, 4);
-      await assert.rejects(dialTo(network), { code: 'connection' });
+      assert.equal(listener.pending, 4);
+      await assert.rejects(dialTo(network, { port }), { code: 'connection' });
       for (const socket of sockets) socket.destroy();
-      const channel = await dialTo(network);
-      assert.equal(channel.device, listening.peer.identity.device);
+      const channel = await dialTo(network, { port });
+      assert.equal(channel.device, peer.identity.device);
+    });
+
+    it('16 more that wait from one address; others are dropped at once, and those when the listener goes', async () => {
+      const { port } = listening.listener;
+      const sockets = await openSilently(port, 25);
+      const start = performance.now();
+      await closedAmong(sockets, 5);
+      assert.ok(performance.now() - start < 1_500, 'they waited');
+      assert.deepEqual([listening.listener.pending, listening.listener.waiting], [4, 16]);
+      // Whoever goes away makes room.
+      sockets.find((socket) => !socket.closed)?.destroy();
+      await until(() => listening.listener.pending + listening.listener.waiting === 19);
+      listening.listener.dispose();
+      await closedAmong(sockets, 25);
+      await until(() => listening.listener.pending + listening.listener.waiting === 0);
+    });
+
+    it('who waits has no more time for its handshake than who does not', async () => {
+      const slow = await listen([network], { limits: { deadline: 600, pendingPerAddress: 1, patience: 500 } });
+      cleanUp.push(() => slow.listener.dispose());
+      const [first] = await openSilently(slow.listener.port, 1);
+      await until(() => slow.listener.pending === 1);
+      const start = performance.now();
+      const [second] = await openSilently(slow.listener.port, 1);
+      await until(() => slow.listener.waiting === 1);
+      cleanUp.push(() => clearTimeout(timer));
+      const timer = setTimeout(() => first?.destroy(), 300);
+      await closed(second!);
+      const took = performance.now() - start;
+      assert.ok(took < 850, `${took} ms`);
     });
 
     it('an absolute deadline, whatever trickles in (slowloris)', async () => {
