@@ -9,6 +9,7 @@ function locate(inDist: string, inSource: string): string {
 }
 
 export const HASH_WORKER = locate('./hash-worker.js', '../peer/hash-worker.ts');
+export const PEER_WORKER = locate('./peer-worker.js', '../peer/peer-worker.ts');
 export const TRACKER = locate('./tracker.js', '../../tracker/main.ts');
 
 export function installedVersion(): string {

@@ -1,12 +1,14 @@
 import path from 'node:path';
 import { abortable } from '../common/abort.ts';
-import { PeerwireError } from '../common/errors.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { JsonBytes } from '../common/json-bytes.ts';
 import type { Logger } from '../common/log.ts';
 import type { PeerApi, RateLimits } from '../peer/api.ts';
 import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
 import { FileSecretStore } from '../peer/file-secret-store.ts';
-import type { OpenPeer } from '../peer/open-peer.ts';
-import { HASH_WORKER } from './installation.ts';
+import type { OpenPeer, PeerOptions } from '../peer/open-peer.ts';
+import { startPeerThread } from '../peer/peer-thread.ts';
+import { HASH_WORKER, PEER_WORKER } from './installation.ts';
 import type { Listen } from './values.ts';
 
 /** What a command needs to know of its surroundings. */
@@ -97,19 +99,69 @@ async function withTemporaryPeer<T>(
   }
 }
 
-/** Opens the peer of a home that this process has claimed. */
-export async function openHomePeer(
-  { home, logger }: Surroundings,
-  setup: PeerSetup & { resume: boolean; limits?: RateLimits },
-): Promise<OpenPeer> {
+interface HomePeerSetup extends PeerSetup {
+  readonly resume: boolean;
+  readonly limits?: RateLimits;
+}
+
+export interface HostedPeer {
+  readonly api: PeerApi;
+  /** Rejects when the peer ended without being closed. */
+  readonly died: Promise<never>;
+  /** Stores everything and ends the peer; nothing is left running. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the peer of a home that this process has claimed, in a thread of its own: of the main thread V8 lets nobody say how
+ * much memory it may take for garbage. For peers that stay; starting a thread costs some 100 ms.
+ */
+export async function hostHomePeer(surroundings: Surroundings, setup: HomePeerSetup): Promise<HostedPeer> {
+  const { secrets, logger, ...data } = peerOptions(surroundings, setup);
+  const thread = startPeerThread({ entry: PEER_WORKER, data, secrets, logger });
+  await thread.open();
+  const died = thread.exited.then((failure): never => {
+    const reason = failure === undefined ? 'its thread ended' : errorMessage(failure);
+    throw new PeerwireError('closed', `The peer stopped unexpectedly (${reason}).`, { cause: failure });
+  });
+  // Also rejected by `close`, when nobody waits for it any more.
+  died.catch(() => undefined);
+  return {
+    api: {
+      ...thread.api,
+      // What comes from the thread are plain bytes, which the control socket's JSON would not keep.
+      async readFile(request) {
+        const result = await thread.api.readFile(request);
+        const data = new JsonBytes(new ArrayBuffer(result.data.length));
+        data.set(result.data);
+        return { ...result, data };
+      },
+    },
+    died,
+    async close() {
+      try {
+        await Promise.race([thread.exited, thread.close()]);
+      } finally {
+        await thread.terminate();
+      }
+    },
+  };
+}
+
+/** The same in this thread: for the time of one command. */
+async function openHomePeer(surroundings: Surroundings, setup: HomePeerSetup): Promise<OpenPeer> {
   // Only now: most commands ask a peer that runs, and loading one takes longer than asking.
   const { openPeer } = await import('../peer/open-peer.ts');
-  return await openPeer({
+  return await openPeer(peerOptions(surroundings, setup));
+}
+
+function peerOptions({ home, logger }: Surroundings, setup: HomePeerSetup): PeerOptions {
+  return {
     ...setup,
     home,
     instanceDir: path.join(home, 'peer'),
     secrets: new FileSecretStore(path.join(home, 'secrets.json')),
     hashWorker: HASH_WORKER,
     logger,
-  });
+  };
 }

@@ -1,35 +1,16 @@
 /**
  * The peer of this window, in a worker thread: started on first use, started again when it dies, ended so that its state
- * is on disk. `src/peer/peer-worker.ts` describes the messages. Knows nothing of the editor.
+ * is on disk. Knows nothing of the editor.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
-import { type Disposable, DisposableList } from '../common/disposable.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
-import { portChannel } from '../common/port-channel.ts';
-import { connect, serve, subchannel } from '../common/rpc.ts';
-import type { PeerApi, RateLimits } from '../peer/api.ts';
-import {
-  PEER_API_METHODS,
-  PEER_LIFECYCLE_METHODS,
-  type PeerLifecycle,
-  SECRET_STORE_METHODS,
-} from '../peer/api-methods.ts';
+import type { PeerApi } from '../peer/api.ts';
+import { type PeerThread, type PeerWorkerData, startPeerThread } from '../peer/peer-thread.ts';
 
 export type PeerClientState = 'stopped' | 'starting' | 'running' | 'failed';
-
-/** What the worker is started with; it adds the secrets and the log, which stay on this side. */
-export interface PeerWorkerData {
-  readonly home: string;
-  readonly instanceDir: string;
-  readonly deviceName?: string;
-  readonly listen: { readonly host: string; readonly port: number } | 'none';
-  readonly lan: boolean;
-  readonly limits: RateLimits;
-  readonly hashWorker: string;
-}
 
 export interface PeerSecrets {
   get(key: string): Promise<string | undefined>;
@@ -63,14 +44,9 @@ const STOP_TIME = 4_000;
 /** A peer that dies this often within the period is not started again by itself. */
 const MOST_DEATHS = 3;
 const DEATH_PERIOD = 5 * 60_000;
-/** MB for short-lived objects in the worker: at full speed V8 would let them take three times as much, to no advantage. */
-const YOUNG_GENERATION = 16;
 
 interface Session {
-  readonly worker: Worker;
-  readonly api: PeerApi;
-  readonly lifecycle: PeerLifecycle;
-  readonly exited: Promise<void>;
+  readonly thread: PeerThread;
   /** It came up: until then its end is told by `open`. */
   open: boolean;
   /** Its end is our doing. */
@@ -110,7 +86,7 @@ export class PeerClient implements Disposable {
     if (this.#stopping !== undefined) await this.#stopping;
     if (this.#disposed) throw new PeerwireError('closed', 'Peerwire is closing.');
     this.#session ??= this.#start();
-    return (await this.#session).api;
+    return (await this.#session).thread.api;
   }
 
   async restart(): Promise<void> {
@@ -140,7 +116,7 @@ export class PeerClient implements Disposable {
     try {
       const session = await this.#launch();
       this.#enter('running');
-      this.#apis.fire(session.api);
+      this.#apis.fire(session.thread.api);
       return session;
     } catch (error) {
       // Taken away by `stop`, it did not fail.
@@ -153,39 +129,17 @@ export class PeerClient implements Disposable {
   async #launch(): Promise<Session> {
     const { entry, logger } = this.#launcher;
     const { data, secrets, release } = await this.#launcher.prepare();
-    const worker = new Worker(entry, {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
-    });
-    const owned = new DisposableList();
-    owned.add(release);
-    const channel = portChannel(worker);
-    owned.add(serve(secrets, SECRET_STORE_METHODS, subchannel(channel, 'secrets')));
-    owned.add(subchannel(channel, 'log').onMessage((message) => relay(message, logger)));
-    const lifecycle = owned.add(connect<PeerLifecycle>(subchannel(channel, 'lifecycle'), PEER_LIFECYCLE_METHODS));
-    const api = owned.add(connect<PeerApi>(subchannel(channel, 'peer'), PEER_API_METHODS));
-
-    let failure: unknown;
-    worker.on('error', (error) => {
-      failure ??= error;
-    });
-    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    const session: Session = { worker, api, lifecycle, open: false, ending: false, exited };
+    const thread = startPeerThread({ entry, data, secrets, logger });
+    const session: Session = { thread, open: false, ending: false };
     this.#current = session;
-    void exited.then(() => {
-      owned.dispose();
+    void thread.exited.then((failure) => {
+      release.dispose();
       if (failure !== undefined) logger.error(`[peer] failed: ${errorMessage(failure)}`);
       if (session.open && !session.ending) this.#onDeath(failure);
     });
-    try {
-      await lifecycle.open();
-      session.open = true;
-      return session;
-    } catch (error) {
-      await worker.terminate();
-      await exited;
-      throw failure ?? error;
-    }
+    await thread.open();
+    session.open = true;
+    return session;
   }
 
   async #stop(): Promise<void> {
@@ -200,12 +154,11 @@ export class PeerClient implements Disposable {
     if (session === undefined) return;
     session.ending = true;
     this.#apis.fire(undefined);
-    const closed = session.lifecycle.close().catch((error: unknown) => {
+    const closed = session.thread.close().catch((error: unknown) => {
       this.#launcher.logger.warn(`[peer] did not close in good order: ${errorMessage(error)}`);
     });
-    await Promise.race([closed, session.exited, deadline]);
-    await session.worker.terminate();
-    await session.exited;
+    await Promise.race([closed, session.thread.exited, deadline]);
+    await session.thread.terminate();
     this.#enter('stopped');
   }
 
@@ -228,12 +181,4 @@ export class PeerClient implements Disposable {
     this.#state = state;
     this.#states.fire(state);
   }
-}
-
-/** Messages of the worker's `log` channel. */
-function relay(message: unknown, logger: Logger): void {
-  if (typeof message !== 'object' || message === null || !('level' in message) || !('message' in message)) return;
-  const { level } = message;
-  if (level === 'debug' || level === 'info' || level === 'warn' || level === 'error')
-    logger[level](String(message.message));
 }

@@ -1,5 +1,5 @@
 /**
- * Entry of the worker thread that a peer lives in (the extension's).
+ * Entry of the worker thread that a peer lives in; `startPeerThread` of peer-thread.ts starts it.
  *
  * `workerData` is `PeerWorkerData`. Over the port, in channels made by `subchannel(portChannel(worker), name)`:
  *
@@ -24,11 +24,9 @@ import {
   type PeerLifecycle,
   SECRET_STORE_METHODS,
 } from './api-methods.ts';
-import { type OpenPeer, openPeer, type PeerOptions } from './open-peer.ts';
+import { type OpenPeer, openPeer } from './open-peer.ts';
+import type { PeerWorkerData } from './peer-thread.ts';
 import type { SecretStore } from './secret-store.ts';
-
-/** What crosses as `workerData`: the rest of `PeerOptions` stays on the main thread and is called back. */
-export type PeerWorkerData = Omit<PeerOptions, 'secrets' | 'logger'>;
 
 /** The peer of this worker, which may be used before it is open. */
 class PeerWorker implements PeerLifecycle {

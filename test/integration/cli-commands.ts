@@ -17,9 +17,12 @@ export class CliBuild {
     const folder = await mkdtemp(path.join(tmpdir(), 'peerwire-cli-build-'));
     await build({
       absWorkingDir: ROOT,
-      entryPoints: { cli: 'src/cli/main.ts', 'hash-worker': 'src/peer/hash-worker.ts', tracker: 'tracker/main.ts' },
+      entryPoints: {
+        ...{ cli: 'src/cli/main.ts', tracker: 'tracker/main.ts' },
+        ...{ 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' },
+      },
       outdir: path.join(folder, 'dist'),
-      ...{ bundle: true, platform: 'node', target: 'node22', format: 'esm', logLevel: 'warning' },
+      ...{ bundle: true, splitting: true, platform: 'node', target: 'node22', format: 'esm', logLevel: 'warning' },
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     });
     // As in the package: the files are ES modules by its word.
@@ -51,6 +54,12 @@ export interface Outcome {
   readonly lines: Line[];
 }
 
+export interface CommandOptions {
+  readonly cwd?: string;
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export class CommandProcess {
   readonly child: ChildProcess;
   readonly outcome: Promise<Outcome>;
@@ -59,8 +68,13 @@ export class CommandProcess {
   stdout = '';
   stderr = '';
 
-  constructor(main: string, args: readonly string[], options: { cwd?: string; input?: string } = {}) {
-    this.child = spawn(process.execPath, [main, ...args], { cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+  constructor(main: string, args: readonly string[], options: CommandOptions = {}) {
+    const { cwd, env } = options;
+    this.child = spawn(process.execPath, [main, ...args], {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     this.child.stdin?.end(options.input ?? '');
     this.child.stdout?.on('data', (chunk) => (this.stdout += String(chunk)));
     this.child.stderr?.on('data', (chunk) => (this.stderr += String(chunk)));
@@ -123,7 +137,7 @@ export class Workplace {
     return path.join(this.folder, ...parts);
   }
 
-  start(args: readonly string[], options: { cwd?: string; input?: string } = {}): CommandProcess {
+  start(args: readonly string[], options: CommandOptions = {}): CommandProcess {
     const child = new CommandProcess(this.#main, args, options);
     this.#processes.push(child);
     return child;

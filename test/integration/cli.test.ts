@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ControlSocket } from '../../src/peer/control-socket.ts';
 import { fakeApi } from '../unit/cli/fake-api.ts';
 import { CliBuild, type Line, type Outcome, Workplace } from './cli-commands.ts';
@@ -410,6 +411,27 @@ describe('peerwire', function () {
       } finally {
         await control.close();
       }
+    });
+
+    it('that dies ends its process with the reason, and another can be started', async () => {
+      // Makes the peer's thread fail when the process gets a signal.
+      const fault = place.path('fault.mjs');
+      await writeFile(
+        fault,
+        `import { isMainThread } from 'node:worker_threads';
+        const channel = new BroadcastChannel('fault');
+        channel.unref();
+        if (isMainThread) process.on('SIGUSR2', () => channel.postMessage('now'));
+        else channel.onmessage = () => { throw new Error('out of order'); };`,
+      );
+      const args = ['run', '--home', place.path('a'), '--no-lan', '--listen', '127.0.0.1:0'];
+      const peer = place.start(args, { env: { NODE_OPTIONS: `--import ${pathToFileURL(fault)}` } });
+      await peer.line(({ event }) => event === 'ready');
+      const { code, stderr } = await peer.end('SIGUSR2');
+      assert.equal(code, 1);
+      assert.match(stderr, /peerwire: The peer stopped unexpectedly \(out of order\)/);
+      const { ready } = await place.peer('a');
+      assert.equal(ready.event, 'ready');
     });
 
     it('that was opened for a command serves others until they are done', async () => {

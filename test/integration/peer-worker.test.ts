@@ -14,7 +14,7 @@ import {
   type PeerLifecycle,
   SECRET_STORE_METHODS,
 } from '../../src/peer/api-methods.ts';
-import type { PeerWorkerData } from '../../src/peer/peer-worker.ts';
+import type { PeerWorkerData } from '../../src/peer/peer-thread.ts';
 
 const source = (name: string): string => path.resolve(import.meta.dirname, '../../src/peer', name);
 

@@ -1,14 +1,13 @@
 import { type Command, Option } from 'commander';
 import { errorMessage } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
-import type { PeerEvent, RateLimits, TransferInfo } from '../../peer/api.ts';
+import type { PeerApi, PeerEvent, RateLimits, TransferInfo } from '../../peer/api.ts';
 import { ControlSocket } from '../../peer/control-socket.ts';
-import type { OpenPeer } from '../../peer/open-peer.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { EventThrottle } from '../event-throttle.ts';
 import { untilAborted } from '../interrupt.ts';
 import { REPORT_PERIOD } from '../progress.ts';
-import { openHomePeer } from '../session.ts';
+import { hostHomePeer } from '../session.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { parseRate } from '../values.ts';
 import { peerRow } from './peers.ts';
@@ -29,21 +28,22 @@ export function addRunCommand(program: Command, cli: Cli): void {
 async function run(context: CommandContext, options: RunOptions): Promise<void> {
   const control = await ControlSocket.claim(context.home);
   try {
-    const peer = await openHomePeer(context, { ...peerSetup(options), ...limitsOf(options), resume: true });
+    const peer = await hostHomePeer(context, { ...peerSetup(options), ...limitsOf(options), resume: true });
+    const { api } = peer;
+    const printer = new EventPrinter(api, (line) => context.output.line(line), context.logger);
+    let ready = false;
+    // Before anything is asked: what happens from the answer on is not missed.
+    const subscription = api.onEvent((event) => ready && printer.print(event));
     try {
-      const { device, name, port } = await peer.status();
+      const { device, name, port } = await api.status();
       // Ready means that commands are answered, too.
-      control.serve(peer, { temporary: false });
+      control.serve(api, { temporary: false });
       context.output.line({ event: 'ready', device, name, port: port ?? null });
-      const printer = new EventPrinter(peer, (line) => context.output.line(line), context.logger);
-      const subscription = peer.onEvent((event) => printer.print(event));
-      try {
-        await untilAborted(context.signal);
-      } finally {
-        subscription.dispose();
-        printer.dispose();
-      }
+      ready = true;
+      await Promise.race([untilAborted(context.signal), peer.died]);
     } finally {
+      subscription.dispose();
+      printer.dispose();
       await peer.close();
     }
   } finally {
@@ -61,7 +61,7 @@ const RESTING: ReadonlySet<TransferInfo['state']> = new Set(['done', 'failed', '
 
 /** Events as one line each, not more often than somebody can use them. */
 class EventPrinter {
-  readonly #peer: OpenPeer;
+  readonly #peer: PeerApi;
   readonly #print: (line: object) => void;
   readonly #logger: Logger;
   readonly #transfers: EventThrottle<object>;
@@ -69,7 +69,7 @@ class EventPrinter {
   #sharesShown = '';
   #disposed = false;
 
-  constructor(peer: OpenPeer, print: (line: object) => void, logger: Logger) {
+  constructor(peer: PeerApi, print: (line: object) => void, logger: Logger) {
     this.#peer = peer;
     this.#logger = logger;
     this.#print = print;

@@ -6,21 +6,12 @@ import { pathToFileURL } from 'node:url';
 import { PeerwireError } from '../../../src/common/errors.ts';
 import { once } from '../../../src/common/event.ts';
 import { silentLogger } from '../../../src/common/log.ts';
-import {
-  PeerClient,
-  type PeerClientState,
-  type PeerDeath,
-  type PeerWorkerData,
-} from '../../../src/extension/peer-client.ts';
+import { PeerClient, type PeerClientState, type PeerDeath } from '../../../src/extension/peer-client.ts';
 import { PeerState } from '../../../src/extension/peer-state.ts';
 import type { PeerApi } from '../../../src/peer/api.ts';
-import type { PeerWorkerData as ExpectedData } from '../../../src/peer/peer-worker.ts';
 
 const SOURCES = path.resolve(import.meta.dirname, '../../../src');
 const ENTRY = path.join(SOURCES, 'peer/peer-worker.ts');
-
-/** The worker is given what it expects: a change on either side fails to compile here. */
-const fits = <T extends PeerWorkerData & ExpectedData>(data: T): T => data;
 
 describe('peer client', function () {
   this.timeout(30_000);
@@ -43,7 +34,7 @@ describe('peer client', function () {
       entry,
       logger: silentLogger,
       prepare: async () => ({
-        data: fits({
+        data: {
           home,
           instanceDir: path.join(home, 'instance'),
           deviceName: 'ann',
@@ -51,7 +42,7 @@ describe('peer client', function () {
           lan: false,
           limits: { upload: 0, download: 0 },
           hashWorker: path.join(SOURCES, 'peer/hash-worker.ts'),
-        }),
+        },
         secrets: {
           get: async (key) => secrets.get(key),
           set: async (key, value) => void secrets.set(key, value),
