@@ -97,6 +97,19 @@ describe('the judge of the simulation', () => {
     assert.match(claims, /receiver1 → receiver2 sends wrong bytes as 3/);
   });
 
+  it('sees bytes that come twice, however few', async () => {
+    const again = (name: string, bytes: number) =>
+      broken({ sizes: [40_000, 3_000] }, ({ sim }) => {
+        const { swarm } = sim.peers.find((one) => one.name === name)!;
+        const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(swarm), 'fetched')!;
+        Object.defineProperty(swarm, 'fetched', { get: () => get!.call(swarm) + bytes });
+      });
+    // It has one neighbor, from whom each byte is asked once.
+    assert.match(await again('receiver2', 1), /receiver2 fetched 1 bytes too many of 43000/);
+    assert.match(await again('receiver1', 43_001), /receiver1 fetched 43001 bytes too many of 43000/);
+    assert.equal(await again('receiver1', 43_000), '');
+  });
+
   it('sees a rejected promise that nobody heeds', async () => {
     const found = await broken({}, () => {
       void Promise.reject(new Error('unheeded'));

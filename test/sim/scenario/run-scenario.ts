@@ -97,8 +97,12 @@ export async function runScenario(
   return { seed: scenario.seed, violations, events, trace: trace >>> 0, took, within: expected.within, maxima, waste };
 }
 
-/** Blocks that a peer is asked for at first: what it is slow with, others are asked for again in the endgame. */
-const ENDGAME_BLOCKS = 16;
+/**
+ * In the endgame those that are done with theirs are asked for what another has not sent: for so many blocks of it, and of
+ * so many others besides, at most.
+ */
+const ENDGAME_BLOCKS = 28;
+const ENDGAME_PEERS = 7;
 
 /** No honest peer is banned by another; who sent a wrong block that was noticed is. */
 function judgeBans(scenario: Scenario, engines: readonly EnginePeer[], judge: Judge): void {
@@ -114,7 +118,7 @@ function judgeBans(scenario: Scenario, engines: readonly EnginePeer[], judge: Ju
   }
 }
 
-/** Without faults hardly a byte comes twice. */
+/** Without faults no byte comes twice before the endgame, and none at all from an only source. */
 function judgeWaste(scenario: Scenario, ends: readonly End[], judge: Judge): number {
   const size = scenario.sizes.reduce((sum, length) => sum + length, 0);
   const calm = scenario.faults.length === 0 && scenario.peers.every((plan) => isCalm(plan));
@@ -125,9 +129,8 @@ function judgeWaste(scenario: Scenario, ends: readonly End[], judge: Judge): num
     const waste = peer.fetched - (size - peer.hadAtStart);
     needed += size - peer.hadAtStart;
     wasted += waste;
-    // In the endgame those that are done with theirs are asked for what the slow ones have not sent.
     const neighbors = scenario.links.filter(({ from, to }) => ends[from] === peer || ends[to] === peer).length;
-    const most = 0.03 * size + neighbors * ENDGAME_BLOCKS * 16_384;
+    const most = Math.min(neighbors - 1, ENDGAME_PEERS) * Math.min(size, ENDGAME_BLOCKS * 16_384);
     if (calm && waste > most) judge.violation(`${peer.name} fetched ${waste} bytes too many of ${size}`);
   }
   return needed === 0 ? 0 : wasted / needed;
