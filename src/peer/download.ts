@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
 import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
@@ -16,6 +17,7 @@ import { isStagingDir, place, removeStaging, stagingDir } from './files/placemen
 import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import { stagedFile } from './files/staged-file.ts';
+import { syncFolder } from './files/sync.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
 import { parsePeerKey } from './network/channel.ts';
@@ -359,6 +361,7 @@ export class Download implements Disposable {
       this.#enter('placing');
       await journal.flush();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
+      const synced = await pieces.sync(fileIndexes);
       const placed = await gate.closedFor(fileIndexes, async () => {
         const results = await place({
           info,
@@ -393,6 +396,7 @@ export class Download implements Disposable {
       );
       delete record.changed;
       record.partial = plan.files.some(({ fileIndex }) => record.placed[fileIndex] === undefined);
+      if (synced) await syncFolder(record.path === undefined ? record.destination : dirname(record.path));
       if (staging !== undefined) await removeStaging(staging);
       delete record.staging;
       await journal.delete();

@@ -5,7 +5,9 @@ import { STAGED_FOLDER_MODE } from '../bittorrent/file-parts.ts';
 import { readStamp, stampOf } from '../bittorrent/file-stamp.ts';
 import { HASH_SIZE } from '../bittorrent/merkle.ts';
 import { fileAt, type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
+import { abortable } from '../common/abort.ts';
 import { piecesOf } from './download-record.ts';
+import { syncFile } from './files/sync.ts';
 import type { HashPool, RangeToHash } from './hash-pool.ts';
 import type { PieceJournal } from './piece-journal.ts';
 
@@ -137,6 +139,24 @@ export class StagedPieces {
     };
     await Promise.race([sealAll(), time]);
     clearTimeout(timer);
+  }
+
+  /**
+   * Resolves when big files would survive a power loss, so that they may be said to be complete; of others it says nothing:
+   * syncing each of many costs more than fetching them again. True when there was a big one. Rejects with what the disk says
+   * only now ('disk-full', 'io'), 'cancelled', 'closed'.
+   */
+  async sync(fileIndexes: readonly number[]): Promise<boolean> {
+    const { info, journal, stagedPath, signal } = this.#options;
+    await abortable(signal, this.#sealing);
+    const big = fileIndexes.filter((index) => fileAt(info, index).length >= SEAL_SIZE);
+    for (const index of big) {
+      const path = stagedPath(index);
+      const sealed = journal.stampOf(index);
+      if (sealed !== undefined && (await readStamp(path).catch(() => undefined)) === sealed) continue;
+      await abortable(signal, syncFile(path));
+    }
+    return big.length > 0;
   }
 
   async #seal(fileIndex: number, isLate: () => boolean): Promise<void> {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { bytesOf, decode, listOf } from '../../src/bittorrent/bencode.ts';
@@ -247,6 +248,36 @@ describe('downloads under disturbance', function () {
     await close(a);
     const again = await peer('a');
     assert.equal((await again.shares()).length, 1);
+  });
+
+  it('a big file is on the disk before it is said to be complete, and what the disk says then is heard', async () => {
+    const { b, content } = await pair(20 * MiB, 0);
+    const target = path.join(destination(), 'file.bin');
+    const synced: number[] = [];
+    const some = await open(path.join(dir, 'file.bin'));
+    const proto = Object.getPrototypeOf(some) as FileHandle;
+    await some.close();
+    const { datasync } = proto;
+    proto.datasync = async function (this: FileHandle) {
+      assert.ok(!existsSync(target), 'it is in place already');
+      synced.push((await this.stat()).ino);
+      if (synced.length === 1) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      await datasync.call(this);
+    };
+    try {
+      const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
+      const paused = await until(b, id, ({ state }) => state === 'paused');
+      assert.equal(paused.error?.code, 'disk-full');
+      assert.ok(!existsSync(target));
+      await b.resumeTransfer(id);
+      const finished = await until(b, id, done);
+      assert.ok(synced.length > 1, 'once more');
+      assert.equal(synced.at(-1), statSync(target).ino);
+      assert.equal(finished.fetched, content.length, 'it was fetched again');
+      assert.ok(readFileSync(target).equals(content));
+    } finally {
+      proto.datasync = datasync;
+    }
   });
 
   it('one that left other files where they were says that it has a part, until it has all', async () => {
