@@ -6,6 +6,7 @@ import { type FileBatcher, goneStale, STAGED_FOLDER_MODE, wrongContent } from '.
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
+import { isLocal, QuickReads } from './quick-reads.ts';
 import { SharedStats } from './shared-stats.ts';
 import { SMALL_FILE, SmallFiles, type SmallWrite } from './small-files.ts';
 import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
@@ -20,10 +21,16 @@ export type FileLocation =
   /** Others may change it: read-only, and every read checks that it is still what was hashed under this stamp. */
   | { readonly kind: 'published'; readonly path: string; readonly stamp: FileStamp };
 
+interface Opened {
+  readonly handle: FileHandle;
+  /** Content that others published, on a disk of this machine. */
+  readonly quick: boolean;
+}
+
 interface OpenFile {
   readonly fileIndex: number;
   readonly writable: boolean;
-  readonly handle: Promise<FileHandle>;
+  readonly opened: Promise<Opened>;
   users: number;
   /** No new users; closes when the last is done. */
   retired: boolean;
@@ -44,6 +51,7 @@ export class FileStorage implements Storage {
   readonly #all = new Set<OpenFile>();
   readonly #made = new Set<string>();
   readonly #stats = new SharedStats();
+  readonly #quick = new QuickReads();
   readonly #small: SmallFiles | undefined;
   #closed = false;
 
@@ -97,7 +105,7 @@ export class FileStorage implements Storage {
   async writeBy<T>(fileIndex: number, action: (descriptor: number) => Promise<T>): Promise<T> {
     const location = this.#staged(fileIndex);
     if (this.#closed) throw new PeerwireError('closed', 'The storage is closed.');
-    return await this.#use(fileIndex, location, true, (handle) => action(handle.fd));
+    return await this.#use(fileIndex, location, true, ({ handle }) => action(handle.fd));
   }
 
   #staged(fileIndex: number): FileLocation & { kind: 'staged' } {
@@ -128,30 +136,33 @@ export class FileStorage implements Storage {
   }
 
   async #read(fileIndex: number, location: FileLocation, offset: number, views: readonly Uint8Array[]): Promise<void> {
-    await this.#use(fileIndex, location, false, async (handle) => {
+    await this.#use(fileIndex, location, false, async ({ handle, quick }) => {
+      const here = quick && this.#quick.allowed;
+      const read = here ? this.#quick.read(handle.fd, offset, views) : (await handle.readv(views, offset)).bytesRead;
       const expected = views.reduce((sum, view) => sum + view.length, 0);
-      const { bytesRead } = await handle.readv(views, offset);
-      if (bytesRead !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
+      if (read !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
+      if (location.kind !== 'published') return;
       // After the read, so that a change during it is seen as well.
-      if (location.kind === 'published') checkStamp(await this.#stats.after(location.path), location.stamp);
+      if (here) this.#quick.checkStamp(location.path, location.stamp);
+      else checkStamp(await this.#stats.after(location.path), location.stamp);
     });
   }
 
   async #write(fileIndex: number, location: FileLocation, offset: number, data: Uint8Array): Promise<void> {
-    await this.#use(fileIndex, location, true, (handle) => writeFully(handle, data, offset));
+    await this.#use(fileIndex, location, true, ({ handle }) => writeFully(handle, data, offset));
   }
 
   async #use<T>(
     fileIndex: number,
     location: FileLocation,
     writing: boolean,
-    action: (handle: FileHandle) => Promise<T>,
+    action: (opened: Opened) => Promise<T>,
   ): Promise<T> {
     const entry = this.#entry(fileIndex, location, writing);
     entry.users++;
     this.#evict();
     try {
-      return await action(await entry.handle);
+      return await action(await entry.opened);
     } catch (error) {
       entry.retired = true;
       throw toPeerwireError(location.kind === 'published' ? goneStale(error) : error, 'Reading or writing a file');
@@ -172,8 +183,8 @@ export class FileStorage implements Storage {
       const closed = new Promise<void>((resolve) => {
         onClosed = resolve;
       });
-      const handle = this.#openFile(location, writing);
-      entry = { fileIndex, writable: writing, handle, users: 0, retired: false, closed, onClosed };
+      const opened = this.#openFile(location, writing);
+      entry = { fileIndex, writable: writing, opened, users: 0, retired: false, closed, onClosed };
       this.#all.add(entry);
     }
     // Re-insertion keeps the map in order of last use.
@@ -182,12 +193,13 @@ export class FileStorage implements Storage {
     return entry;
   }
 
-  async #openFile(location: FileLocation, writing: boolean): Promise<FileHandle> {
+  async #openFile(location: FileLocation, writing: boolean): Promise<Opened> {
     const access = writing ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
     if (writing) await this.#makeParent(location.path);
     const handle = await open(location.path, access | CAREFUL, 0o600);
-    if (location.kind === 'published') await checkHandle(handle, location.stamp);
-    return handle;
+    if (location.kind === 'staged') return { handle, quick: false };
+    const device = await checkHandle(handle, location.stamp);
+    return { handle, quick: await isLocal(location.path, device) };
   }
 
   async #makeParent(path: string): Promise<void> {
@@ -211,8 +223,8 @@ export class FileStorage implements Storage {
     if (this.#open.get(entry.fileIndex) === entry) this.#open.delete(entry.fileIndex);
     if (entry.users > 0 || !this.#all.delete(entry)) return entry.closed;
     // A handle that failed to open has nothing to close, and a close that fails leaves nothing to do.
-    void entry.handle
-      .then((handle) => handle.close())
+    void entry.opened
+      .then(({ handle }) => handle.close())
       .catch(() => undefined)
       .then(entry.onClosed);
     return entry.closed;
@@ -224,10 +236,15 @@ function textOf(hash: Uint8Array): string {
   return (Buffer.isBuffer(hash) ? hash : Buffer.from(hash.buffer, hash.byteOffset, hash.length)).toString('latin1');
 }
 
-/** Once for each opening: a folder above may have been another one for that moment. Closes what is another file. */
-async function checkHandle(handle: FileHandle, stamp: FileStamp): Promise<void> {
+/**
+ * Once for each opening: a folder above may have been another one for that moment. Closes what is another file. Resolves with
+ * the device that it is on.
+ */
+async function checkHandle(handle: FileHandle, stamp: FileStamp): Promise<bigint> {
   try {
-    checkStamp(await handle.stat({ bigint: true }), stamp);
+    const stat = await handle.stat({ bigint: true });
+    checkStamp(stat, stamp);
+    return stat.dev;
   } catch (error) {
     await handle.close();
     throw error;

@@ -17,6 +17,8 @@ import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts
 
 /** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
 const FILE_DEPTH = 2;
+/** A worker that has less to do gets the next piece, though another may be idle: to wake it costs more than to wait. */
+const FEW_PIECES = 3;
 /** Pieces that wait at a worker before another is started: that costs some 90 ms of processor time. */
 const PIECE_DEPTH = 8;
 /** Milliseconds without work after which the workers end. */
@@ -228,10 +230,11 @@ export class HashThreads implements Disposable {
     return this.#workers.find(({ files }) => files < FILE_DEPTH);
   }
 
-  /** The least busy worker; another is started when pieces queue up at all that run. */
+  /** The first worker that has little to do, or the least busy one; another is started when pieces queue up at all that run. */
   #freeWorker(): PoolWorker {
     let best: PoolWorker | undefined;
     for (const entry of this.#workers) {
+      if (entry.ready && entry.pending.size < FEW_PIECES) return entry;
       // A worker that is still starting would make the piece wait for some 50 ms.
       if (!best || (entry.ready && !best.ready)) best = entry;
       else if (entry.ready === best.ready && entry.pending.size < best.pending.size) best = entry;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readStamp } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
+import { isLocal, QuickReads } from '../../../src/bittorrent/quick-reads.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 
 describe('FileStorage', () => {
@@ -33,28 +34,49 @@ describe('FileStorage', () => {
     );
   });
 
-  it('refuses to read a published file that was edited, replaced or deleted', async () => {
-    const path = join(dir, 'file');
-    for (const change of [
-      () => writeFile(path, 'other content'),
-      async () => {
-        await writeFile(join(dir, 'new'), 'content');
-        await rename(join(dir, 'new'), path);
-      },
-      () => rm(path),
-    ]) {
-      await writeFile(path, 'content');
-      await utimes(path, 1_000_000_000, 1_000_000_000);
-      const stamp = await readStamp(path);
-      const storage = new FileStorage((): FileLocation => ({ kind: 'published', path, stamp }));
-      const view = Buffer.alloc(7);
-      await storage.read(0, 0, [view]);
-      assert.equal(view.toString(), 'content');
-      await change();
-      await assert.rejects(storage.read(0, 0, [view]), stale);
-      await storage.close();
-    }
-  });
+  for (const [place, local] of [
+    ['in this thread', true],
+    ['by other threads', false],
+  ] as const) {
+    it(`refuses to read a published file that was edited, replaced or deleted, reading ${place}`, async () => {
+      const path = join(dir, 'file');
+      const read = QuickReads.prototype.read;
+      const allowed = Object.getOwnPropertyDescriptor(QuickReads.prototype, 'allowed')!;
+      let here = 0;
+      QuickReads.prototype.read = function (...args) {
+        here++;
+        return read.apply(this, args);
+      };
+      if (!local) Object.defineProperty(QuickReads.prototype, 'allowed', { configurable: true, get: () => false });
+      try {
+        for (const change of [
+          () => writeFile(path, 'other content'),
+          async () => {
+            await writeFile(join(dir, 'new'), 'content');
+            await rename(join(dir, 'new'), path);
+          },
+          () => rm(path),
+        ]) {
+          await writeFile(path, 'content');
+          await utimes(path, 1_000_000_000, 1_000_000_000);
+          const stamp = await readStamp(path);
+          const storage = new FileStorage((): FileLocation => ({ kind: 'published', path, stamp }));
+          const view = Buffer.alloc(7);
+          await storage.read(0, 0, [view]);
+          assert.equal(view.toString(), 'content');
+          await change();
+          await assert.rejects(storage.read(0, 0, [view]), stale);
+          await storage.close();
+        }
+      } finally {
+        QuickReads.prototype.read = read;
+        Object.defineProperty(QuickReads.prototype, 'allowed', allowed);
+      }
+      // Where temporary files are on no local disk, both read by other threads.
+      const possible = await isLocal(dir, (await stat(dir, { bigint: true })).dev);
+      assert.equal(here > 0, local && possible);
+    });
+  }
 
   it('only writing creates files and folders', async () => {
     const path = join(dir, 'folder', 'file');
