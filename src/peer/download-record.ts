@@ -4,6 +4,7 @@ import type { FileEntry } from '../bittorrent/metainfo.ts';
 import type { InfoHash, NetworkId, ShareId } from '../common/ids.ts';
 import type { ConflictPolicy } from './api.ts';
 import type { TransferSettings } from './transfer-settings.ts';
+import type { Unsynced } from './unsynced.ts';
 
 /** A download as stored: enough to go on after a crash at any moment. */
 export interface DownloadRecord {
@@ -33,6 +34,8 @@ export interface DownloadRecord {
   sources: Record<string, number>;
   /** Files in place that are as they were received, by file index: what is seeded on. */
   placed: Record<number, PlacedCopy>;
+  /** Some of them were not synced, and may be damaged if the system stopped soon after. */
+  unsynced?: Unsynced;
   /** Not all of what was wanted is in place: there were other files, which were left. */
   partial?: boolean;
   /** Paths of files that were placed and are not as they were received any more, by file index: not seeded. */

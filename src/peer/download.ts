@@ -29,6 +29,7 @@ import { recheckPlaced, recheckStaged } from './recheck.ts';
 import { StagedPieces } from './staged-pieces.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { DEFAULT_SETTINGS } from './transfer-settings.ts';
+import { bootId } from './unsynced.ts';
 import type { Version, VersionStore } from './version-store.ts';
 
 export interface DownloadOptions {
@@ -396,11 +397,12 @@ export class Download implements Disposable {
       );
       delete record.changed;
       record.partial = plan.files.some(({ fileIndex }) => record.placed[fileIndex] === undefined);
-      if (synced) await syncFolder(record.path === undefined ? record.destination : dirname(record.path));
+      if (synced.length > 0) await syncFolder(record.path === undefined ? record.destination : dirname(record.path));
       if (staging !== undefined) await removeStaging(staging);
       delete record.staging;
       await journal.delete();
       journal = undefined;
+      await this.#markUnsynced(synced.length < fileIndexes.length);
       this.#account();
       // Last of all: whoever sees it done sees its final figures.
       record.state = 'done';
@@ -508,6 +510,15 @@ export class Download implements Disposable {
     // Before the first byte: a kill must find its way back to what is staged.
     await this.#options.persist();
     return record.staging;
+  }
+
+  /** `some`: of the files that were placed, not all were synced. */
+  async #markUnsynced(some: boolean): Promise<void> {
+    const { record } = this;
+    const boot = await bootId();
+    // What was placed before the system was started was read again now.
+    if (record.unsynced?.boot !== boot) delete record.unsynced;
+    if (some && boot !== undefined) record.unsynced = { boot, at: this.#options.clock.wallTime() };
   }
 
   #enter(phase: 'metadata' | 'checking' | 'downloading' | 'placing'): void {

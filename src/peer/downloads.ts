@@ -20,6 +20,7 @@ import { examineCopies, recordCopies } from './recheck.ts';
 import type { StateStore } from './state-store.ts';
 import type { SwarmHub } from './swarm-hub.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
+import { bootId, fateOf, recheckDoubtful } from './unsynced.ts';
 import type { VersionStore } from './version-store.ts';
 
 const FILE = 'transfers.json';
@@ -92,6 +93,11 @@ export class Downloads implements Disposable {
       this.#add(record, owner);
     }
     this.#loaded = true;
+    const doubting = this.#checkUnsynced().catch((error: unknown) => {
+      if (!this.#abort.signal.aborted)
+        this.#options.logger.warn(`Files that may be damaged could not be looked at: ${errorMessage(error)}`);
+    });
+    this.#looking.set('unsynced', doubting);
     this.#disposables.add(
       this.#options.clock.setInterval(() => {
         if (this.#dirty) void this.#save();
@@ -342,6 +348,31 @@ export class Downloads implements Disposable {
     hub.drop(network, infohash);
     await this.#save();
     this.#held.fire();
+  }
+
+  /** Looks again at what was placed just before the system stopped: it may not have come to the disk. */
+  async #checkUnsynced(): Promise<void> {
+    const { hub, pool, versions, clock } = this.#options;
+    const { signal } = this.#abort;
+    const boot = await bootId();
+    for (const { download } of this.#rows.values()) {
+      const { record } = download;
+      const fate = record.unsynced && fateOf(record.unsynced, boot, clock.wallTime());
+      if (fate === 'written') delete record.unsynced;
+      const version = fate === 'doubtful' && record.state === 'done' && (await versions.load(record.infohash));
+      if (!version) continue;
+      const { damaged, differs } = await recheckDoubtful(record, version, { pool, signal });
+      if (damaged > 0 && record.state === 'done') {
+        const message = `The computer stopped before ${damaged} of the files of “${record.name}” were on its disk; get them again.`;
+        record.state = 'failed';
+        record.error = { code: 'io', message };
+      }
+      // One that was opened meanwhile does not know of it.
+      if (differs) hub.drop(record.network, record.infohash);
+      await this.#save();
+      this.#transfer.fire(download.info());
+      this.#held.fire();
+    }
   }
 
   /** Stops everything and stores where it was, so that the next start goes on. */

@@ -143,10 +143,10 @@ export class StagedPieces {
 
   /**
    * Resolves when big files would survive a power loss, so that they may be said to be complete; of others it says nothing:
-   * syncing each of many costs more than fetching them again. True when there was a big one. Rejects with what the disk says
-   * only now ('disk-full', 'io'), 'cancelled', 'closed'.
+   * syncing each of many costs more than fetching them again. Resolves with the big ones; rejects with what the disk says only
+   * now ('disk-full', 'io'), 'cancelled', 'closed'.
    */
-  async sync(fileIndexes: readonly number[]): Promise<boolean> {
+  async sync(fileIndexes: readonly number[]): Promise<readonly number[]> {
     const { info, journal, stagedPath, signal } = this.#options;
     await abortable(signal, this.#sealing);
     const big = fileIndexes.filter((index) => fileAt(info, index).length >= SEAL_SIZE);
@@ -156,7 +156,7 @@ export class StagedPieces {
       if (sealed !== undefined && (await readStamp(path).catch(() => undefined)) === sealed) continue;
       await abortable(signal, syncFile(path));
     }
-    return big.length > 0;
+    return big;
   }
 
   async #seal(fileIndex: number, isLate: () => boolean): Promise<void> {

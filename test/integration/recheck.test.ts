@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -120,6 +121,47 @@ describe('rechecking downloads', function () {
     const again = await peer('b');
     assert.deepEqual(await again.recheckTransfer(id), { files: 4, changed: [] });
     assert.equal((await until(again, id, done)).seeding, true);
+  });
+
+  it('looks by itself at what was placed just before the system stopped, and says what the disk never got', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const { b, contents } = await pair();
+    const { id } = await fetched(b);
+    await until(b, id, done);
+    await close(b);
+    const file = path.join(dir, 'b', 'state', 'transfers.json');
+    const stored = () => JSON.parse(readFileSync(file, 'utf8')) as { transfers: { unsynced?: { boot: string } }[] };
+    // As after a power loss: another boot, and a file that has its name and time but no content. One was edited since.
+    const state = stored();
+    const { unsynced } = state.transfers[0]!;
+    assert.equal(unsynced?.boot, readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+    unsynced.boot = 'before';
+    writeFileSync(file, JSON.stringify(state));
+    const { atime, mtime } = statSync(placed('one.txt'));
+    truncateSync(placed('one.txt'));
+    utimesSync(placed('one.txt'), atime, mtime);
+    writeFileSync(placed('two.txt'), 'edited');
+    const later = new Date(Date.now() + 60_000);
+    utimesSync(placed('two.txt'), later, later);
+
+    const again = await peer('b');
+    const look = async (): Promise<TransferInfo> => (await again.transfers())[0]!;
+    while ((await look()).state !== 'failed') await once(again.onEvent, ({ event }) => event === 'transfer');
+    const { error } = await look();
+    assert.equal(error?.code, 'io');
+    assert.match(error?.message ?? '', /before 1 of the files of “folder” were on its disk/);
+    await again.download({ share: 'folder', destination: destination(), onConflict: 'overwrite' });
+    await until(again, id, done);
+    for (const [name, content] of contents) assert.ok(readFileSync(placed(name)).equals(content), name);
+
+    // Nothing is amiss: it is looked at, and that is all.
+    await close(again);
+    const intact = stored();
+    intact.transfers[0]!.unsynced!.boot = 'before';
+    writeFileSync(file, JSON.stringify(intact));
+    const last = await peer('b');
+    while (stored().transfers[0]?.unsynced) await once(last.onEvent, ({ event }) => event === 'transfer');
+    assert.equal((await until(last, id, done)).seeding, true);
   });
 
   it('drops damaged pieces of a paused download, which are fetched again', async () => {
