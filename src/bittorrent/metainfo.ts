@@ -212,13 +212,22 @@ function* newInfoSteps(options: NewInfo): Steps<Info> {
 
 const MIN_CHOSEN_LENGTH = 64 * 1024;
 const MAX_CHOSEN_LENGTH = 4 * 1024 * 1024;
-const WANTED_PIECES = 2000;
+/** Up to here longer pieces are cheaper: each costs about as much as the hash of 200 KiB. */
+const CHEAP_LENGTH = 512 * 1024;
+/** Enough for many sources, each of which has some and not others. */
+const ENOUGH_PIECES = 250;
+/** So that their hashes stay small. */
+const MOST_PIECES = 2000;
 
-/** A piece length for this many bytes: 1000 to 2000 pieces, within 64 KiB and 4 MiB. */
+/** A piece length for this many bytes, within 64 KiB and 4 MiB: 125 to 250 pieces up to 125 MiB, then as many as 2000. */
 export function choosePieceLength(totalSize: number): number {
   let length = MIN_CHOSEN_LENGTH;
-  while (length < MAX_CHOSEN_LENGTH && totalSize / length > WANTED_PIECES) length *= 2;
-  return length;
+  for (;;) {
+    const pieces = totalSize / length;
+    const wanted = length < CHEAP_LENGTH ? ENOUGH_PIECES : MOST_PIECES;
+    if (length >= MAX_CHOSEN_LENGTH || pieces <= wanted) return length;
+    length *= 2;
+  }
 }
 
 export interface PieceLocation {

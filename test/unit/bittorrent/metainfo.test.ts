@@ -307,21 +307,23 @@ describe('metainfo', () => {
     assert.equal(compareTreePaths(['a', 'b'], ['a', 'b']), 0);
   });
 
-  it('choosePieceLength gives 1000 to 2000 pieces within its bounds', () => {
+  it('choosePieceLength gives some hundred pieces, and up to 2000 large ones, within its bounds', () => {
     const cases: [number, number][] = [
       [0, 64 * KIB],
       [1, 64 * KIB],
-      [2000 * 64 * KIB, 64 * KIB],
-      [2000 * 64 * KIB + 1, 128 * KIB],
+      [250 * 64 * KIB, 64 * KIB],
+      [250 * 64 * KIB + 1, 128 * KIB],
+      [100 * KIB ** 2, 512 * KIB],
+      [2000 * 512 * KIB, 512 * KIB],
       [KIB ** 3, 1024 * KIB],
       [2 ** 33, 4096 * KIB],
       [2 ** 50, 4096 * KIB],
     ];
     for (const [size, length] of cases) assert.equal(choosePieceLength(size), length, `${size} bytes`);
     fc.assert(
-      fc.property(fc.integer({ min: 2000 * 64 * KIB, max: 2000 * 4096 * KIB }), (size) => {
+      fc.property(fc.integer({ min: 250 * 64 * KIB, max: 2000 * 4096 * KIB }), (size) => {
         const pieces = size / choosePieceLength(size);
-        assert.ok(pieces >= 1000 && pieces <= 2000);
+        assert.ok(pieces >= 125 && pieces <= 2000);
       }),
     );
   });
