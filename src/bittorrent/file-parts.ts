@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
-import { checkStamp, type FileStamp } from './file-stamp.ts';
+import { checkStamp, type FileStamp, stampOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { writeFullySync } from './write-fully.ts';
@@ -25,10 +25,16 @@ export interface PartFailure {
   readonly message: string;
 }
 
+export interface PartsResult {
+  readonly failures: readonly PartFailure[];
+  /** By position: what a file looked like that was made and written whole. Undefined for others: they may have another mode. */
+  readonly stamps: readonly (FileStamp | undefined)[];
+}
+
 /** Reads or writes parts of many files in one go, on another thread: at several small files a millisecond, a hop for each would cost most. */
 export interface FileBatcher {
-  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
-  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]>;
+  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult>;
+  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult>;
 }
 
 /** What files and folders will have in their place, which spares a call for each; the folder around them is private until then. */
@@ -36,30 +42,34 @@ const STAGED_MODE = 0o644;
 export const STAGED_FOLDER_MODE = 0o755;
 
 /** Opens, reads and closes one file after another, by blocking calls. Never follows a link at the last component. */
-export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
+export function readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartsResult {
   const bytes = new Uint8Array(data);
-  return attemptEach(parts, (part) => {
+  const failures = attemptEach(parts, (part) => {
     try {
       readPart(bytes, part);
     } catch (error) {
       throw part.stamp === undefined ? error : goneStale(error);
     }
   });
+  return { failures, stamps: [] };
 }
 
 /** The same for writing what is right; makes what is missing, files and folders. */
-export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartFailure[] {
+export function writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): PartsResult {
   const bytes = new Uint8Array(data);
-  return attemptEach(parts, ({ path, offset, length, at, hash }) => {
+  const stamps = new Array<FileStamp | undefined>(parts.length);
+  const failures = attemptEach(parts, ({ path, offset, length, at, hash }, position) => {
     const content = bytes.subarray(at, at + length);
     if (hash !== undefined && sha256Text(content) !== hash) throw wrongContent();
-    const fd = openForWriting(path);
+    const { fd, made } = openForWriting(path, hash !== undefined);
     try {
       writeFullySync(fd, content, offset);
+      if (made) stamps[position] = stampOf(fstatSync(fd, { bigint: true }));
     } finally {
       closeSync(fd);
     }
   });
+  return { failures, stamps };
 }
 
 export function wrongContent(): PeerwireError {
@@ -87,22 +97,26 @@ function readPart(bytes: Uint8Array, { path, offset, length, at, stamp }: FilePa
   }
 }
 
-function openForWriting(path: string): number {
+/** `whole`: all of the file is to be written, once. `made`: so it was, just now, with the mode that it shall have. */
+function openForWriting(path: string, whole: boolean): { readonly fd: number; readonly made: boolean } {
   const flags = constants.O_WRONLY | constants.O_CREAT | CAREFUL;
+  const first = whole ? flags | constants.O_EXCL : flags;
   try {
-    return openSync(path, flags, STAGED_MODE);
+    return { fd: openSync(path, first, STAGED_MODE), made: whole };
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
+    const code = systemCode(error);
+    if (whole && code === 'EEXIST') return { fd: openSync(path, flags, STAGED_MODE), made: false };
+    if (code !== 'ENOENT') throw error;
     mkdirSync(dirname(path), { recursive: true, mode: STAGED_FOLDER_MODE });
-    return openSync(path, flags, STAGED_MODE);
+    return { fd: openSync(path, first, STAGED_MODE), made: whole };
   }
 }
 
-function attemptEach(parts: readonly FilePart[], action: (part: FilePart) => void): PartFailure[] {
+function attemptEach(parts: readonly FilePart[], action: (part: FilePart, position: number) => void): PartFailure[] {
   const failures: PartFailure[] = [];
   for (const [position, part] of parts.entries()) {
     try {
-      action(part);
+      action(part, position);
     } catch (error) {
       const { code, message } = toPeerwireError(error, 'Reading or writing a file');
       failures.push({ position, code, message });

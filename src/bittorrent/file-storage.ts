@@ -50,6 +50,7 @@ export class FileStorage implements Storage {
   /** Those too whose last users are not done yet. */
   readonly #all = new Set<OpenFile>();
   readonly #made = new Set<string>();
+  readonly #stamps = new Map<number, FileStamp>();
   readonly #stats = new SharedStats();
   readonly #quick = new QuickReads();
   readonly #small: SmallFiles | undefined;
@@ -89,6 +90,7 @@ export class FileStorage implements Storage {
           if (sha256Text(data) !== hash) throw wrongContent();
           await this.#write(fileIndex, location, 0, data);
         },
+        onStamp: (stamp) => this.#stamps.set(fileIndex, stamp),
         onFailure: (error) => {
           const failure = toPeerwireError(error);
           outcomes[position] = failure.code === 'corrupt' ? 'wrong' : failure;
@@ -108,9 +110,15 @@ export class FileStorage implements Storage {
     return await this.#use(fileIndex, location, true, ({ handle }) => action(handle.fd));
   }
 
+  /** What a file looked like when `writeVerified` made it, if nothing was written to it since. */
+  stampOf(fileIndex: number): FileStamp | undefined {
+    return this.#stamps.get(fileIndex);
+  }
+
   #staged(fileIndex: number): FileLocation & { kind: 'staged' } {
     const location = this.#locate(fileIndex);
     if (location.kind !== 'staged') throw new PeerwireError('internal', 'Published files are never written.');
+    if (this.#stamps.size > 0) this.#stamps.delete(fileIndex);
     return location;
   }
 

@@ -1,6 +1,6 @@
 import { PeerwireError } from '../common/errors.ts';
 import { copyBytes } from './copy-bytes.ts';
-import type { FileBatcher, FilePart, PartFailure } from './file-parts.ts';
+import type { FileBatcher, FilePart, PartsResult } from './file-parts.ts';
 import type { FileStamp } from './file-stamp.ts';
 
 /** Files up to this size (bytes) are read and written together. */
@@ -22,7 +22,7 @@ interface Job {
   readonly views: readonly Uint8Array[];
   /** Does it without the others, when there are not enough of them. */
   readonly alone: () => Promise<void>;
-  resolve(): void;
+  resolve(stamp?: FileStamp): void;
   reject(error: unknown): void;
 }
 
@@ -35,6 +35,8 @@ export interface SmallWrite {
   /** Does it without the others, when there are not enough of them. */
   readonly alone: () => Promise<void>;
   readonly onFailure: (error: unknown) => void;
+  /** It was made and is as it should be: what it looks like. Not called when that is not known. */
+  readonly onStamp: (stamp: FileStamp) => void;
 }
 
 /** Gathers the reads and writes of many small files; while one batch is under way the next fills up. */
@@ -74,7 +76,7 @@ export class SmallFiles {
 
 class Lane {
   readonly #kind: 'read' | 'write';
-  readonly #run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<readonly PartFailure[]>;
+  readonly #run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<PartsResult>;
   readonly #spare: SharedArrayBuffer[] = [];
   readonly #running = new Set<Promise<void>>();
   #queue: Job[] = [];
@@ -82,7 +84,7 @@ class Lane {
 
   constructor(
     kind: 'read' | 'write',
-    run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<readonly PartFailure[]>,
+    run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<PartsResult>,
   ) {
     this.#kind = kind;
     this.#run = run;
@@ -105,7 +107,8 @@ class Lane {
     alone: () => Promise<void>,
   ): Promise<void> {
     const length = views.reduce((sum, view) => sum + view.length, 0);
-    const done = new Promise<void>((resolve, reject) => {
+    const done = new Promise<void>((fulfil, reject) => {
+      const resolve = (): void => fulfil();
       this.#queue.push({ path, stamp, hash: undefined, offset, views, length, alone, resolve, reject });
     });
     if (this.#running.size < AT_ONCE) this.#schedule();
@@ -117,13 +120,17 @@ class Lane {
     if (files.length === 0) return Promise.resolve();
     return new Promise((finish) => {
       let left = files.length;
-      const resolve = (): void => {
+      const settled = (): void => {
         if (--left === 0) finish();
       };
-      for (const { path, data, hash, alone, onFailure } of files) {
+      for (const { path, data, hash, alone, onFailure, onStamp } of files) {
+        const resolve = (stamp?: FileStamp): void => {
+          if (stamp !== undefined) onStamp(stamp);
+          settled();
+        };
         const reject = (error: unknown): void => {
           onFailure(error);
-          resolve();
+          settled();
         };
         const { length } = data;
         this.#queue.push({ path, stamp: undefined, hash, offset: 0, views: [data], length, alone, resolve, reject });
@@ -167,7 +174,7 @@ class Lane {
   }
 
   async #oneByOne(batch: readonly Job[]): Promise<void> {
-    await Promise.all(batch.map(({ alone, resolve, reject }) => alone().then(resolve, reject)));
+    await Promise.all(batch.map(({ alone, resolve, reject }) => alone().then(() => resolve(), reject)));
   }
 
   async #together(batch: readonly Job[]): Promise<void> {
@@ -188,8 +195,11 @@ class Lane {
       return part;
     });
     const failures = new Map<number, PeerwireError>();
+    let stamps: PartsResult['stamps'];
     try {
-      for (const { position, code, message } of await this.#run(shared, parts))
+      const result = await this.#run(shared, parts);
+      stamps = result.stamps;
+      for (const { position, code, message } of result.failures)
         failures.set(position, new PeerwireError(code, message));
     } catch (error) {
       for (const job of batch) job.reject(error);
@@ -203,7 +213,7 @@ class Lane {
       }
       let from = parts[position]?.at ?? 0;
       if (this.#kind === 'read') for (const view of job.views) from += memory.copy(view, 0, from, from + view.length);
-      job.resolve();
+      job.resolve(stamps[position]);
     }
     this.#spare.push(shared);
   }

@@ -342,7 +342,8 @@ export class Download implements Disposable {
       await journal.flush();
       const missing = new Set(wanted.filter((piece) => !have.has(piece)));
       this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
-      const gate = new GatedStorage(storage);
+      const written = storage;
+      const gate = new GatedStorage(written);
 
       if (missing.size > 0) {
         // What is not downloaded may be read meanwhile.
@@ -368,6 +369,8 @@ export class Download implements Disposable {
           info,
           files: fileIndexes,
           stagedPath,
+          // Windows is to be told of each where it came from.
+          ...(process.platform === 'win32' ? {} : { stampOf: (index: number) => written.stampOf(index) }),
           ...(staging === undefined ? {} : { staging }),
           destination: record.destination,
           policy: record.policy,

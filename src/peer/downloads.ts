@@ -456,20 +456,21 @@ export class Downloads implements Disposable {
     const changed = state !== row.lastState;
     row.lastState = state;
     this.#dirty = true;
-    if (changed) void this.#save();
-    if (!running) this.#startNext();
     const wait = row.reported + REPORT_INTERVAL - now;
     if (wait <= 0 || changed) {
       row.timer?.dispose();
       row.timer = undefined;
       row.reported = now;
       this.#transfer.fire(row.download.info());
+      // After telling it: what finished downloads hold may take a while to write down.
+      if (changed) void this.#save();
     } else if (!row.timer) {
       row.timer = this.#options.clock.setTimeout(() => {
         row.timer = undefined;
         this.#report(row);
       }, wait);
     }
+    if (!running) this.#startNext();
   }
 
   async #forget(row: Row): Promise<void> {

@@ -1,4 +1,4 @@
-import type { PartFailure } from '../bittorrent/file-parts.ts';
+import type { PartsResult } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
@@ -46,7 +46,7 @@ export type HashResponse =
   | { readonly type: 'piece'; readonly id: number; readonly outcome: PieceOutcome }
   | { readonly type: 'ranges'; readonly id: number; readonly results: PackedRanges }
   | (SmallFilesResult & { readonly type: 'small'; readonly id: number })
-  | { readonly type: 'parts'; readonly id: number; readonly failures: readonly PartFailure[] }
+  | { readonly type: 'parts'; readonly id: number; readonly result: PartsResult }
   | { readonly type: 'finish'; readonly id: number; readonly result: FinishResult }
   | { readonly type: 'progress'; readonly id: number; readonly files: number; readonly size: number }
   | { readonly type: 'walk'; readonly id: number; readonly result: PackedWalk | Failure }

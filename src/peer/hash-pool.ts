@@ -1,4 +1,4 @@
-import type { FileBatcher, FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { FileBatcher, FilePart, PartsResult } from '../bittorrent/file-parts.ts';
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { HASH_SIZE, pieceLayerRoot } from '../bittorrent/merkle.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
@@ -235,11 +235,11 @@ export class HashPool implements Disposable, FileBatcher {
   }
 
   /** Like `readParts`, in a worker. Rejects with 'closed' or 'internal' (a worker died). */
-  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]> {
+  readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
     return this.#threads.fileParts('read', data, parts);
   }
 
-  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<readonly PartFailure[]> {
+  writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
     return this.#threads.fileParts('write', data, parts);
   }
 
@@ -248,9 +248,14 @@ export class HashPool implements Disposable, FileBatcher {
     return this.#threads.finishStaged(files, mode);
   }
 
-  /** Like `walk` of files/walk.ts, of many files in a worker. Rejects also with 'closed' or 'internal' (a worker died). */
-  async walk(path: string, options: WalkOptions = {}): Promise<WalkResult> {
-    return (await walkFew(path, FEW_FILES, options)) ?? (await this.#threads.walk(path, options));
+  /** Like `walk` of files/walk.ts, of many files in a worker. `toHash`: they will be hashed next, by all workers. Rejects also with 'closed' or 'internal' (a worker died). */
+  async walk(path: string, options: WalkOptions & { readonly toHash?: boolean } = {}): Promise<WalkResult> {
+    const few = await walkFew(path, FEW_FILES, options);
+    if (few) return few;
+    const walking = this.#threads.walk(path, options);
+    // The walk keeps one busy meanwhile.
+    if (options.toHash === true) this.#threads.startAll();
+    return await walking;
   }
 
   /** What files look like now; undefined where nothing can be seen. Rejects with 'cancelled', 'closed' or 'internal'. */

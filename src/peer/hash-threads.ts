@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { FilePart, PartFailure } from '../bittorrent/file-parts.ts';
+import type { FilePart, PartsResult } from '../bittorrent/file-parts.ts';
 import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
@@ -96,19 +96,21 @@ export class HashThreads implements Disposable {
     this.#startIdleTimer();
   }
 
+  /** Starts those that do not run yet. */
+  startAll(): void {
+    if (this.#disposed) return;
+    while (this.#workers.length < this.#size) this.#startWorker();
+  }
+
   /** SHA-256 of each 16 KiB block of a part of shared memory. Goes before files. Rejects with 'closed' or 'internal' (a worker died). */
   async hashBlocks(data: SharedArrayBuffer, offset: number, length: number): Promise<Uint8Array> {
     return (await this.#ask('blocks', (id) => ({ type: 'blocks', id, data, offset, length }))).leaves;
   }
 
   /** Reads or writes parts of small files. Goes before files to hash. Rejects like `hashBlocks`. */
-  async fileParts(
-    type: 'read' | 'write',
-    data: SharedArrayBuffer,
-    parts: readonly FilePart[],
-  ): Promise<readonly PartFailure[]> {
+  async fileParts(type: 'read' | 'write', data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
     const packed = packParts(parts);
-    return (await this.#ask('parts', (id) => ({ type, id, data, parts: packed }))).failures;
+    return (await this.#ask('parts', (id) => ({ type, id, data, parts: packed }))).result;
   }
 
   /** Hashes a piece in shared memory and writes it when it is right. Rejects like `hashBlocks`. */

@@ -36,10 +36,10 @@ port.on('message', (request: HashRequest) => {
       });
       return;
     case 'read':
-      respond({ type: 'parts', id: request.id, failures: readParts(request.data, unpackParts(request.parts)) });
+      respond({ type: 'parts', id: request.id, result: readParts(request.data, unpackParts(request.parts)) });
       return;
     case 'write':
-      respond({ type: 'parts', id: request.id, failures: writeParts(request.data, unpackParts(request.parts)) });
+      respond({ type: 'parts', id: request.id, result: writeParts(request.data, unpackParts(request.parts)) });
       return;
     case 'piece':
       respond({ type: 'piece', id: request.id, outcome: writeIfRight(request) });

@@ -264,6 +264,7 @@ export class OwnShares implements Disposable {
     const { onProgress } = request;
     const walked = await this.#options.pool.walk(request.source, {
       includeSecrets: request.includeSecrets === true,
+      toHash: true,
       signal,
       ...(onProgress ? { onProgress: ({ files }) => onProgress('scanning', files, 0) } : {}),
     });

@@ -36,6 +36,8 @@ export interface PlaceOptions {
   readonly stagedPath: (fileIndex: number) => string;
   /** The staging directory, if all of it may be used: a share that has no folder yet is then placed by one rename. */
   readonly staging?: string;
+  /** What a staged file looked like when it was made and written, of those of which that is known: those need no look. */
+  readonly stampOf?: (fileIndex: number) => FileStamp | undefined;
   /** Folder that receives the share under its own name. Created if missing; may itself be a link that the user chose. */
   readonly destination: string;
   readonly policy: ConflictPolicy;

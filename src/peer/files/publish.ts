@@ -58,14 +58,13 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     ...(signal && { signal }),
   });
   const hashes = files.map((file, index) => unchanged(file, results[index]));
-  // Whatever was hashed first had the most time to change.
-  const now = await pool.stamps(
+  // Whatever was hashed first had the most time to change. Looked at while this thread makes the metadata.
+  const looking = pool.stamps(
     files.map(({ absolute }) => absolute),
     signal,
   );
-  for (const [index, file] of files.entries()) if (now[index] !== file.stamp) throw changedError(file.absolute);
-  if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
-
+  // Heard below.
+  looking.catch(() => undefined);
   const layers = new Map<string, Buffer>();
   for (const { root, pieceLayer } of hashes)
     if (root && pieceLayer.length > 0) layers.set(root.toString('hex'), pieceLayer);
@@ -79,6 +78,9 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
       root: hashes[index]?.root,
     })),
   });
+  const now = await looking;
+  for (const [index, file] of files.entries()) if (now[index] !== file.stamp) throw changedError(file.absolute);
+  if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
   return { info, layers, sources: files.map(({ absolute, size, stamp }) => ({ absolute, size, stamp })) };
 }
 

@@ -1,7 +1,7 @@
 import { lstatSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
-import type { Info } from '../../bittorrent/metainfo.ts';
+import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { PeerwireError, systemCode } from '../../common/errors.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
@@ -19,6 +19,8 @@ const IN_THE_WAY = new Set(['EEXIST', 'ENOTEMPTY', 'ENOTDIR', 'EISDIR', 'EPERM',
 export interface WholeFolderOptions {
   readonly info: Info;
   readonly staging: string;
+  /** See `PlaceOptions`. */
+  readonly stampOf?: (fileIndex: number) => FileStamp | undefined;
   readonly pool: HashPool;
   readonly signal?: AbortSignal;
 }
@@ -36,18 +38,29 @@ export async function placeWholeFolder(
   return takeName(stagedRoot(options.staging), root, options.info.name) ? stamps : undefined;
 }
 
-async function finish({ info, staging, pool, signal }: WholeFolderOptions): Promise<FileStamp[]> {
+async function finish({ info, staging, stampOf, pool, signal }: WholeFolderOptions): Promise<FileStamp[]> {
   const mode = placedFileMode();
   const stamps: FileStamp[] = [];
-  const starts = Array.from({ length: Math.ceil(info.files.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
+  const unknown: number[] = [];
+  for (const index of info.files.keys()) {
+    const stamp = stampOf?.(index);
+    if (stamp === undefined) unknown.push(index);
+    else stamps[index] = stamp;
+  }
+  const starts = Array.from({ length: Math.ceil(unknown.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
   await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
-    const batch = info.files
-      .slice(start, start + BATCH_FILES)
-      .map((file) => ({ path: stagedFile(staging, file), size: file.length }));
+    const indexes = unknown.slice(start, start + BATCH_FILES);
+    const batch = indexes.map((index) => {
+      const file = fileAt(info, index);
+      return { path: stagedFile(staging, file), size: file.length };
+    });
     const result = await pool.finishStaged(batch, mode);
     if (!result.ok) throw new PeerwireError(result.code, result.message);
-    for (const [position, stamp] of result.stamps.entries()) stamps[start + position] = stamp;
+    for (const [position, index] of indexes.entries()) {
+      const stamp = result.stamps[position];
+      if (stamp !== undefined) stamps[index] = stamp;
+    }
   });
   return stamps;
 }

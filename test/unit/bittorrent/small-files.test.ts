@@ -91,6 +91,25 @@ describe('FileStorage with many small files', () => {
       if (wrong.has(index)) assert.ok(!existsSync(staged(index).path));
       else if (index !== 7) assert.deepEqual(readFileSync(staged(index).path), content(index));
     }
+    // What was made by it is known from then on, until it is written again.
+    for (const index of all) {
+      const made = index !== 7 && !wrong.has(index);
+      const stamp = made ? stampOf(statSync(staged(index).path, { bigint: true })) : undefined;
+      assert.equal(storage.stampOf(index), stamp);
+      if (made && process.platform !== 'win32')
+        assert.equal(statSync(staged(index).path).mode & 0o7777, 0o644 & ~process.umask());
+    }
+    await storage.write(8, 0, content(8));
+    assert.equal(storage.stampOf(8), undefined);
+    // What was there may have any mode.
+    rmSync(staged(7).path, { recursive: true });
+    const there = all
+      .slice(9, 60)
+      .map((index) => ({ fileIndex: index, data: content(index), root: sha256(content(index)) }));
+    const again = new FileStorage(staged, batches);
+    assert.ok((await again.writeVerified(there)).every((outcome) => outcome === 'written'));
+    for (const { fileIndex } of there) if (!wrong.has(fileIndex)) assert.equal(again.stampOf(fileIndex), undefined);
+    await again.close();
     assert.ok(batches.sizes.length > 0);
     // A few, without the other thread, and no thread at all.
     for (const other of [storage, new FileStorage(staged)]) {

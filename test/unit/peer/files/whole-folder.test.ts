@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { STAGED_FOLDER_MODE } from '../../../../src/bittorrent/file-parts.ts';
-import { stampOf } from '../../../../src/bittorrent/file-stamp.ts';
+import { type FileStamp, stampOf } from '../../../../src/bittorrent/file-stamp.ts';
 import { type PlaceOptions, place, stagingDir } from '../../../../src/peer/files/placement.ts';
 import { stagedFile } from '../../../../src/peer/files/staged-file.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
@@ -24,9 +25,12 @@ const COUNT = 700;
 /** Does something else in the middle of the work. */
 class MeddledPool extends HashPool {
   meddle: () => void = () => undefined;
+  /** Files that were looked at. */
+  looks = 0;
 
   override async finishStaged(...args: Parameters<HashPool['finishStaged']>): ReturnType<HashPool['finishStaged']> {
     const result = await super.finishStaged(...args);
+    this.looks += args[0].length;
     this.meddle();
     return result;
   }
@@ -85,6 +89,21 @@ describe('placing a whole new folder', () => {
     }
     if (process.platform !== 'win32') assert.equal(statSync(share).mode & 0o7777, 0o755 & ~process.umask());
     assert.deepEqual(readdirSync(options.staging), ['.gitignore']);
+  });
+
+  it('takes the word of who wrote them for what files look like, and looks at the others', async () => {
+    const known = new Map<number, FileStamp>();
+    for (const [index, { length }] of info.files.entries()) {
+      if (length === 0 || index % 3 === 0) continue;
+      chmodSync(options.stagedPath(index), 0o644 & ~process.umask());
+      known.set(index, stampOf(lstatSync(options.stagedPath(index), { bigint: true })));
+    }
+    pool.looks = 0;
+    const placed = await place({ ...options, stampOf: (index) => known.get(index) });
+    assert.equal(pool.looks, info.files.length - known.size);
+    assertPlaced();
+    assert.equal(placed.length, info.files.length);
+    for (const { path, stamp } of placed) assert.equal(stamp, stampOf(lstatSync(path, { bigint: true })));
   });
 
   const someone = Object.keys(content)[COUNT >> 1]!;
