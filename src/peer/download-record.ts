@@ -59,5 +59,8 @@ export function publishedAt({ path, stamp }: PlacedCopy): FileLocation {
 
 /** Indices of a file's pieces. */
 export function piecesOf(file: FileEntry): number[] {
-  return Array.from({ length: file.pieceCount }, (_, index) => file.firstPiece + index);
+  // By a plain loop: it is asked for each of many files.
+  const pieces: number[] = [];
+  for (let index = 0; index < file.pieceCount; index++) pieces.push(file.firstPiece + index);
+  return pieces;
 }

@@ -391,13 +391,9 @@ export class Download implements Disposable {
       const only = info.single || record.file !== undefined ? placed[0] : undefined;
       record.path = only?.path ?? plan.target;
       record.elapsed = Math.round(this.#options.clock.now() - this.#startedAt);
-      record.placed = Object.fromEntries(
-        [...locations].flatMap(([index, location]) =>
-          location.kind === 'published' && inPlace.has(index)
-            ? [[index, { path: location.path, stamp: location.stamp }]]
-            : [],
-        ),
-      );
+      record.placed = {};
+      for (const [index, { path, ...location }] of locations)
+        if (location.kind === 'published' && inPlace.has(index)) record.placed[index] = { path, stamp: location.stamp };
       delete record.changed;
       record.partial = plan.files.some(({ fileIndex }) => record.placed[fileIndex] === undefined);
       if (synced.length > 0) await syncFolder(record.path === undefined ? record.destination : dirname(record.path));

@@ -64,8 +64,8 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   const indexes = chosenFiles(info, options.file);
   const real = await existingFolder(destination);
   const found = real === undefined ? new Map<number, Found>() : await look(real);
-  const wanted = indexes.flatMap((fileIndex) => wantedFile(info, fileIndex, found.get(fileIndex)) ?? []);
-  const copies = real === undefined || wanted.length === 0 ? new Map<number, string>() : await search(real);
+  // Where nothing is there is nothing to copy from.
+  const copies = real === undefined ? new Map<number, string>() : await search(real);
 
   const base = real ?? destination;
   const top = join(base, info.single ? '' : info.name, sep);
@@ -108,6 +108,8 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   }
 
   async function search(folder: string): Promise<Map<number, string>> {
+    const wanted = indexes.flatMap((fileIndex) => wantedFile(info, fileIndex, found.get(fileIndex)) ?? []);
+    if (wanted.length === 0) return new Map();
     // An earlier version of the share is the likeliest place.
     const folders = info.single ? [folder] : [join(folder, info.name), folder];
     return await findCopies(wanted, { folders, pieceLength: info.pieceLength, pool, cache, ...(signal && { signal }) });
