@@ -166,6 +166,12 @@ export interface NewInfo {
   readonly private?: boolean;
 }
 
+function treeFile({ path, length, root }: NewFile): TreeFile {
+  const own = root && Buffer.from(root);
+  checkFile(length, own);
+  return { path, length, root: own };
+}
+
 /** Bytes of metadata that are within all limits: two tokens take five bytes at least. */
 const SURELY_DECODED = 2_000_000;
 
@@ -181,12 +187,11 @@ export function createInfoInTurns(options: NewInfo): Promise<Info> {
 
 function* newInfoSteps(options: NewInfo): Steps<Info> {
   const { name, pieceLength, single } = options;
-  const files = options.files.map(({ path, length, root }): TreeFile => {
-    const own = root && Buffer.from(root);
-    checkFile(length, own);
-    return { path, length, root: own };
-  });
-  yield;
+  const files: TreeFile[] = [];
+  for (let start = 0; start < options.files.length; start += STEP) {
+    files.push(...options.files.slice(start, start + STEP).map(treeFile));
+    yield;
+  }
   // First of all: what is not a tree has no order.
   yield* checkTreeSteps(files.map(({ path }) => path));
   if (files.length === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');

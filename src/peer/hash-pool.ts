@@ -154,7 +154,10 @@ export class HashPool implements Disposable, FileBatcher {
     const found: (FileHash | PeerwireError)[] = [];
     const hashBatch = async (first: number): Promise<void> => {
       const batch = files.slice(first, first + BATCH_FILES);
-      const { hashes, unsettled, failures } = await this.#threads.hashSmall(packSmallFiles(batch, settle), signal);
+      const { hashes, unsettled, failures } = await this.#threads.hashSmall(
+        () => packSmallFiles(batch, settle),
+        signal,
+      );
       const doubtful = new Set(unsettled);
       for (const [position, { size, stamp }] of batch.entries()) {
         const at = hashes.byteOffset + position * HASH_SIZE;

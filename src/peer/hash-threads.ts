@@ -149,9 +149,9 @@ export class HashThreads implements Disposable {
     );
   }
 
-  /** The same for whole small files. */
-  hashSmall(task: SmallFilesTask, signal?: AbortSignal): Promise<SmallFilesResult> {
-    return this.#queueUp('small', (id) => ({ type: 'small', id, ...task }), signal);
+  /** The same for whole small files. `makeTask` is called when it is their turn. */
+  hashSmall(makeTask: () => SmallFilesTask, signal?: AbortSignal): Promise<SmallFilesResult> {
+    return this.#queueUp('small', (id) => ({ type: 'small', id, ...makeTask() }), signal);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */
