@@ -108,6 +108,12 @@ describe('the judge of the simulation', () => {
     assert.match(await again('receiver2', 1), /receiver2 fetched 1 bytes too many of 43000/);
     assert.match(await again('receiver1', 43_001), /receiver1 fetched 43001 bytes too many of 43000/);
     assert.equal(await again('receiver1', 43_000), '');
+    // Who has all and meets nobody needs nothing.
+    const alone = peer('receiver2', { share: 1 });
+    assert.deepEqual(
+      (await runScenario(scenario({ peers: [seed, peer('receiver1'), alone], links: [link(0, 1)] }))).violations,
+      [],
+    );
   });
 
   it('sees a rejected promise that nobody heeds', async () => {

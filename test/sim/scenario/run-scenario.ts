@@ -130,7 +130,8 @@ function judgeWaste(scenario: Scenario, ends: readonly End[], judge: Judge): num
     needed += size - peer.hadAtStart;
     wasted += waste;
     const neighbors = scenario.links.filter(({ from, to }) => ends[from] === peer || ends[to] === peer).length;
-    const most = Math.min(neighbors - 1, ENDGAME_PEERS) * Math.min(size, ENDGAME_BLOCKS * 16_384);
+    const others = Math.min(Math.max(0, neighbors - 1), ENDGAME_PEERS);
+    const most = others * Math.min(size, ENDGAME_BLOCKS * 16_384);
     if (calm && waste > most) judge.violation(`${peer.name} fetched ${waste} bytes too many of ${size}`);
   }
   return needed === 0 ? 0 : wasted / needed;
