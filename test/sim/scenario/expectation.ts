@@ -88,6 +88,7 @@ function writes({ storageFault }: PeerPlan): boolean {
 /** Ms that an engine has patience with a peer that gives wrongly, slowly or nothing; twice, where that is in the middle of a block. */
 const PATIENCE = {
   silent: 20_000,
+  'never-reads': 25_000,
   late: 30_000,
   'wrong-bounds': 45_000,
   'half-blocks': 60_000,
