@@ -74,6 +74,8 @@ export class PeerSession {
   #requestQueue = DEFAULT_REQUEST_QUEUE;
   #largestRequest = BLOCK_SIZE;
   #largestAsked = BLOCK_SIZE;
+  #announcedBlock = false;
+  #announcedRuns = false;
   #fast = false;
   #ready = false;
   #announced: 'nothing' | 'all' | 'none' | Buffer = 'nothing';
@@ -133,6 +135,11 @@ export class PeerSession {
   /** Bytes that may be asked of it in one request. */
   get largestRequest(): number {
     return this.#largestRequest;
+  }
+
+  /** It serves runs of small pieces, and asks for them where we do: PROTOCOL.md §2. */
+  get servesRuns(): boolean {
+    return this.#announcedRuns && this.#announcedBlock;
   }
 
   /** When our own rate limit last kept us from reading, in ms: such silence is not the peer's. */
@@ -255,7 +262,9 @@ export class PeerSession {
   #onExtendedHandshake(handshake: ExtendedHandshake): void {
     if (handshake.reqq !== undefined && handshake.reqq > 0) this.#requestQueue = handshake.reqq;
     if (handshake.metadata_size !== undefined) this.metadataSize = handshake.metadata_size;
+    if (handshake.pw_run !== undefined) this.#announcedRuns = handshake.pw_run > 0;
     if (handshake.pw_block !== undefined) {
+      this.#announcedBlock = true;
       this.#largestRequest = Math.min(Math.max(handshake.pw_block, BLOCK_SIZE), LARGEST_BLOCK);
       // Never less than before: what was asked for may still come.
       this.#largestAsked = Math.max(this.#largestAsked, this.#largestRequest);

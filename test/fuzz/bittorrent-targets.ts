@@ -194,6 +194,7 @@ const extended: Target = {
       reqq: 2048,
       metadata_size: 31235,
       pw_block: 262144,
+      pw_run: 1,
       extra: new Map([['instance', Buffer.alloc(8)]]),
     }),
     Buffer.from('de'),

@@ -22,11 +22,13 @@ export interface ExtendedHandshake<Extra = BValue> {
   readonly metadata_size?: number;
   /** Bytes of the largest block that the sender serves in one go (PROTOCOL.md §1); a standard peer says nothing. */
   readonly pw_block?: number;
+  /** 1: the sender serves runs of small pieces (PROTOCOL.md §2). */
+  readonly pw_run?: number;
   /** All other top-level fields, by ASCII name. */
   readonly extra?: ReadonlyMap<string, Extra>;
 }
 
-const KNOWN = ['m', 'p', 'v', 'reqq', 'metadata_size', 'pw_block'] as const;
+const KNOWN = ['m', 'p', 'v', 'reqq', 'metadata_size', 'pw_block', 'pw_run'] as const;
 
 export function encodeExtendedHandshake(handshake: ExtendedHandshake<Encodable>): Buffer {
   const fields = new Map<string, Encodable>(handshake.extra ?? []);
@@ -48,6 +50,7 @@ export function decodeExtendedHandshake(payload: Uint8Array): ExtendedHandshake 
   const reqq = field(fields, 'reqq', (value) => intOf(value, 0));
   const metadataSize = field(fields, 'metadata_size', (value) => intOf(value, 0));
   const largestBlock = field(fields, 'pw_block', (value) => intOf(value, 0));
+  const runs = field(fields, 'pw_run', (value) => intOf(value, 0));
   const m = field(fields, 'm', readExtensions) ?? {};
   const extra = new Map(fields);
   for (const key of KNOWN) extra.delete(key);
@@ -58,6 +61,7 @@ export function decodeExtendedHandshake(payload: Uint8Array): ExtendedHandshake 
     ...(reqq === undefined ? {} : { reqq }),
     ...(metadataSize === undefined ? {} : { metadata_size: metadataSize }),
     ...(largestBlock === undefined ? {} : { pw_block: largestBlock }),
+    ...(runs === undefined ? {} : { pw_run: runs }),
     ...(extra.size === 0 ? {} : { extra }),
   };
 }

@@ -69,13 +69,14 @@ describe('extended handshake', () => {
     reqq: 2048,
     metadata_size: 31235,
     pw_block: 262144,
+    pw_run: 1,
     extra: new Map<string, BValue>([
       ['upload_only', 1],
       ['yourip', Buffer.from([127, 0, 0, 1])],
     ]),
   };
   const bytes =
-    'd1:md11:ut_metadatai3e6:ut_pexi1ee13:metadata_sizei31235e1:pi6881e8:pw_blocki262144e4:reqqi2048e11:upload_onlyi1e1:v15:Peerwire 0.1 é6:yourip4:\x7f\0\0\x01e';
+    'd1:md11:ut_metadatai3e6:ut_pexi1ee13:metadata_sizei31235e1:pi6881e8:pw_blocki262144e6:pw_runi1e4:reqqi2048e11:upload_onlyi1e1:v15:Peerwire 0.1 é6:yourip4:\x7f\0\0\x01e';
 
   it('has these bytes', () => assert.equal(encodeExtendedHandshake(full).toString(), bytes));
   it('is read back', () => assert.deepEqual(decodeExtendedHandshake(Buffer.from(bytes)), full));
@@ -114,6 +115,7 @@ describe('extended handshake', () => {
     ['a negative metadata size', 'd13:metadata_sizei-1ee'],
     ['a negative request queue', 'd4:reqqi-1ee'],
     ['a negative block', 'd8:pw_blocki-1ee'],
+    ['a negative run', 'd6:pw_runi-1ee'],
     ['a version that is no UTF-8', 'd1:v1:\xffe'],
     ['a long version', `d1:v257:${'v'.repeat(257)}e`],
     ['deep nesting', `d1:x${'l'.repeat(20)}${'e'.repeat(20)}e`],
