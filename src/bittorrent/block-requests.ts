@@ -2,9 +2,10 @@ import type { Clock } from '../common/clock.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { ActivePiece } from './active-piece.ts';
 import type { ActivePieces } from './active-pieces.ts';
-import { BLOCK_SIZE } from './merkle.ts';
+import { BLOCK_SIZE, blockCount } from './merkle.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { PieceRequest } from './request-queue.ts';
+import type { SmallRun } from './small-run.ts';
 
 /** Payload bytes that a peer may send without a request. Late answers to what was given up are not among them. */
 const MOST_UNASKED = 64 * 1024 * 1024;
@@ -19,17 +20,29 @@ type Request = PieceRequest<PeerSession>;
 export class BlockRequests {
   readonly #pieces: ActivePieces<PeerSession>;
   readonly #clock: Clock;
+  readonly #onRunLost: (run: SmallRun) => void;
   /** Payload bytes that crossed the network, duplicates and discarded ones included. */
   fetched = 0;
 
-  constructor(pieces: ActivePieces<PeerSession>, clock: Clock) {
+  /** `onRunLost`: a run will not be answered, or its answer will not be taken. */
+  constructor(pieces: ActivePieces<PeerSession>, clock: Clock, onRunLost: (run: SmallRun) => void) {
     this.#pieces = pieces;
     this.#clock = clock;
+    this.#onRunLost = onRunLost;
   }
 
   /** Asks for the next free blocks of the piece, up to `most`. */
   ask(session: PeerSession, piece: Piece, most: number, urgent: boolean): Request | undefined {
     return this.#send(session, piece, piece.request(session, most, this.#clock.now(), urgent));
+  }
+
+  /** Asks for all of the run. */
+  askRun(run: SmallRun): void {
+    const { peer, first: piece, length } = run;
+    const count = blockCount(length);
+    const sent = this.#clock.now();
+    peer.requests.add({ peer, piece, first: 0, count, length, sent, urgent: false, cancelled: false, run });
+    peer.send({ type: 'request', piece, begin: 0, length });
   }
 
   /** Asks this peer too for blocks that were asked of others, unless `limit` requests are for them. */
@@ -80,11 +93,12 @@ export class BlockRequests {
       return undefined;
     }
     requests.onAnswer(request);
+    if (request.run) return request.run.buffer.bytes;
     return this.#pieces.get(piece)?.beginReceive(request);
   }
 
-  /** All bytes of the block that began last arrived. Returns the piece that became complete. Throws 'protocol' when the peer floods us. */
-  onBlockEnd(session: PeerSession, length: number): Piece | undefined {
+  /** All bytes of the block that began last arrived. Returns the piece, or the run, that became complete. Throws 'protocol' when the peer floods us. */
+  onBlockEnd(session: PeerSession, length: number): Piece | SmallRun | undefined {
     const { requests } = session;
     this.fetched += length;
     session.downloaded.add(length, this.#clock.now());
@@ -100,6 +114,7 @@ export class BlockRequests {
       return undefined;
     }
     requests.onAnswered(request);
+    if (request.run) return request.run;
     const active = this.#pieces.get(request.piece);
     if (!active) return undefined;
     const others = active.endReceive(request);
@@ -118,6 +133,10 @@ export class BlockRequests {
     const { requests } = request.peer;
     if (!requests.delete(request)) return false;
     requests.released += request.length;
+    if (request.run) {
+      this.#onRunLost(request.run);
+      return true;
+    }
     const piece = this.#pieces.get(request.piece);
     if (piece) {
       piece.release(request);

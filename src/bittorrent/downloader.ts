@@ -13,6 +13,9 @@ import { PieceVerifier, type PieceVerifierOptions, type Verdict } from './piece-
 import { PriorityWindows } from './priority-windows.ts';
 import { isLate, progressOf } from './progress.ts';
 import { RequestScheduler } from './request-scheduler.ts';
+import { RunPicker } from './run-picker.ts';
+import { SmallRun } from './small-run.ts';
+import type { WriteOutcome } from './storage.ts';
 
 /** A piece of which a peer rejected or forgot a request is kept from it for this long, in ms. */
 const KEPT_FROM = 10_000;
@@ -49,6 +52,7 @@ export class Downloader {
   readonly #requests: BlockRequests;
   readonly #scheduler: RequestScheduler;
   readonly #verifier: PieceVerifier;
+  readonly #runs: RunPicker;
   /** Small files that arrived since the last turn. */
   #complete: ActivePiece<PeerSession>[] = [];
   /** Pieces that are being hashed or written. */
@@ -59,7 +63,8 @@ export class Downloader {
   constructor(options: DownloaderOptions) {
     this.#options = options;
     this.#picker = new PiecePicker(options.info.pieceCount, options.random);
-    this.#requests = new BlockRequests(this.#pieces, options.clock);
+    this.#runs = new RunPicker(options.info, this.#picker, options.random);
+    this.#requests = new BlockRequests(this.#pieces, options.clock, (run) => this.#abandonRun(run));
     this.#verifier = new PieceVerifier(options);
     this.#scheduler = new RequestScheduler({
       info: options.info,
@@ -70,6 +75,7 @@ export class Downloader {
       pieces: this.#pieces,
       urgent: this.#urgent,
       requests: this.#requests,
+      runs: this.#runs,
     });
   }
 
@@ -115,6 +121,7 @@ export class Downloader {
   addSession(session: PeerSession): void {
     this.#sessions.add(session);
     session.requests.barren = -1;
+    this.#runs.onHave(session);
     for (const piece of session.pieces ?? []) this.#picker.increase(piece);
     this.#updateInterest(session);
     this.#scheduler.pump(session);
@@ -124,6 +131,7 @@ export class Downloader {
     if (!this.#sessions.delete(session)) return;
     for (const piece of session.pieces ?? []) this.#picker.decrease(piece);
     this.#releaseAll(session);
+    this.#runs.remove(session);
     this.#scheduler.pumpAll();
   }
 
@@ -131,6 +139,7 @@ export class Downloader {
     if (!this.#sessions.has(session)) return;
     this.#picker.increase(piece);
     session.requests.barren = -1;
+    this.#runs.onHave(session);
     if (this.#isMissing(piece)) session.setInterested(true);
     this.#scheduler.pumpSoon(session);
   }
@@ -153,7 +162,8 @@ export class Downloader {
     const request = this.#requests.onReject(session, piece, begin, length);
     if (!request) return;
     // A reject also answers a cancel (BEP 6).
-    if (!request.cancelled) this.#keepFrom(session, piece);
+    if (request.run) this.#runs.refused(session, this.#options.clock.now());
+    else if (!request.cancelled) this.#keepFrom(session, piece);
     this.#scheduler.pumpAll();
   }
 
@@ -168,7 +178,8 @@ export class Downloader {
 
   onBlockEnd(session: PeerSession, length: number): void {
     const complete = this.#requests.onBlockEnd(session, length);
-    if (complete) this.#verifySoon(complete);
+    if (complete instanceof SmallRun) this.#verifyRun(complete);
+    else if (complete) this.#verifySoon(complete);
     const { requests } = session;
     if (requests.bytes < requests.depth * REFILL) this.#scheduler.pump(session);
   }
@@ -243,7 +254,7 @@ export class Downloader {
   }
 
   #isMissing(piece: number): boolean {
-    return this.#picker.isOpen(piece) || this.#pieces.has(piece);
+    return this.#picker.isOpen(piece) || this.#pieces.has(piece) || this.#runs.has(piece);
   }
 
   /** True when something came free for others. */
@@ -322,11 +333,15 @@ export class Downloader {
 
   #finish(active: ActivePiece<PeerSession>): void {
     this.#drop(active);
-    this.#options.have.add(active.index);
-    this.#urgent.delete(active.index);
-    this.#borrowed.delete(active.index);
+    this.#got(active.index);
+  }
+
+  #got(piece: number): void {
+    this.#options.have.add(piece);
+    this.#urgent.delete(piece);
+    this.#borrowed.delete(piece);
     this.#missing--;
-    this.#options.onPiece(active.index);
+    this.#options.onPiece(piece);
     if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
   }
 
@@ -340,7 +355,60 @@ export class Downloader {
 
   #abandon(active: ActivePiece<PeerSession>): void {
     this.#drop(active);
-    if (!this.#stopped && !this.#forgo(active.index)) this.#picker.add(active.index);
+    this.#reopen(active.index);
+  }
+
+  #reopen(piece: number): void {
+    if (!this.#stopped && !this.#forgo(piece)) this.#picker.add(piece);
+  }
+
+  #verifyRun(run: SmallRun): void {
+    const verifying = this.#verifier
+      .verifyRun(run)
+      .then((outcomes) => {
+        this.#concludeRun(run, outcomes);
+        this.#scheduler.pumpAll();
+      })
+      .finally(() => this.#verifying.delete(verifying));
+    this.#verifying.add(verifying);
+  }
+
+  #concludeRun(run: SmallRun, outcomes: readonly WriteOutcome[] | 'stopped'): void {
+    this.#dropRun(run);
+    if (outcomes === 'stopped') return;
+    let problem: PeerwireError | undefined;
+    let wrong: number | undefined;
+    for (let position = 0; position < run.count; position++) {
+      const piece = run.first + position;
+      const outcome = outcomes[position];
+      try {
+        if (outcome === 'written') {
+          this.#got(piece);
+          continue;
+        }
+        if (outcome === 'wrong') wrong ??= piece;
+        else problem ??= outcome ?? new PeerwireError('internal', 'A piece was not verified.');
+      } catch (error) {
+        // Of whoever was told of it.
+        problem ??= toPeerwireError(error);
+        continue;
+      }
+      this.#reopen(piece);
+    }
+    if (problem && !this.#stopped) this.#options.onProblem(problem);
+    if (wrong !== undefined) this.#options.onCorrupt(run.peer, wrong);
+  }
+
+  #abandonRun(run: SmallRun): void {
+    this.#dropRun(run);
+    for (let position = 0; position < run.count; position++) this.#reopen(run.first + position);
+  }
+
+  #dropRun(run: SmallRun): void {
+    if (run.dropped) return;
+    run.dropped = true;
+    this.#runs.giveBack(run);
+    this.#options.buffers.give(run.buffer);
   }
 }
 

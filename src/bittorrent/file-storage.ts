@@ -2,13 +2,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
-import { type FileBatcher, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
+import { type FileBatcher, type FilePart, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { isLocal, QuickReads } from './quick-reads.ts';
 import { SharedStats } from './shared-stats.ts';
-import { SMALL_FILE, SmallFiles, type SmallWrite } from './small-files.ts';
+import { FEW_FILES, SMALL_FILE, SmallFiles, type SmallWrite } from './small-files.ts';
 import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
 import { writeFully } from './write-fully.ts';
 
@@ -76,6 +76,36 @@ export class FileStorage implements Storage {
   }
 
   async writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
+    const shared = files.length < FEW_FILES ? undefined : sharedMemoryOf(files);
+    return (shared && (await this.#writeShared(shared, files))) ?? (await this.#writeGathered(files));
+  }
+
+  /** From where the bytes are; undefined when some of the files are open, or nobody can. */
+  async #writeShared(
+    shared: SharedArrayBuffer,
+    files: readonly VerifiedFile[],
+  ): Promise<readonly WriteOutcome[] | undefined> {
+    const parts: FilePart[] = [];
+    let small: SmallFiles | undefined;
+    for (const { fileIndex, data, root } of files) {
+      const location = this.#staged(fileIndex);
+      small = this.#smallFiles(fileIndex, location);
+      if (!small) return undefined;
+      parts.push({ path: location.path, offset: 0, length: data.length, at: data.byteOffset, hash: textOf(root) });
+    }
+    if (!small) return undefined;
+    const { failures, stamps } = await small.writeShared(shared, parts);
+    const outcomes = new Array<WriteOutcome>(files.length).fill('written');
+    for (const { position, code, message } of failures)
+      outcomes[position] = code === 'corrupt' ? 'wrong' : new PeerwireError(code, message);
+    for (const [position, { fileIndex }] of files.entries()) {
+      const stamp = stamps[position];
+      if (stamp !== undefined) this.#stamps.set(fileIndex, stamp);
+    }
+    return outcomes;
+  }
+
+  async #writeGathered(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
     const outcomes = new Array<WriteOutcome>(files.length).fill('written');
     const writes: SmallWrite[] = [];
     const others: Promise<void>[] = [];
@@ -237,6 +267,13 @@ export class FileStorage implements Storage {
       .then(entry.onClosed);
     return entry.closed;
   }
+}
+
+/** The one that holds the bytes of all files. */
+function sharedMemoryOf(files: readonly VerifiedFile[]): SharedArrayBuffer | undefined {
+  const buffer = files[0]?.data.buffer;
+  if (!(buffer instanceof SharedArrayBuffer)) return undefined;
+  return files.every(({ data }) => data.buffer === buffer) ? buffer : undefined;
 }
 
 /** One character a byte, as `sha256Text`. */

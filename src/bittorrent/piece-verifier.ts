@@ -3,6 +3,7 @@ import type { ActivePiece } from './active-piece.ts';
 import { BLOCK_SIZE, blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
+import type { SmallRun } from './small-run.ts';
 import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
@@ -42,6 +43,7 @@ export type Verdict =
   | { readonly outcome: 'stopped' }
   | { readonly outcome: 'wrong' | 'mended'; readonly liars: ReadonlySet<PeerSession> };
 
+const NOTHING = Buffer.alloc(0);
 const WRITTEN: Verdict = { outcome: 'written' };
 
 export interface PieceVerifierOptions {
@@ -101,6 +103,44 @@ export class PieceVerifier {
     return await Promise.all(
       pieces.map((active, position) => conclude(active, position).catch((error: unknown) => toPeerwireError(error))),
     );
+  }
+
+  /**
+   * Writes those files of a run that are right and says what became of each, by position; `stopped` when nobody wants them any
+   * more. Never rejects.
+   */
+  async verifyRun({ first, count, buffer, peer }: SmallRun): Promise<readonly WriteOutcome[] | 'stopped'> {
+    const { info } = this.#options;
+    const files: VerifiedFile[] = [];
+    for (let position = 0, at = 0; position < count; position++) {
+      const { file, fileIndex } = pieceAt(info, first + position);
+      const end = at + file.length;
+      files.push({ fileIndex, data: buffer.bytes.subarray(at, end), root: file.root ?? NOTHING });
+      at = end;
+    }
+    try {
+      const storage = this.#options.storage();
+      const outcomes = (await storage.writeVerified?.(files)) ?? (await this.#oneByOne(storage, files));
+      if (this.#stopped) return 'stopped';
+      for (const [position, outcome] of outcomes.entries())
+        if (outcome === 'written') peer.verifiedBytes += files[position]?.data.length ?? 0;
+      return outcomes;
+    } catch (error) {
+      const failure = toPeerwireError(error);
+      return files.map(() => failure);
+    }
+  }
+
+  /** Where content is not in files. */
+  async #oneByOne(storage: Storage, files: readonly VerifiedFile[]): Promise<WriteOutcome[]> {
+    const outcomes: WriteOutcome[] = [];
+    for (const { fileIndex, data, root } of files) {
+      if (this.#stopped) return outcomes;
+      const right = this.#options.hasher.hashBlocksSync(data).equals(root);
+      if (right) await storage.write(fileIndex, 0, data);
+      outcomes.push(right ? 'written' : 'wrong');
+    }
+    return outcomes;
   }
 
   /** Throws what writing threw. */

@@ -1,8 +1,9 @@
 import type { Clock } from '../common/clock.ts';
 import { BLOCK_SIZE } from './merkle.ts';
 import { RateMeter } from './rate-meter.ts';
+import type { SmallRun } from './small-run.ts';
 
-/** Consecutive blocks of one piece that one peer was asked for in one message. */
+/** Consecutive blocks of one piece, or a run of small pieces, that one peer was asked for in one message. */
 export interface PieceRequest<Peer> {
   readonly peer: Peer;
   readonly piece: number;
@@ -15,6 +16,8 @@ export interface PieceRequest<Peer> {
   readonly sent: number;
   /** Somebody waits for the piece. */
   readonly urgent: boolean;
+  /** It is for a run of small files, of which `piece` is the first. */
+  readonly run?: SmallRun;
   /** A cancel was sent; BEP 6: a block or a reject is still to come. */
   cancelled: boolean;
 }

@@ -11,6 +11,8 @@ import type { PiecePicker } from './piece-picker.ts';
 import type { PriorityWindows } from './priority-windows.ts';
 import { requestBlocks, requestDepth } from './request-depth.ts';
 import type { PieceRequest } from './request-queue.ts';
+import type { RunPicker } from './run-picker.ts';
+import { SmallRun } from './small-run.ts';
 import { askAgain, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
 
 /** Snubs in a row after which a peer gets only what nobody else has. */
@@ -35,6 +37,7 @@ export interface SchedulerParts {
   readonly pieces: ActivePieces<PeerSession>;
   readonly urgent: PriorityWindows;
   readonly requests: BlockRequests;
+  readonly runs: RunPicker;
 }
 
 /**
@@ -124,7 +127,9 @@ export class RequestScheduler {
     const mayAsk = (piece: number): boolean => this.#mayAsk(session, piece);
     if (urgent.size > 0) this.#pumpUrgent(session, most, mayAsk);
     while (isHungry(session)) {
-      const piece = this.#next(session, mayAsk);
+      const own = this.#continued(session, mayAsk);
+      if (!own && this.#askRun(session, most)) continue;
+      const piece = own ?? this.#next(session, mayAsk);
       if (!piece) break;
       while (isHungry(session) && requests.ask(session, piece, most, false)) {}
     }
@@ -140,13 +145,36 @@ export class RequestScheduler {
     return true;
   }
 
+  #continued(session: PeerSession, mayAsk: (piece: number) => boolean): ActivePiece<PeerSession> | undefined {
+    const { pieces } = this.#parts;
+    const own = pieces.continuedBy(session, mayAsk);
+    if (own && own.owner === undefined && this.#mayOwn(session, own.length)) pieces.setOwner(own, session);
+    return own;
+  }
+
+  /** True when the peer was asked for a run of small files: the faster it is, the longer. */
+  #askRun(session: PeerSession, most: number): boolean {
+    const { runs, requests, buffers, clock } = this.#parts;
+    if (most < 2 || !session.servesRuns || !session.fast) return false;
+    const limit = most * BLOCK_SIZE;
+    if (!buffers.fits(limit, this.#holdsNothing ? 'first' : 'normal')) {
+      this.#starved = true;
+      return false;
+    }
+    const place = runs.take(session, limit, clock.now());
+    if (!place) return false;
+    const buffer = buffers.take(place.length, 'first');
+    if (!buffer) throw new Error('What comes first is always granted.');
+    requests.askRun(new SmallRun(place, buffer, session));
+    return true;
+  }
+
+  get #holdsNothing(): boolean {
+    return this.#parts.pieces.size === 0 && this.#parts.runs.taken === 0;
+  }
+
   #next(session: PeerSession, mayAsk: (piece: number) => boolean): ActivePiece<PeerSession> | undefined {
     const { pieces, sessions } = this.#parts;
-    const own = pieces.continuedBy(session, mayAsk);
-    if (own) {
-      if (own.owner === undefined && this.#mayOwn(session, own.length)) pieces.setOwner(own, session);
-      return own;
-    }
     if (pieces.partial > PARTIAL_PER_PEER * sessions.size)
       return pieces.helpedBy(mayAsk) ?? this.#beginRarest(session, mayAsk);
     return this.#beginRarest(session, mayAsk) ?? pieces.helpedBy(mayAsk);
@@ -157,10 +185,10 @@ export class RequestScheduler {
   }
 
   #beginRarest(session: PeerSession, mayAsk: (piece: number) => boolean): ActivePiece<PeerSession> | undefined {
-    const { picker, pieces, buffers } = this.#parts;
+    const { picker, buffers } = this.#parts;
     const { requests } = session;
     if (picker.open === 0 || requests.barren === picker.additions) return undefined;
-    if (!buffers.fits(this.#largest, pieces.size === 0 ? 'first' : 'normal')) {
+    if (!buffers.fits(this.#largest, this.#holdsNothing ? 'first' : 'normal')) {
       this.#starved = true;
       return undefined;
     }
@@ -174,7 +202,7 @@ export class RequestScheduler {
   #begin(session: PeerSession, piece: number, kind: 'urgent' | 'normal'): ActivePiece<PeerSession> | undefined {
     const { info, picker, pieces, buffers } = this.#parts;
     const { length } = pieceAt(info, piece);
-    const buffer = buffers.take(length, pieces.size === 0 ? 'first' : kind);
+    const buffer = buffers.take(length, this.#holdsNothing ? 'first' : kind);
     if (!buffer) {
       this.#starved = true;
       return undefined;
@@ -226,9 +254,16 @@ export class RequestScheduler {
   /** Nothing is left to ask this peer for: it takes over what others are slow with, and in the endgame doubles the rest. */
   #help(session: PeerSession, most: number, mayAsk: (piece: number) => boolean): void {
     const { pieces, picker, requests } = this.#parts;
-    if (pieces.size === 0) return;
+    if (this.#holdsNothing) return;
     const stage = picker.open === 0 ? 'endgame' : this.#starved ? 'starved' : 'middle';
     takeOver(session, this.#peers(), stage !== 'middle', (request) => {
+      if (request.run) {
+        // Its pieces are open then, for anybody.
+        requests.cancel(request);
+        requests.giveUp(request);
+        this.pumpSoon(session);
+        return false;
+      }
       const piece = pieces.get(request.piece);
       if (!piece || !mayAsk(request.piece)) return true;
       requests.cancel(request);

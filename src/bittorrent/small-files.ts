@@ -6,7 +6,7 @@ import type { FileStamp } from './file-stamp.ts';
 /** Files up to this size (bytes) are read and written together. */
 export const SMALL_FILE = 64 * 1024;
 /** Fewer at a time are not worth the hop to another thread, which may have to be started. */
-const FEW = 8;
+export const FEW_FILES = 8;
 /** Bytes and files of one batch. */
 const BATCH_SIZE = 1024 * 1024;
 const BATCH_FILES = 128;
@@ -41,10 +41,14 @@ export interface SmallWrite {
 
 /** Gathers the reads and writes of many small files; while one batch is under way the next fills up. */
 export class SmallFiles {
+  readonly #batcher: FileBatcher;
   readonly #reads: Lane;
   readonly #writes: Lane;
+  /** Writes from where the bytes are. */
+  readonly #direct = new Set<Promise<unknown>>();
 
   constructor(batcher: FileBatcher) {
+    this.#batcher = batcher;
     this.#reads = new Lane('read', (data, parts) => batcher.readParts(data, parts));
     this.#writes = new Lane('write', (data, parts) => batcher.writeParts(data, parts));
   }
@@ -68,9 +72,21 @@ export class SmallFiles {
     return this.#writes.addAll(files);
   }
 
+  /** Files whose bytes lie together in shared memory already, which is lent until they are written. Rejects as the batcher does. */
+  async writeShared(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
+    const writing = this.#batcher.writeParts(data, parts);
+    this.#direct.add(writing);
+    try {
+      return await writing;
+    } finally {
+      this.#direct.delete(writing);
+    }
+  }
+
   /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
-    while (this.#reads.busy || this.#writes.busy) await Promise.all([this.#reads.idle(), this.#writes.idle()]);
+    while (this.#reads.busy || this.#writes.busy || this.#direct.size > 0)
+      await Promise.all([this.#reads.idle(), this.#writes.idle(), Promise.allSettled(this.#direct)]);
   }
 }
 
@@ -153,7 +169,7 @@ class Lane {
   #start(): void {
     while (this.#queue.length > 0 && this.#running.size < AT_ONCE) {
       const batch = this.#take();
-      const work = batch.length < FEW ? this.#oneByOne(batch) : this.#together(batch);
+      const work = batch.length < FEW_FILES ? this.#oneByOne(batch) : this.#together(batch);
       const ended = work.finally(() => {
         this.#running.delete(ended);
         this.#start();

@@ -64,7 +64,7 @@ export function hostilePeer(
 
 export function extendedHandshake(
   m: Record<string, number>,
-  fields: { metadata_size?: number; pw_block?: number } = {},
+  fields: { metadata_size?: number; pw_block?: number; pw_run?: number } = {},
 ): Message {
   return { type: 'extended', id: 0, payload: encodeExtendedHandshake({ m, ...fields }) };
 }
