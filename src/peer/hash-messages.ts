@@ -1,5 +1,4 @@
 import type { PartsResult } from '../bittorrent/file-parts.ts';
-import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { ErrorCode } from '../common/errors.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
@@ -7,7 +6,7 @@ import type { RangeTask } from './files/hash-range.ts';
 import type { SmallFilesResult, SmallFilesTask } from './files/hash-small.ts';
 import type { PackedParts } from './files/packed-parts.ts';
 import type { PackedRanges } from './files/packed-ranges.ts';
-import type { PackedWalk } from './files/packed-walk.ts';
+import type { PackedFiles, PackedWalk } from './files/packed-walk.ts';
 
 /** What HashPool asks a worker. */
 export type HashRequest =
@@ -35,8 +34,8 @@ export type HashRequest =
     }
   | { readonly type: 'finish'; readonly id: number; readonly files: readonly StagedFile[]; readonly mode: number }
   | { readonly type: 'walk'; readonly id: number; readonly path: string; readonly includeSecrets: boolean }
-  /** What files look like now. */
-  | { readonly type: 'stamps'; readonly id: number; readonly paths: readonly string[] }
+  /** Which of these files look otherwise now. `paths` and `stamps` with NUL between them. */
+  | { readonly type: 'changed'; readonly id: number; readonly paths: string; readonly stamps: string }
   /** The request of this id is no longer wanted; a walk ends early. */
   | { readonly type: 'cancel'; readonly id: number };
 
@@ -49,8 +48,11 @@ export type HashResponse =
   | { readonly type: 'parts'; readonly id: number; readonly result: PartsResult }
   | { readonly type: 'finish'; readonly id: number; readonly result: FinishResult }
   | { readonly type: 'progress'; readonly id: number; readonly files: number; readonly size: number }
+  /** Files that a walk found, all before its result. */
+  | { readonly type: 'found'; readonly id: number; readonly files: PackedFiles }
   | { readonly type: 'walk'; readonly id: number; readonly result: PackedWalk | Failure }
-  | { readonly type: 'stamps'; readonly id: number; readonly stamps: readonly (FileStamp | undefined)[] };
+  /** By position. */
+  | { readonly type: 'changed'; readonly id: number; readonly positions: readonly number[] };
 
 export interface Failure {
   readonly code: ErrorCode;

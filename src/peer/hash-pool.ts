@@ -7,8 +7,9 @@ import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
-import { packSmallFiles, SMALLEST } from './files/hash-small.ts';
-import { type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
+import { packSmallFiles, SMALLEST, type SmallFilesTask } from './files/hash-small.ts';
+import { type PackedFiles, unpackFiles } from './files/packed-walk.ts';
+import { type WalkedFile, type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
 import { forEachLimit } from './files/work-limit.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
@@ -57,6 +58,13 @@ export interface FileToHash {
   readonly size: number;
   /** What it must look like, if that is known. */
   readonly stamp?: FileStamp;
+}
+
+/** Small files that are hashed while a walk goes on to find others. */
+export interface EarlyFiles {
+  readonly files: readonly WalkedFile[];
+  /** By position in `files`; may reject as `hashFiles` does, heard or not. */
+  readonly hashes: Promise<readonly (FileHash | PeerwireError)[]>;
 }
 
 /** Whole pieces of a file that need not be complete. */
@@ -154,22 +162,30 @@ export class HashPool implements Disposable, FileBatcher {
     const found: (FileHash | PeerwireError)[] = [];
     const hashBatch = async (first: number): Promise<void> => {
       const batch = files.slice(first, first + BATCH_FILES);
-      const { hashes, unsettled, failures } = await this.#threads.hashSmall(
-        () => packSmallFiles(batch, settle),
-        signal,
-      );
-      const doubtful = new Set(unsettled);
-      for (const [position, { size, stamp }] of batch.entries()) {
-        const at = hashes.byteOffset + position * HASH_SIZE;
-        const root = size === 0 ? undefined : Buffer.from(hashes.buffer, at, HASH_SIZE);
-        found[first + position] = { root, pieceLayer: NOTHING, size, stamp, settled: !doubtful.has(position) };
-      }
-      for (const { position, code, message } of failures) found[first + position] = new PeerwireError(code, message);
+      const hashes = await this.#hashTask(batch, () => packSmallFiles(batch, settle), signal);
+      for (const [position, hash] of hashes.entries()) found[first + position] = hash;
       onProgress?.(batch.reduce((sum, { size }) => sum + size, 0));
     };
     const starts = Array.from({ length: Math.ceil(files.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
     await Promise.all(starts.map(hashBatch));
     return found;
+  }
+
+  /** `files`: what the task says, in words of this thread; those that are not small are passed over. */
+  async #hashTask(
+    files: readonly Pick<SmallFile, 'size' | 'stamp'>[],
+    makeTask: () => SmallFilesTask,
+    signal: AbortSignal | undefined,
+  ): Promise<(FileHash | PeerwireError)[]> {
+    const { hashes, unsettled, failures } = await this.#threads.hashSmall(makeTask, signal);
+    const doubtful = new Set(unsettled);
+    const results = files.map(({ size, stamp }, position): FileHash | PeerwireError => {
+      const at = hashes.byteOffset + position * HASH_SIZE;
+      const root = size === 0 ? undefined : Buffer.from(hashes.buffer, at, HASH_SIZE);
+      return { root, pieceLayer: NOTHING, size, stamp, settled: !doubtful.has(position) };
+    });
+    for (const { position, code, message } of failures) results[position] = new PeerwireError(code, message);
+    return results;
   }
 
   /** Hashes of the pieces in each range, concatenated, in order; or why they could not be read. Rejects like `hashFiles`. */
@@ -251,28 +267,63 @@ export class HashPool implements Disposable, FileBatcher {
     return this.#threads.finishStaged(files, mode);
   }
 
-  /** Like `walk` of files/walk.ts, of many files in a worker. `toHash`: they will be hashed next, by all workers. Rejects also with 'closed' or 'internal' (a worker died). */
-  async walk(path: string, options: WalkOptions & { readonly toHash?: boolean } = {}): Promise<WalkResult> {
-    const few = await walkFew(path, FEW_FILES, options);
-    if (few) return few;
-    const walking = this.#threads.walk(path, options);
-    // The walk keeps one busy meanwhile.
-    if (options.toHash === true) this.#threads.startAll();
-    return await walking;
+  /** Like `walk` of files/walk.ts, of many files in a worker. Rejects also with 'closed' or 'internal' (a worker died). */
+  async walk(path: string, options: WalkOptions = {}): Promise<WalkResult> {
+    return (await walkFew(path, FEW_FILES, options)) ?? (await this.#threads.walk(path, options, unpackFiles));
   }
 
-  /** What files look like now; undefined where nothing can be seen. Rejects with 'cancelled', 'closed' or 'internal'. */
-  async stamps(paths: readonly string[], signal?: AbortSignal): Promise<(FileStamp | undefined)[]> {
+  /**
+   * The same of files that will be hashed next, by all workers, waiting until they are settled: that begins with the small
+   * ones of many while the walk goes on. A file that changes meanwhile counts as changed, as with `hashFiles`.
+   */
+  async walkToHash(
+    path: string,
+    options: WalkOptions = {},
+  ): Promise<{ walked: WalkResult; early: readonly EarlyFiles[] }> {
+    const few = await walkFew(path, FEW_FILES, options);
+    if (few) return { walked: few, early: [] };
+    const early: EarlyFiles[] = [];
+    const walking = this.#threads.walk(path, options, (packed) => {
+      const files = unpackFiles(packed);
+      early.push(this.#hashEarly(packed, files, options.signal));
+      return files;
+    });
+    // The walk keeps one busy meanwhile.
+    this.#threads.startAll();
+    return { walked: await walking, early };
+  }
+
+  #hashEarly(packed: PackedFiles, files: readonly WalkedFile[], signal: AbortSignal | undefined): EarlyFiles {
+    const small = files.filter(isSmall);
+    const hashes =
+      small.length === 0
+        ? Promise.resolve([])
+        : this.#hashTask(files, () => ({ ...packed, settle: true }), signal).then((all) =>
+            small.length === files.length ? all : all.filter((_, position) => (files[position]?.size ?? 0) <= SMALLEST),
+          );
+    // The walk may fail before anybody listens.
+    hashes.catch(() => undefined);
+    return { files: small, hashes };
+  }
+
+  /** Positions of the files that look otherwise now, or cannot be seen. Rejects with 'cancelled', 'closed' or 'internal'. */
+  async changed(
+    files: readonly Pick<WalkedFile, 'absolute' | 'stamp'>[],
+    signal?: AbortSignal,
+  ): Promise<readonly number[]> {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
-    if (paths.length <= FEW_FILES) return await Promise.all(paths.map(stampNow));
-    const starts = Array.from({ length: Math.ceil(paths.length / STAMPS_BATCH) }, (_, batch) => batch * STAMPS_BATCH);
-    const stamps = new Array<FileStamp | undefined>(paths.length);
+    if (files.length <= FEW_FILES) {
+      const now = await Promise.all(files.map(({ absolute }) => stampNow(absolute)));
+      return [...files.keys()].filter((position) => now[position] !== files[position]?.stamp);
+    }
+    const starts = Array.from({ length: Math.ceil(files.length / STAMPS_BATCH) }, (_, batch) => batch * STAMPS_BATCH);
+    const changed: number[] = [];
     await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
       if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
-      const batch = await this.#threads.stamps(paths.slice(start, start + STAMPS_BATCH));
-      for (const [position, stamp] of batch.entries()) stamps[start + position] = stamp;
+      const positions = await this.#threads.changed(files.slice(start, start + STAMPS_BATCH));
+      for (const position of positions) changed.push(start + position);
     });
-    return stamps;
+    return changed.sort((a, b) => a - b);
   }
 
   /** Ends the workers; what is under way rejects with 'closed'. */
@@ -288,7 +339,7 @@ function stampNow(path: string): Promise<FileStamp | undefined> {
 
 type SmallFile = FileToHash & { readonly stamp: FileStamp };
 
-function isSmall(file: FileToHash): file is SmallFile {
+function isSmall<T extends Pick<FileToHash, 'size' | 'stamp'>>(file: T): file is T & { readonly stamp: FileStamp } {
   return file.stamp !== undefined && file.size <= SMALLEST;
 }
 

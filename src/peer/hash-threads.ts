@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { FilePart, PartsResult } from '../bittorrent/file-parts.ts';
-import type { FileStamp } from '../bittorrent/file-stamp.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
@@ -11,8 +10,8 @@ import type { RangeResult, RangeTask } from './files/hash-range.ts';
 import type { SmallFilesResult, SmallFilesTask } from './files/hash-small.ts';
 import { packParts } from './files/packed-parts.ts';
 import { unpackRanges } from './files/packed-ranges.ts';
-import { unpackWalk } from './files/packed-walk.ts';
-import type { WalkOptions, WalkResult } from './files/walk.ts';
+import { type PackedFiles, SEPARATOR, unpackWalk } from './files/packed-walk.ts';
+import type { WalkedFile, WalkOptions, WalkResult } from './files/walk.ts';
 import type { HashRequest, HashResponse, PieceOutcome } from './hash-messages.ts';
 
 /** File messages at one worker: one under way, one waiting, so that it is never idle between two. */
@@ -47,6 +46,7 @@ interface PendingRequest {
   readonly file: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress?: WalkOptions['onProgress'] | undefined;
+  readonly onFound?: ((files: PackedFiles) => void) | undefined;
   resolve(response: HashResponse): void;
   reject(error: PeerwireError): void;
 }
@@ -124,18 +124,26 @@ export class HashThreads implements Disposable {
     return (await this.#ask('finish', (id) => ({ type: 'finish', id, files, mode }))).result;
   }
 
-  /** See `walk`. Rejects like it, and like `hashBlocks`. */
-  async walk(path: string, options: WalkOptions): Promise<WalkResult> {
+  /** See `walk`. `unpack` gets the files as they are found, some at a time. Rejects like `walk`, and like `hashBlocks`. */
+  async walk(
+    path: string,
+    options: Pick<WalkOptions, 'includeSecrets' | 'signal' | 'onProgress'>,
+    unpack: (files: PackedFiles) => readonly WalkedFile[],
+  ): Promise<WalkResult> {
     const { includeSecrets = false, signal, onProgress } = options;
+    const found: WalkedFile[] = [];
+    const onFound = (files: PackedFiles): void => void found.push(...unpack(files));
     const request = (id: number): HashRequest => ({ type: 'walk', id, path, includeSecrets });
-    const { result } = await this.#ask('walk', request, { signal, onProgress });
+    const { result } = await this.#ask('walk', request, { signal, onProgress, onFound });
     if ('code' in result) throw new PeerwireError(result.code, result.message);
-    return unpackWalk(result);
+    return unpackWalk(result, found);
   }
 
-  /** What files look like now; undefined where nothing can be seen. Rejects like `hashBlocks`. */
-  async stamps(paths: readonly string[]): Promise<readonly (FileStamp | undefined)[]> {
-    return (await this.#ask('stamps', (id) => ({ type: 'stamps', id, paths }))).stamps;
+  /** Positions of those that look otherwise now, or cannot be seen. Rejects like `hashBlocks`. */
+  async changed(files: readonly Pick<WalkedFile, 'absolute' | 'stamp'>[]): Promise<readonly number[]> {
+    const paths = files.map(({ absolute }) => absolute).join(SEPARATOR);
+    const stamps = files.map(({ stamp }) => stamp).join(SEPARATOR);
+    return (await this.#ask('changed', (id) => ({ type: 'changed', id, paths, stamps }))).positions;
   }
 
   /** Hashes ranges of files one after another in one worker. Rejects with 'cancelled', 'closed' or 'internal' (a worker died). */
@@ -183,7 +191,7 @@ export class HashThreads implements Disposable {
   #ask<T extends HashResponse['type']>(
     type: T,
     makeRequest: (id: number) => HashRequest,
-    { signal, onProgress }: Pick<PendingRequest, 'onProgress'> & { signal?: AbortSignal | undefined } = {},
+    { signal, onProgress, onFound }: Partial<Pick<PendingRequest, 'signal' | 'onProgress' | 'onFound'>> = {},
   ): Promise<Answer<T>> {
     return new Promise((resolve, reject) => {
       if (this.#disposed) return reject(closed());
@@ -193,7 +201,15 @@ export class HashThreads implements Disposable {
         if (isAnswer(response, type)) resolve(response);
       };
       const request = makeRequest(++this.#lastId);
-      this.#send(this.#freeWorker(), request, { file: false, signal, onProgress, reject, resolve: onResponse });
+      this.#send(this.#freeWorker(), request, {
+        // While it walks, files to hash had better go to others.
+        file: request.type === 'walk',
+        signal,
+        onProgress,
+        onFound,
+        reject,
+        resolve: onResponse,
+      });
     });
   }
 
@@ -280,6 +296,10 @@ export class HashThreads implements Disposable {
     if (!request) return;
     if (response.type === 'progress') {
       if (!request.signal?.aborted) request.onProgress?.(response);
+      return;
+    }
+    if (response.type === 'found') {
+      if (!request.signal?.aborted) request.onFound?.(response.files);
       return;
     }
     entry.pending.delete(response.id);

@@ -2,7 +2,7 @@
 import { lstatSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { readParts, writeParts } from '../bittorrent/file-parts.ts';
-import { type FileStamp, stampOf } from '../bittorrent/file-stamp.ts';
+import { stampOf } from '../bittorrent/file-stamp.ts';
 import { toPeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import { finishStaged } from './files/finish-staged.ts';
@@ -10,8 +10,8 @@ import { hashRange } from './files/hash-range.ts';
 import { hashSmall } from './files/hash-small.ts';
 import { unpackParts } from './files/packed-parts.ts';
 import { packRanges } from './files/packed-ranges.ts';
-import { packWalk } from './files/packed-walk.ts';
-import { walk } from './files/walk.ts';
+import { packFiles, packWalk, SEPARATOR } from './files/packed-walk.ts';
+import { type WalkedFile, walk } from './files/walk.ts';
 import { writeIfRight } from './files/write-piece.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
 
@@ -25,6 +25,8 @@ let files: Promise<void> = Promise.resolve();
 const walks = new Map<number, AbortController>();
 /** Between two reports of a walk's progress, in ms. */
 const PROGRESS_INTERVAL = 50;
+/** Files of a walk that are handed over together. */
+const FOUND_FILES = 256;
 
 port.on('message', (request: HashRequest) => {
   switch (request.type) {
@@ -52,8 +54,8 @@ port.on('message', (request: HashRequest) => {
     case 'walk':
       void walkFolder(request);
       return;
-    case 'stamps':
-      respond({ type: 'stamps', id: request.id, stamps: request.paths.map(stampNow) });
+    case 'changed':
+      respond({ type: 'changed', id: request.id, positions: changed(request.paths, request.stamps) });
       return;
     case 'cancel':
       walks.get(request.id)?.abort();
@@ -81,9 +83,21 @@ async function walkFolder({ id, path, includeSecrets }: Extract<HashRequest, { t
     told = now;
     respond({ type: 'progress', id, files, size });
   };
+  const found: WalkedFile[] = [];
+  let handedOver = 0;
+  const handOver = (root: string): void => {
+    const files = found.slice(handedOver);
+    handedOver = found.length;
+    if (files.length > 0) respond({ type: 'found', id, files: packFiles(root, files) });
+  };
+  const onFile = (file: WalkedFile, root: string): void => {
+    found.push(file);
+    if (found.length - handedOver >= FOUND_FILES) handOver(root);
+  };
   try {
-    const result = await walk(path, { includeSecrets, blocking: true, signal: abort.signal, onProgress });
-    respond({ type: 'walk', id, result: packWalk(result) });
+    const result = await walk(path, { includeSecrets, blocking: true, signal: abort.signal, onProgress, onFile });
+    handOver(result.root);
+    respond({ type: 'walk', id, result: packWalk(result, found) });
   } catch (error) {
     const { code, message } = toPeerwireError(error);
     respond({ type: 'walk', id, result: { code, message } });
@@ -92,7 +106,15 @@ async function walkFolder({ id, path, includeSecrets }: Extract<HashRequest, { t
   }
 }
 
-function stampNow(path: string): FileStamp | undefined {
+function changed(paths: string, stamps: string): number[] {
+  const positions: number[] = [];
+  const expected = stamps.split(SEPARATOR);
+  for (const [position, path] of paths.split(SEPARATOR).entries())
+    if (stampNow(path) !== expected[position]) positions.push(position);
+  return positions;
+}
+
+function stampNow(path: string): string | undefined {
   try {
     return stampOf(lstatSync(path, { bigint: true }));
   } catch {

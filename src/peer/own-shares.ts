@@ -262,9 +262,8 @@ export class OwnShares implements Disposable {
   ): Promise<Pick<OwnShare, 'source' | 'name' | 'kind' | 'infohash' | 'size' | 'files' | 'stamps'>> {
     const signal = request.signal ?? this.#abort.signal;
     const { onProgress } = request;
-    const walked = await this.#options.pool.walk(request.source, {
+    const { walked, early } = await this.#options.pool.walkToHash(request.source, {
       includeSecrets: request.includeSecrets === true,
-      toHash: true,
       signal,
       ...(onProgress ? { onProgress: ({ files }) => onProgress('scanning', files, 0) } : {}),
     });
@@ -282,6 +281,7 @@ export class OwnShares implements Disposable {
     const files = walked.single ? walked.files.map((file) => ({ ...file, path: [shareName] })) : walked.files;
     const { info, layers, sources } = await buildVersion({
       files,
+      early,
       name: shareName,
       single: walked.single,
       pool: this.#options.pool,

@@ -4,31 +4,25 @@ import { BLOCK_SIZE, HASH_SIZE, sha256Text } from '../../bittorrent/merkle.ts';
 import { CAREFUL } from '../../bittorrent/open-flags.ts';
 import type { PeerwireError } from '../../common/errors.ts';
 import { changedError, hashRange, type RangeResult, readProblem } from './hash-range.ts';
+import { absoluteOf, type PackedFiles, SEPARATOR } from './packed-walk.ts';
 
 /** Files of up to this many bytes (one block): the root is the hash of the content. */
 export const SMALLEST = BLOCK_SIZE;
 
-/** Whole small files, to be hashed one after another. A few long values in place of an object for each: it crosses threads. */
-export interface SmallFilesTask {
-  /** Separated by NUL, which no path has. */
-  readonly paths: string;
-  /** Bytes that each must have. */
-  readonly sizes: Uint32Array;
-  /** What each must look like, separated by NUL. */
-  readonly stamps: string;
+/** Whole small files, to be hashed one after another, with the sizes and stamps that each must have. Others are passed over. */
+export interface SmallFilesTask extends PackedFiles {
   /** See `RangeTask`. */
   readonly settle: boolean;
 }
 
 export interface SmallFilesResult {
-  /** Of all files, one after another; zeros for those that failed, and for empty ones. */
+  /** Of all files, one after another; zeros for those that failed or are not small, and for empty ones. */
   readonly hashes: Uint8Array;
   /** By position; those not settled, see `RangeResult`. */
   readonly unsettled: readonly number[];
   readonly failures: readonly (Extract<RangeResult, { ok: false }> & { readonly position: number })[];
 }
 
-const SEPARATOR = '\0';
 /** Made when needed. */
 let memory: Buffer | undefined;
 
@@ -37,8 +31,10 @@ export function packSmallFiles(
   settle: boolean,
 ): SmallFilesTask {
   return {
+    prefix: '',
     paths: files.map(({ path }) => path).join(SEPARATOR),
-    sizes: Uint32Array.from(files, ({ size }) => size),
+    absolutes: new Map(),
+    sizes: Float64Array.from(files, ({ size }) => size),
     stamps: files.map(({ stamp }) => stamp).join(SEPARATOR),
     settle,
   };
@@ -48,16 +44,20 @@ export function packSmallFiles(
  * Hashes files that must look as they did when they were listed, in three calls each besides the reading. Never follows a
  * link, never blocks on a pipe, never rejects.
  */
-export async function hashSmall({ paths, sizes, stamps, settle }: SmallFilesTask): Promise<SmallFilesResult> {
+export async function hashSmall(task: SmallFilesTask): Promise<SmallFilesResult> {
+  const { prefix, paths, absolutes, sizes, stamps, settle } = task;
   const hashes = Buffer.alloc(sizes.length * HASH_SIZE);
   const expected = stamps.split(SEPARATOR);
   const unsettled: number[] = [];
   const failures: SmallFilesResult['failures'][number][] = [];
   const later: number[] = [];
   const all = paths.split(SEPARATOR);
+  const absolute = (position: number): string => absolutes.get(position) ?? absoluteOf(prefix, all[position] ?? '');
   const began = Date.now();
-  for (const [position, path] of all.entries()) {
+  for (let position = 0; position < sizes.length; position++) {
     const size = sizes[position] ?? 0;
+    if (size > SMALLEST) continue;
+    const path = absolute(position);
     try {
       const { hash, settled } = hashFile(path, size, expected[position] ?? '', began);
       if (settled || !settle) hashes.write(hash, position * HASH_SIZE, 'latin1');
@@ -69,7 +69,7 @@ export async function hashSmall({ paths, sizes, stamps, settle }: SmallFilesTask
     }
   }
   for (const position of later) {
-    const path = all[position] ?? '';
+    const path = absolute(position);
     const size = sizes[position] ?? 0;
     // Waits as long as it takes.
     const result = await hashRange({ path, size, start: 0, length: size, settle }, BLOCK_SIZE);

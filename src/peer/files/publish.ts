@@ -2,7 +2,7 @@ import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { choosePieceLength, createInfoInTurns, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
-import type { FileHash, HashPool } from '../hash-pool.ts';
+import type { EarlyFiles, FileHash, HashPool } from '../hash-pool.ts';
 import { changedError } from './hash-range.ts';
 import type { WalkedFile } from './walk.ts';
 
@@ -22,6 +22,8 @@ export interface BuiltVersion {
 export interface BuildOptions {
   /** Those of a `WalkResult`. */
   readonly files: readonly WalkedFile[];
+  /** Those of them that are being hashed already, the very same objects; others are not looked at. */
+  readonly early?: readonly EarlyFiles[];
   /** Of the share; a file is shared under it, whatever it is called on disk. */
   readonly name: string;
   readonly single: boolean;
@@ -36,7 +38,7 @@ export interface BuildOptions {
  * 'unsafe-path' (the name), 'usage' (no files), 'cancelled', 'io'.
  */
 export async function buildVersion(options: BuildOptions): Promise<BuiltVersion> {
-  const { name, single, pool, signal, onProgress } = options;
+  const { name, single, pool, early = [], signal, onProgress } = options;
   if (options.files.length === 0) {
     throw new PeerwireError('usage', `There is nothing to share in “${name}”: it has no files, or all are left out.`);
   }
@@ -50,19 +52,27 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     done += bytes;
     onProgress?.({ done, total });
   };
-  const toHash = files.map(({ absolute, size, stamp }) => ({ path: absolute, size, stamp }));
-  const results = await pool.hashFiles(toHash, {
-    pieceLength,
-    settle: true,
-    onProgress: report,
-    ...(signal && { signal }),
+  const results = new Map<WalkedFile, FileHash | PeerwireError | undefined>();
+  const hashingEarly = early.map(async (batch) => {
+    const hashes = await batch.hashes;
+    let bytes = 0;
+    for (const [position, file] of batch.files.entries()) {
+      results.set(file, hashes[position]);
+      bytes += file.size;
+    }
+    report(bytes);
   });
-  const hashes = files.map((file, index) => unchanged(file, results[index]));
-  // Whatever was hashed first had the most time to change. Looked at while this thread makes the metadata.
-  const looking = pool.stamps(
-    files.map(({ absolute }) => absolute),
-    signal,
+  for (const batch of early) for (const file of batch.files) results.set(file, undefined);
+  const others = files.filter((file) => !results.has(file));
+  const hashingOthers = pool.hashFiles(
+    others.map(({ absolute, size, stamp }) => ({ path: absolute, size, stamp })),
+    { pieceLength, settle: true, onProgress: report, ...(signal && { signal }) },
   );
+  const [hashesOfOthers] = await Promise.all([hashingOthers, ...hashingEarly]);
+  for (const [position, file] of others.entries()) results.set(file, hashesOfOthers[position]);
+  const hashes = files.map((file) => unchanged(file, results.get(file)));
+  // Whatever was hashed first had the most time to change. Looked at while this thread makes the metadata.
+  const looking = pool.changed(files, signal);
   // Heard below.
   looking.catch(() => undefined);
   const layers = new Map<string, Buffer>();
@@ -78,10 +88,10 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
       root: hashes[index]?.root,
     })),
   });
-  const now = await looking;
-  for (const [index, file] of files.entries()) if (now[index] !== file.stamp) throw changedError(file.absolute);
+  const [changed] = await looking;
+  if (changed !== undefined) throw changedError(files[changed]?.absolute ?? name);
   if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
-  return { info, layers, sources: files.map(({ absolute, size, stamp }) => ({ absolute, size, stamp })) };
+  return { info, layers, sources: files };
 }
 
 function unchanged(file: WalkedFile, result: FileHash | PeerwireError | undefined): FileHash {

@@ -47,6 +47,8 @@ export interface WalkOptions {
   readonly includeSecrets?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly files: number; readonly size: number }) => void;
+  /** Every file as it is found, not in the order of the result. `root`: that of the result. */
+  readonly onFile?: (file: WalkedFile, root: string) => void;
   /** By blocking calls, several times faster: for a thread that has little else to do. */
   readonly blocking?: boolean;
 }
@@ -95,7 +97,9 @@ function walkFile(root: string, name: string, stats: BigIntStats, options: WalkO
   if (!options.includeSecrets && isSecretName(name, 'file')) return { ...nothing, secrets: [name] };
   const size = Number(stats.size);
   options.onProgress?.({ files: 1, size });
-  return { ...nothing, files: [{ absolute: root, path: [name], size, stamp: stampOf(stats) }], size };
+  const file = { absolute: root, path: [name], size, stamp: stampOf(stats) };
+  options.onFile?.(file, root);
+  return { ...nothing, files: [file], size };
 }
 
 interface FolderTask {
@@ -228,8 +232,10 @@ class FolderWalk {
       return;
     }
     const size = Number(stats.size);
-    this.#files.push({ absolute, path, size, stamp: stampOf(stats) });
+    const file = { absolute, path, size, stamp: stampOf(stats) };
+    this.#files.push(file);
     this.#size += size;
+    this.#options.onFile?.(file, this.#root);
   }
 
   #skipUnreadable(path: readonly string[], error: unknown): void {

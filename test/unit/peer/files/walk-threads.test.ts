@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { symlinkSync } from 'node:fs';
+import { appendFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildVersion } from '../../../../src/peer/files/publish.ts';
 import { walk, walkFew } from '../../../../src/peer/files/walk.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
@@ -32,6 +33,52 @@ describe('walking a folder of many files', () => {
     assert.deepEqual(await walk(root, { blocking: true }), here);
     assert.ok(there.files.some(({ path, absolute }) => path.at(-1) === '\u00fcber' && absolute.endsWith('u\u0308ber')));
     assert.equal((await pool.walk(root, { includeSecrets: true })).files.length, 203);
+  });
+
+  it('to hash them begins with the small ones on the way', async () => {
+    const root = makeTree(700);
+    temp.file('tree/1/big', Buffer.alloc(16_385, 1));
+    temp.file('tree/2/block', Buffer.alloc(16_384, 1));
+    temp.file('tree/2/empty');
+    // Settled at once.
+    for (const { absolute } of (await walk(root)).files) utimesSync(absolute, 1, 1);
+    const two = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
+    const { walked, early } = await two.walkToHash(root);
+    assert.deepEqual(walked, await walk(root));
+    const files = early.flatMap((batch) => batch.files);
+    // The very same objects, each once.
+    const all = new Set(walked.files);
+    assert.ok(files.every((file) => all.delete(file)));
+    assert.deepEqual(
+      [...all].map(({ path }) => path.join('/')),
+      ['1/big'],
+    );
+    const hashes = (await Promise.all(early.map((batch) => batch.hashes))).flat();
+    const expected = await pool.hashFiles(
+      files.map(({ absolute, size }) => ({ path: absolute, size })),
+      { pieceLength: 65_536, settle: true },
+    );
+    assert.deepEqual(hashes, expected);
+    two.dispose();
+  });
+
+  it('to hash them takes those that changed meanwhile for changed', async () => {
+    const root = makeTree(600);
+    const two = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
+    const abort = new AbortController();
+    const { walked, early } = await two.walkToHash(root, { signal: abort.signal });
+    const build = (): Promise<unknown> =>
+      buildVersion({ ...walked, early, pool: two, ...(abort.signal.aborted && { signal: abort.signal }) });
+    await build();
+    appendFileSync(join(root, '0/0/0'), 'x');
+    await assert.rejects(build(), { code: 'stale' });
+    const again = two.walkToHash(root, {
+      signal: abort.signal,
+      onProgress: () => abort.abort(),
+    });
+    await assert.rejects(again, { code: 'cancelled' });
+    await assert.rejects(build(), { code: 'cancelled' });
+    two.dispose();
   });
 
   it('of few files needs no worker', async () => {
@@ -67,13 +114,16 @@ describe('walking a folder of many files', () => {
     await assert.rejects(pool.walk(join(temp.path, 'nothing')), { code: 'not-found' });
   });
 
-  it('looks at the stamps of many files', async () => {
+  it('tells which of many files changed', async () => {
     const root = makeTree(200);
     const { files } = await walk(root);
-    const paths = files.map(({ absolute }) => absolute);
-    const stamps = await pool.stamps([...paths, join(root, 'nothing')]);
-    assert.deepEqual(stamps, [...files.map(({ stamp }) => stamp), undefined]);
-    assert.deepEqual(await pool.stamps(paths.slice(0, 3)), stamps.slice(0, 3));
-    await assert.rejects(pool.stamps(paths, AbortSignal.abort()), { code: 'cancelled' });
+    assert.deepEqual(await pool.changed(files), []);
+    const [, second, third] = files;
+    assert.ok(second && third);
+    appendFileSync(second.absolute, 'x');
+    rmSync(third.absolute);
+    assert.deepEqual(await pool.changed(files), [1, 2]);
+    assert.deepEqual(await pool.changed(files.slice(0, 3)), [1, 2]);
+    await assert.rejects(pool.changed(files, AbortSignal.abort()), { code: 'cancelled' });
   });
 });
