@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { allOf } from '../common/all-of.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type FileBatcher, type FilePart, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
 import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
@@ -8,8 +9,8 @@ import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { isLocal, QuickReads } from './quick-reads.ts';
 import { SharedStats } from './shared-stats.ts';
-import { FEW_FILES, SMALL_FILE, SmallFiles, type SmallWrite } from './small-files.ts';
-import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
+import { FEW_FILES, SMALL_FILE, SmallFiles, SmallRead, type SmallWrite } from './small-files.ts';
+import type { Storage, VerifiedFile, WholeRead, WriteOutcome } from './storage.ts';
 import { writeFully } from './write-fully.ts';
 
 /** Files held open at once: enough for a big file and its neighbors, far below any descriptor limit. */
@@ -66,6 +67,25 @@ export class FileStorage implements Storage {
     const alone = (): Promise<void> => this.#read(fileIndex, location, offset, views);
     const small = this.#smallFiles(fileIndex, location);
     await (small ? small.read(location, offset, views, alone) : alone());
+  }
+
+  async readAll(reads: readonly WholeRead[]): Promise<void> {
+    const together: SmallRead[] = [];
+    const others: WholeRead[] = [];
+    let small: SmallFiles | undefined;
+    for (const read of reads) {
+      const location = this.#locate(read.fileIndex);
+      const files = this.#smallFiles(read.fileIndex, location);
+      small ??= files;
+      if (!files) others.push(read);
+      else if (location.kind === 'staged') together.push(new SmallRead(read, location.path, undefined));
+      else together.push(new SmallRead(read, location.path, location.stamp));
+    }
+    const alone = async ({ fileIndex, view }: WholeRead): Promise<void> =>
+      this.#read(fileIndex, this.#locate(fileIndex), 0, [view]);
+    const pending = others.map(alone);
+    if (small) pending.push(small.readAll(together, alone));
+    await allOf(pending);
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {

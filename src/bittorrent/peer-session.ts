@@ -14,7 +14,7 @@ import type { BlockRequest, Message } from './wire/messages.ts';
 export const REQUEST_QUEUE = 2048;
 /** Bytes of the largest block that we serve, and ask for, in one go: PROTOCOL.md §1. */
 export const LARGEST_BLOCK = 256 * 1024;
-const SERVED = { reqq: REQUEST_QUEUE, pw_block: LARGEST_BLOCK } as const;
+const SERVED = { reqq: REQUEST_QUEUE, pw_block: LARGEST_BLOCK, pw_run: 1 } as const;
 /** Requests outstanding to a peer that did not say its `reqq`. */
 const DEFAULT_REQUEST_QUEUE = 250;
 

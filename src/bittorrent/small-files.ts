@@ -2,6 +2,7 @@ import { PeerwireError } from '../common/errors.ts';
 import { copyBytes } from './copy-bytes.ts';
 import type { FileBatcher, FilePart, PartsResult } from './file-parts.ts';
 import type { FileStamp } from './file-stamp.ts';
+import type { WholeRead } from './storage.ts';
 
 /** Files up to this size (bytes) are read and written together. */
 export const SMALL_FILE = 64 * 1024;
@@ -21,9 +22,23 @@ interface Job {
   readonly hash: string | undefined;
   readonly views: readonly Uint8Array[];
   /** Does it without the others, when there are not enough of them. */
-  readonly alone: () => Promise<void>;
+  alone(): Promise<void>;
   resolve(stamp?: FileStamp): void;
   reject(error: unknown): void;
+}
+
+/** A whole file to be read. */
+export class SmallRead {
+  readonly read: WholeRead;
+  readonly path: string;
+  /** The file is one that others may change. */
+  readonly stamp: FileStamp | undefined;
+
+  constructor(read: WholeRead, path: string, stamp: FileStamp | undefined) {
+    this.read = read;
+    this.path = path;
+    this.stamp = stamp;
+  }
 }
 
 /** A whole file to be written. */
@@ -61,6 +76,14 @@ export class SmallFiles {
     alone: () => Promise<void>,
   ): Promise<void> {
     return this.#reads.add(file.path, file, offset, views, alone);
+  }
+
+  /**
+   * Whole files. Settles when all are read or have failed, and rejects as the first that failed. `alone` reads one without
+   * the others, when there are not enough of them.
+   */
+  readAll(files: readonly SmallRead[], alone: (read: WholeRead) => Promise<void>): Promise<void> {
+    return this.#reads.readAll(files, alone);
   }
 
   write(path: string, offset: number, data: Uint8Array, alone: () => Promise<void>): Promise<void> {
@@ -131,6 +154,16 @@ class Lane {
     return done;
   }
 
+  /** One promise for all of them, and no functions for each. */
+  readAll(files: readonly SmallRead[], alone: (read: WholeRead) => Promise<void>): Promise<void> {
+    if (files.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const group: ReadGroup = { left: files.length, failure: undefined, alone, resolve, reject };
+      for (const { read, path, stamp } of files) this.#queue.push(new WholeJob(read, path, stamp, group));
+      if (this.#running.size < AT_ONCE) this.#schedule();
+    });
+  }
+
   /** One promise for all of them: of many, those of each would cost more than the writing. */
   addAll(files: readonly SmallWrite[]): Promise<void> {
     if (files.length === 0) return Promise.resolve();
@@ -190,7 +223,12 @@ class Lane {
   }
 
   async #oneByOne(batch: readonly Job[]): Promise<void> {
-    await Promise.all(batch.map(({ alone, resolve, reject }) => alone().then(() => resolve(), reject)));
+    const one = (job: Job): Promise<void> =>
+      job.alone().then(
+        () => job.resolve(),
+        (error: unknown) => job.reject(error),
+      );
+    await Promise.all(batch.map(one));
   }
 
   async #together(batch: readonly Job[]): Promise<void> {
@@ -232,6 +270,56 @@ class Lane {
       job.resolve(stamps[position]);
     }
     this.#spare.push(shared);
+  }
+}
+
+/** Files that are read with one promise. */
+interface ReadGroup {
+  left: number;
+  failure: { readonly error: unknown } | undefined;
+  readonly alone: (read: WholeRead) => Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One of them: a class, so that its functions are not made anew for each. */
+class WholeJob implements Job {
+  readonly path: string;
+  readonly offset = 0;
+  readonly length: number;
+  readonly stamp: FileStamp | undefined;
+  readonly hash = undefined;
+  readonly views: readonly Uint8Array[];
+  readonly #read: WholeRead;
+  readonly #group: ReadGroup;
+
+  constructor(read: WholeRead, path: string, stamp: FileStamp | undefined, group: ReadGroup) {
+    this.path = path;
+    this.length = read.view.length;
+    this.stamp = stamp;
+    this.views = [read.view];
+    this.#read = read;
+    this.#group = group;
+  }
+
+  alone(): Promise<void> {
+    return this.#group.alone(this.#read);
+  }
+
+  resolve(): void {
+    this.#settled();
+  }
+
+  reject(error: unknown): void {
+    this.#group.failure ??= { error };
+    this.#settled();
+  }
+
+  #settled(): void {
+    const group = this.#group;
+    if (--group.left > 0) return;
+    if (group.failure) group.reject(group.failure.error);
+    else group.resolve();
   }
 }
 

@@ -7,6 +7,12 @@ export interface VerifiedFile {
   readonly root: Uint8Array;
 }
 
+/** A whole file to be read; the view is as long as the file. */
+export interface WholeRead {
+  readonly fileIndex: number;
+  readonly view: Uint8Array;
+}
+
 /** It is written; or it is not what it is to be, and was not; or what `write` rejects with. */
 export type WriteOutcome = 'written' | 'wrong' | PeerwireError;
 
@@ -17,6 +23,11 @@ export interface Storage {
    * was published, so that no wrong byte can leave.
    */
   read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Fills the views with many small files. Rejects as `read` does when one of them fails; either way only once no view is
+   * written to any more.
+   */
+  readAll(reads: readonly WholeRead[]): Promise<void>;
   write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
   /**
    * For whoever can write where the bytes are, in another thread: `action` gets a descriptor of the file, open for writing

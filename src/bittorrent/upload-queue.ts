@@ -3,12 +3,21 @@ import type { BlockRequest } from './wire/messages.ts';
 /** Requests in one batch at most. */
 export const MOST_BLOCKS = 64;
 
+/** Pieces of runs in one batch at most, or one run that has more: each is a file to open. */
+export const MOST_FILES = 128;
+
+/** A block, or a run of pieces (PROTOCOL.md §2). */
+export interface UploadRequest extends BlockRequest {
+  /** 1: a block. More: all of so many pieces, from `piece` on. */
+  readonly pieces: number;
+}
+
 /** What a request counts for, in bytes: never less than its length. */
-export type CostOf = (request: BlockRequest) => number;
+export type CostOf = (request: UploadRequest) => number;
 
 /** One peer's requests, in the order of their arrival. */
 export class UploadQueue {
-  #requests: BlockRequest[] = [];
+  #requests: UploadRequest[] = [];
   readonly #costOf: CostOf;
 
   constructor(costOf: CostOf = ({ length }) => length) {
@@ -19,7 +28,7 @@ export class UploadQueue {
     return this.#requests.length;
   }
 
-  push(request: BlockRequest): void {
+  push(request: UploadRequest): void {
     this.#requests.push(request);
   }
 
@@ -34,18 +43,20 @@ export class UploadQueue {
   }
 
   hasPiece(piece: number): boolean {
-    return this.#requests.some((request) => request.piece === piece);
+    return this.#requests.some((request) => concerns(request, piece));
   }
 
-  /** Takes out the requests of a piece. */
-  removePiece(piece: number): BlockRequest[] {
-    if (!this.hasPiece(piece)) return [];
-    const removed = this.#requests.filter((request) => request.piece === piece);
-    this.#requests = this.#requests.filter((request) => request.piece !== piece);
-    return removed;
+  /** Takes out the requests of a piece, and runs that it belongs to. */
+  removePiece(piece: number): UploadRequest[] {
+    return this.#remove((request) => concerns(request, piece));
   }
 
-  clear(): BlockRequest[] {
+  /** Takes out all runs. */
+  removeRuns(): UploadRequest[] {
+    return this.#remove(isRun);
+  }
+
+  clear(): UploadRequest[] {
     const all = this.#requests;
     this.#requests = [];
     return all;
@@ -55,10 +66,10 @@ export class UploadQueue {
    * Takes out the first requests, up to a cost of `limit` or one request that is larger; those for pieces that `mayServe`
    * refuses stay. Empty when there is none.
    */
-  takeBatch(limit: number, mayServe?: (piece: number) => boolean): BlockRequest[] {
+  takeBatch(limit: number, mayServe?: (piece: number) => boolean): UploadRequest[] {
     if (!mayServe) return this.#requests.splice(0, countBatch(this.#requests, limit, this.#costOf));
     const accepted = new Map<number, boolean>();
-    const isAccepted = ({ piece }: BlockRequest): boolean => {
+    const isAccepted = ({ piece }: UploadRequest): boolean => {
       const known = accepted.get(piece) ?? mayServe(piece);
       accepted.set(piece, known);
       return known;
@@ -69,16 +80,33 @@ export class UploadQueue {
     this.#requests = this.#requests.filter((request) => !taken.has(request));
     return batch;
   }
+
+  #remove(isMeant: (request: UploadRequest) => boolean): UploadRequest[] {
+    if (!this.#requests.some(isMeant)) return [];
+    const removed = this.#requests.filter(isMeant);
+    this.#requests = this.#requests.filter((request) => !isMeant(request));
+    return removed;
+  }
+}
+
+export function isRun({ pieces }: UploadRequest): boolean {
+  return pieces > 1;
+}
+
+function concerns(request: UploadRequest, piece: number): boolean {
+  return piece >= request.piece && piece < request.piece + request.pieces;
 }
 
 /** How many of the first requests make a batch. */
-function countBatch(requests: readonly BlockRequest[], limit: number, costOf: CostOf): number {
+function countBatch(requests: readonly UploadRequest[], limit: number, costOf: CostOf): number {
   let bytes = 0;
   let count = 0;
-  let last: BlockRequest | undefined;
+  let files = 0;
+  let last: UploadRequest | undefined;
   for (const request of requests) {
     const cost = costOf(request);
-    const full = count === MOST_BLOCKS || bytes + cost > limit;
+    if (isRun(request)) files += request.pieces;
+    const full = count === MOST_BLOCKS || files > MOST_FILES || bytes + cost > limit;
     // A batch that is large enough ends with its piece, so that the next one begins with one, too: each is one read.
     if (last && (full || (bytes >= limit / 2 && !follows(request, last)))) break;
     bytes += cost;
@@ -88,22 +116,22 @@ function countBatch(requests: readonly BlockRequest[], limit: number, costOf: Co
   return count;
 }
 
-function follows(request: BlockRequest, last: BlockRequest): boolean {
-  return request.piece === last.piece && request.begin === last.begin + last.length;
+function follows(request: UploadRequest, last: UploadRequest): boolean {
+  return request.piece === last.piece && request.begin === last.begin + last.length && !isRun(last);
 }
 
-/** Cuts a batch into contiguous blocks of one piece. */
-export function runsOf(batch: readonly BlockRequest[]): BlockRequest[][] {
-  const all: BlockRequest[][] = [];
-  let run: BlockRequest[] = [];
+/** Cuts a batch into contiguous blocks of one piece, and single runs of pieces. */
+export function contiguousOf(batch: readonly UploadRequest[]): UploadRequest[][] {
+  const all: UploadRequest[][] = [];
+  let group: UploadRequest[] = [];
   for (const request of batch) {
-    const last = run.at(-1);
+    const last = group.at(-1);
     if (last && !follows(request, last)) {
-      all.push(run);
-      run = [];
+      all.push(group);
+      group = [];
     }
-    run.push(request);
+    group.push(request);
   }
-  all.push(run);
+  all.push(group);
   return all;
 }

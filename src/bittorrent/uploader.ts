@@ -1,14 +1,17 @@
+import { allOf } from '../common/all-of.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
-import { PeerwireError, toPeerwireError } from '../common/errors.ts';
+import { type PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Bitfield } from './bitfield.ts';
+import { checkRequest } from './check-request.ts';
 import { BLOCK_SIZE } from './merkle.ts';
-import { type Info, pieceAt } from './metainfo.ts';
-import { LARGEST_BLOCK, type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
+import { fileAt, type Info, pieceAt } from './metainfo.ts';
+import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
+import { nextFile } from './piece-runs.ts';
 import type { RateLimiter } from './rate-limiter.ts';
-import type { Storage } from './storage.ts';
+import type { Storage, WholeRead } from './storage.ts';
 import { SuperSeeding } from './super-seeding.ts';
-import { runsOf, UploadQueue } from './upload-queue.ts';
+import { contiguousOf, isRun, UploadQueue, type UploadRequest } from './upload-queue.ts';
 import type { UploadLane, UploadScheduler } from './upload-scheduler.ts';
 import { BLOCK_HEADER_SIZE, type BlockRequest, writeBlockHeader } from './wire/messages.ts';
 
@@ -45,7 +48,8 @@ interface Client {
 
 /**
  * Answers block requests. Requests are queued, not data: content is read when the scheduler says that it is the peer's
- * turn, in batches with their headers already in place: one read for each run of contiguous blocks, one write for all.
+ * turn, in batches with their headers already in place: one read for all contiguous blocks, one for all runs of small
+ * pieces, one write for all.
  */
 export class Uploader {
   readonly #options: UploaderOptions;
@@ -65,24 +69,15 @@ export class Uploader {
   }
 
   onRequest(session: PeerSession, request: BlockRequest): void {
-    const { info, have } = this.#options;
-    if (request.piece >= info.pieceCount || request.length === 0 || request.length > LARGEST_BLOCK) {
-      throw new PeerwireError('protocol', 'The peer requested a block that cannot exist.');
-    }
-    // libtorrent treats the space behind a file's end as padding and requests it as part of a full block.
-    if (request.begin + request.length > info.pieceLength) {
-      throw new PeerwireError('protocol', 'The peer requested bytes beyond the end of a piece.');
-    }
-    if (request.length > BLOCK_SIZE && !isRunOfBlocks(request, pieceAt(info, request.piece).length)) {
-      throw new PeerwireError('protocol', 'The peer requested more than a block that is not whole blocks.');
-    }
+    const { piece, begin, length } = request;
+    const pieces = checkRequest(this.#options.info, request, session.servesRuns);
     const { queue, lane } = this.#client(session);
-    const accepted = !session.amChoking && have.has(request.piece) && queue.length < REQUEST_QUEUE && lane.hasRoom;
-    if (!accepted || this.#verdict(session, request.piece) === 'elsewhere') {
+    const accepted = !session.amChoking && this.#has(piece, pieces) && queue.length < REQUEST_QUEUE && lane.hasRoom;
+    if (!accepted || this.#verdict(session, piece, pieces) === 'elsewhere') {
       session.reject(request);
       return;
     }
-    queue.push(request);
+    queue.push({ piece, begin, length, pieces });
     lane.setRequests(queue.length);
     lane.wake();
   }
@@ -108,7 +103,7 @@ export class Uploader {
     this.#superSeeding.onHave(session, piece, this.#options.clock.now());
     for (const { session: other, queue, lane } of this.#clients.values()) {
       if (other === session || !queue.hasPiece(piece)) continue;
-      if (this.#verdict(other, piece) !== 'elsewhere') continue;
+      if (this.#verdict(other, piece, 1) !== 'elsewhere') continue;
       for (const request of queue.removePiece(piece)) other.reject(request);
       lane.setRequests(queue.length);
     }
@@ -205,11 +200,19 @@ export class Uploader {
     return false;
   }
 
-  #verdict(session: PeerSession, piece: number): 'serve' | 'wait' | 'elsewhere' {
+  #has(piece: number, pieces: number): boolean {
+    const { have } = this.#options;
+    for (let index = 0; index < pieces; index++) if (!have.has(piece + index)) return false;
+    return true;
+  }
+
+  #verdict(session: PeerSession, piece: number, pieces: number): 'serve' | 'wait' | 'elsewhere' {
     if (!this.#superSeeding || !session.fast) return 'serve';
     const now = this.#options.clock.now();
     // What would leave the uplink idle is no saving.
     if (!this.#wasThrottled(now - BUSY_FOR)) return 'serve';
+    // Each piece leaves us about once, to whoever has its turn: they are to be asked for one by one.
+    if (pieces > 1) return 'elsewhere';
     const { length } = pieceAt(this.#options.info, piece);
     return this.#superSeeding.verdict(session, piece, now, length, this.#holders(session, piece), this.#isOnItsWay);
   }
@@ -234,19 +237,36 @@ export class Uploader {
         ? (piece: number) =>
             seeding.mayServe(session, piece, now, pieceAt(this.#options.info, piece).length, this.#isOnItsWay)
         : undefined;
+    if (mayServe) {
+      // Taken up before: see `#verdict`.
+      for (const run of client.queue.removeRuns()) session.reject(run);
+      if (session.wire.closed) return 0;
+    }
     const batch = client.queue.takeBatch(limit, mayServe);
-    if (batch.length === 0) return 0;
-    if (this.#superSeeding)
-      for (const { piece, length } of batch)
-        this.#superSeeding.onServed(session, piece, now, length, pieceAt(this.#options.info, piece).length);
     client.lane.setRequests(client.queue.length);
+    if (batch.length === 0) return 0;
+    this.#countServed(session, batch, now);
     const cost = batch.reduce((sum, request) => sum + BLOCK_HEADER_SIZE + this.#costOf(request), 0);
     client.sent = this.#send(client, batch, cost, client.sent);
     return cost;
   }
 
-  /** At least a block, where there is one: a part of it costs as much to read. */
-  readonly #costOf = ({ piece, begin, length }: BlockRequest): number => {
+  #countServed(session: PeerSession, batch: readonly UploadRequest[], now: number): void {
+    if (!this.#superSeeding) return;
+    for (const { piece, length, pieces } of batch) {
+      for (let index = piece; index < piece + pieces; index++) {
+        const { length: pieceLength } = pieceAt(this.#options.info, index);
+        this.#superSeeding.onServed(session, index, now, pieces > 1 ? pieceLength : length, pieceLength);
+      }
+    }
+  }
+
+  /**
+   * At least a block, where there is one: a part of it costs as much to read. A run costs as much as its pieces would one by
+   * one.
+   */
+  readonly #costOf = ({ piece, begin, length, pieces }: UploadRequest): number => {
+    if (pieces > 1) return length + (pieces - 1) * BLOCK_HEADER_SIZE;
     const { length: pieceLength } = pieceAt(this.#options.info, piece);
     const blockBegin = begin - (begin % BLOCK_SIZE);
     return Math.max(length, Math.min(BLOCK_SIZE, pieceLength - blockBegin));
@@ -255,7 +275,7 @@ export class Uploader {
   /** Resolves with false when this batch, or one before it, could not be sent: those behind it are not sent either. */
   async #send(
     client: Client,
-    batch: readonly BlockRequest[],
+    batch: readonly UploadRequest[],
     cost: number,
     before: Promise<boolean>,
   ): Promise<boolean> {
@@ -289,16 +309,21 @@ export class Uploader {
     return true;
   }
 
-  async #read(batch: readonly BlockRequest[], buffer: Buffer): Promise<void> {
+  async #read(batch: readonly UploadRequest[], buffer: Buffer): Promise<void> {
     const { info, storage } = this.#options;
     const reads: Promise<void>[] = [];
+    const files: WholeRead[] = [];
     let position = 0;
-    for (const run of runsOf(batch)) {
-      const [first] = run;
+    for (const blocks of contiguousOf(batch)) {
+      const [first] = blocks;
       if (!first) continue;
+      if (isRun(first)) {
+        position = this.#readRun(first, buffer, position, files);
+        continue;
+      }
       const { fileIndex, offset, length: pieceLength } = pieceAt(info, first.piece);
       const views: Uint8Array[] = [];
-      for (const { piece, begin, length } of run) {
+      for (const { piece, begin, length } of blocks) {
         position = writeBlockHeader(buffer, position, piece, begin, length);
         const content = Math.max(0, Math.min(length, pieceLength - begin));
         if (content > 0) views.push(buffer.subarray(position, position + content));
@@ -307,13 +332,22 @@ export class Uploader {
       }
       if (views.length > 0) reads.push(storage().read(fileIndex, offset + first.begin, views));
     }
+    if (files.length > 0) reads.push(storage().readAll(files));
     // All of them, also when one fails: they write to memory that is used again.
-    for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
+    await allOf(reads);
   }
-}
 
-/** PROTOCOL.md §1: more than a block at once begins with a block and ends with one. */
-function isRunOfBlocks({ begin, length }: BlockRequest, pieceLength: number): boolean {
-  const end = begin + length;
-  return begin % BLOCK_SIZE === 0 && (end === pieceLength || (end < pieceLength && end % BLOCK_SIZE === 0));
+  /** Places a run in the buffer and adds what is to be read into it to `files`. Returns the position behind it. */
+  #readRun({ piece, length, pieces }: UploadRequest, buffer: Buffer, position: number, files: WholeRead[]): number {
+    const { info } = this.#options;
+    let at = writeBlockHeader(buffer, position, piece, 0, length);
+    let { fileIndex } = pieceAt(info, piece);
+    for (let left = pieces; left > 0; left--) {
+      const end = at + fileAt(info, fileIndex).length;
+      files.push({ fileIndex, view: buffer.subarray(at, end) });
+      at = end;
+      if (left > 1) fileIndex = nextFile(info, fileIndex);
+    }
+    return at;
+  }
 }

@@ -1,5 +1,5 @@
 import type { FileStorage } from '../bittorrent/file-storage.ts';
-import type { Storage, VerifiedFile, WriteOutcome } from '../bittorrent/storage.ts';
+import type { Storage, VerifiedFile, WholeRead, WriteOutcome } from '../bittorrent/storage.ts';
 
 /** Storage whose files can be moved while a swarm serves them: reads wait until the move is over. */
 export class GatedStorage implements Storage {
@@ -24,13 +24,12 @@ export class GatedStorage implements Storage {
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
     await this.#gate;
-    const reading = this.#inner.read(fileIndex, offset, views);
-    this.#reads.add(reading);
-    try {
-      await reading;
-    } finally {
-      this.#reads.delete(reading);
-    }
+    await this.#begun(this.#inner.read(fileIndex, offset, views));
+  }
+
+  async readAll(reads: readonly WholeRead[]): Promise<void> {
+    await this.#gate;
+    await this.#begun(this.#inner.readAll(reads));
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {
@@ -50,5 +49,14 @@ export class GatedStorage implements Storage {
 
   async close(): Promise<void> {
     await this.#inner.close();
+  }
+
+  async #begun(reading: Promise<void>): Promise<void> {
+    this.#reads.add(reading);
+    try {
+      await reading;
+    } finally {
+      this.#reads.delete(reading);
+    }
   }
 }

@@ -1,6 +1,7 @@
 import { sha256 } from '../../src/bittorrent/merkle.ts';
 import type { Info } from '../../src/bittorrent/metainfo.ts';
-import type { Storage, VerifiedFile, WriteOutcome } from '../../src/bittorrent/storage.ts';
+import type { Storage, VerifiedFile, WholeRead, WriteOutcome } from '../../src/bittorrent/storage.ts';
+import { allOf } from '../../src/common/all-of.ts';
 import { type PeerwireError, toPeerwireError } from '../../src/common/errors.ts';
 
 /** A disk in memory that can be slow, full, broken or lying. */
@@ -37,6 +38,10 @@ export class MemoryStorage implements Storage {
       this.corrupt?.(fileIndex, at, view);
       at += view.length;
     }
+  }
+
+  async readAll(reads: readonly WholeRead[]): Promise<void> {
+    await allOf(reads.map(({ fileIndex, view }) => this.read(fileIndex, 0, [view])));
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Info, pieceAt } from '../../bittorrent/metainfo.ts';
-import type { Storage } from '../../bittorrent/storage.ts';
+import type { Storage, WholeRead } from '../../bittorrent/storage.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { PieceCache } from './piece-cache.ts';
@@ -39,6 +39,11 @@ export class CachedVersion implements Storage {
       await this.#cache.read(this.#key, part.piece, part.begin, slice(views, skipped, part.length));
       skipped += part.length;
     }
+  }
+
+  /** One after another: what is read from the cache is little. */
+  async readAll(reads: readonly WholeRead[]): Promise<void> {
+    for (const { fileIndex, view } of reads) await this.read(fileIndex, 0, [view]);
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {

@@ -1,7 +1,8 @@
 import { Bitfield } from '../../bittorrent/bitfield.ts';
 import { pieceAt } from '../../bittorrent/metainfo.ts';
-import type { Storage, VerifiedFile, WriteOutcome } from '../../bittorrent/storage.ts';
+import type { Storage, VerifiedFile, WholeRead, WriteOutcome } from '../../bittorrent/storage.ts';
 import type { SwarmContent } from '../../bittorrent/swarm.ts';
+import { allOf } from '../../common/all-of.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import type { Version } from '../version-store.ts';
 import type { CachedVersion } from './cached-version.ts';
@@ -30,6 +31,14 @@ export class OverlaidStorage implements Storage {
 
   async read(fileIndex: number, offset: number, views: readonly Uint8Array[]): Promise<void> {
     await this.#storage(fileIndex).read(fileIndex, offset, views);
+  }
+
+  async readAll(reads: readonly WholeRead[]): Promise<void> {
+    const own: WholeRead[] = [];
+    const others: WholeRead[] = [];
+    for (const read of reads) (this.#isOwn(read.fileIndex) ? own : others).push(read);
+    if (others.length === 0) await this.#own.readAll(own);
+    else await allOf([this.#own.readAll(own), this.#cached.readAll(others)]);
   }
 
   async write(fileIndex: number, offset: number, data: Uint8Array): Promise<void> {

@@ -15,6 +15,7 @@ describe('OverlaidStorage', () => {
     const lent: number[] = [];
     const own: Storage = {
       read: async () => {},
+      readAll: async () => {},
       write: async () => {},
       close: async () => {},
       writeBy: (fileIndex, action) => {
