@@ -65,16 +65,35 @@ export class Judge {
     return this.version.files[fileIndex]?.subarray(offset, offset + bytes.length).equals(bytes) === true;
   }
 
-  /** A block as it is sent; beyond a file's end there are zeros. */
+  /** A block as it is sent; beyond a file's end there are zeros. Or a run: whole files one after another. */
   isRightBlock(piece: number, begin: number, bytes: Uint8Array): boolean {
     const { info } = this.version;
     if (piece >= info.pieceCount) return false;
     const { fileIndex, offset, length } = pieceAt(info, piece);
+    const run = this.runOf(piece, begin, bytes.length);
+    if (run.length > 0) {
+      const files = run.map((index) => this.version.files[pieceAt(info, index).fileIndex] ?? Buffer.alloc(0));
+      if (Buffer.concat(files).equals(bytes)) return true;
+    }
     const content = Math.max(0, Math.min(bytes.length, length - begin));
     return (
       this.isRight(fileIndex, offset + begin, bytes.subarray(0, content)) &&
       bytes.subarray(content).every((byte) => byte === 0)
     );
+  }
+
+  /** The pieces of a run of whole files (PROTOCOL.md §2); none for a block. */
+  runOf(piece: number, begin: number, length: number): number[] {
+    const { info } = this.version;
+    const run: number[] = [];
+    let bytes = 0;
+    for (let next = piece; next < info.pieceCount && bytes < length; next++) {
+      const { file } = pieceAt(info, next);
+      if (file.pieceCount > 1) break;
+      bytes += file.length;
+      run.push(next);
+    }
+    return begin === 0 && bytes === length && run.length > 1 ? run : [];
   }
 
   /** How many of these leaf hashes are of no block of the version. */

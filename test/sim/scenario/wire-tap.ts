@@ -80,8 +80,11 @@ export class WireTap {
     const { info } = this.#judge.version;
     if (piece >= info.pieceCount || begin % 16_384 !== 0)
       this.#violation(`requests ${piece}+${begin}, which cannot be`);
-    else if (!this.#announcedAll && !this.#announced.has(piece))
-      this.#violation(`requests piece ${piece} that the other lacks`);
+    else {
+      for (const asked of [piece, ...this.#judge.runOf(piece, begin, payload.readUInt32BE(8))])
+        if (!this.#announcedAll && !this.#announced.has(asked))
+          this.#violation(`requests piece ${asked} that the other lacks`);
+    }
     add(this.#outstanding, payload.toString('latin1'), 1);
     this.#judge.reach('outstanding', ++this.#outstandingCount, MOST_OUTSTANDING, () => this.#who);
   }
