@@ -28,16 +28,48 @@ export const SEPARATOR = '\0';
 export function packFiles(root: string, files: readonly WalkedFile[]): PackedFiles {
   const absolutes = new Map<number, string>();
   const prefix = join(root, sep);
-  const paths = files.map(({ path }) => path.join('/'));
-  for (const [index, { absolute }] of files.entries())
-    if (absolute !== absoluteOf(prefix, paths[index] ?? '')) absolutes.set(index, absolute);
+  let paths = '';
+  // Files that follow each other are mostly in the same folder.
+  let folder: FolderOfFiles | undefined;
+  for (const [index, { absolute, path }] of files.entries()) {
+    if (!folder || !isIn(folder, path)) folder = folderOf(prefix, path);
+    const name = path.at(-1) ?? '';
+    paths += index === 0 ? `${folder.relative}${name}` : `${SEPARATOR}${folder.relative}${name}`;
+    const follows =
+      absolute.length === folder.absolute.length + name.length &&
+      absolute.startsWith(folder.absolute) &&
+      absolute.endsWith(name);
+    if (!follows) absolutes.set(index, absolute);
+  }
   return {
     prefix,
-    paths: paths.join(SEPARATOR),
+    paths,
     sizes: Float64Array.from(files, ({ size }) => size),
     stamps: files.map(({ stamp }) => stamp).join(SEPARATOR),
     absolutes,
   };
+}
+
+interface FolderOfFiles {
+  /** Path of a file in it. */
+  readonly path: readonly string[];
+  /** Both end with a separator, unless they are empty. */
+  readonly relative: string;
+  readonly absolute: string;
+}
+
+function folderOf(prefix: string, path: readonly string[]): FolderOfFiles {
+  const relative = path
+    .slice(0, -1)
+    .map((name) => `${name}/`)
+    .join('');
+  return { path, relative, absolute: absoluteOf(prefix, relative) };
+}
+
+function isIn(folder: FolderOfFiles, path: readonly string[]): boolean {
+  if (folder.path.length !== path.length) return false;
+  for (let depth = path.length - 2; depth >= 0; depth--) if (folder.path[depth] !== path[depth]) return false;
+  return true;
 }
 
 export function unpackFiles(packed: PackedFiles): WalkedFile[] {

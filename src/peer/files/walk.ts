@@ -16,6 +16,8 @@ import { forEachLimit } from './work-limit.ts';
 const FOLDERS_AT_ONCE = 8;
 /** Files of one folder examined at the same time. */
 const FILES_AT_ONCE = 8;
+/** Times in ns. */
+const EXACT = { bigint: true } as const;
 
 export interface WalkedFile {
   readonly absolute: string;
@@ -180,12 +182,13 @@ class FolderWalk {
       if (entry.name.toLowerCase() === '.git' || isStagingName(entry.name)) continue;
       const absolute = `${prefix}${entry.name}`;
       const kind = entry.isDirectory() ? 'folder' : 'file';
-      if (rules.ignores([...task.path, entry.name], kind)) {
+      // macOS hands out names in another normal form than everyone else.
+      const name = entry.name.normalize('NFC');
+      const path = [...task.path, name];
+      if (rules.ignores(name === entry.name ? path : [...task.path, entry.name], kind)) {
         this.#ignored++;
         continue;
       }
-      // macOS hands out names in another normal form than everyone else.
-      const path = [...task.path, entry.name.normalize('NFC')];
       const problem = entryProblem(entry, path, taken);
       if (problem !== undefined) this.#skip(path, problem);
       else if (!this.#options.includeSecrets && isSecretName(entry.name, kind)) this.#secrets.push(path.join('/'));
@@ -208,7 +211,7 @@ class FolderWalk {
 
   async #takeFile(absolute: string, path: readonly string[]): Promise<void> {
     try {
-      const stats = await lstat(absolute, { bigint: true });
+      const stats = await lstat(absolute, EXACT);
       if (!isReadableByAll(stats)) await access(absolute, constants.R_OK);
       this.#take(absolute, path, stats);
     } catch (error) {
@@ -218,7 +221,7 @@ class FolderWalk {
 
   #takeFileNow(absolute: string, path: readonly string[]): void {
     try {
-      const stats = lstatSync(absolute, { bigint: true });
+      const stats = lstatSync(absolute, EXACT);
       if (!isReadableByAll(stats)) accessSync(absolute, constants.R_OK);
       this.#take(absolute, path, stats);
     } catch (error) {
