@@ -128,7 +128,9 @@ export class RequestScheduler {
     if (urgent.size > 0) this.#pumpUrgent(session, most, mayAsk);
     while (isHungry(session)) {
       const own = this.#continued(session, mayAsk);
-      if (!own && this.#askRun(session, most)) continue;
+      const run = own ? 'none' : this.#askRun(session, most);
+      if (run === 'asked') continue;
+      if (run === 'wait') break;
       const piece = own ?? this.#next(session, mayAsk);
       if (!piece) break;
       while (isHungry(session) && requests.ask(session, piece, most, false)) {}
@@ -152,21 +154,22 @@ export class RequestScheduler {
     return own;
   }
 
-  /** True when the peer was asked for a run of small files: the faster it is, the longer. */
-  #askRun(session: PeerSession, most: number): boolean {
+  /** Asks the peer for a run of small files, the longer the faster it is. `wait`: there is one, but no memory for it now. */
+  #askRun(session: PeerSession, most: number): 'asked' | 'none' | 'wait' {
     const { runs, requests, buffers, clock } = this.#parts;
-    if (most < 2 || !session.servesRuns || !session.fast) return false;
+    const now = clock.now();
+    if (most < 2 || !session.servesRuns || !session.fast || !runs.mayTake(session, now)) return 'none';
     const limit = most * BLOCK_SIZE;
     if (!buffers.fits(limit, this.#holdsNothing ? 'first' : 'normal')) {
       this.#starved = true;
-      return false;
+      return 'wait';
     }
-    const place = runs.take(session, limit, clock.now());
-    if (!place) return false;
-    const buffer = buffers.take(place.length, 'first');
-    if (!buffer) throw new Error('What comes first is always granted.');
+    const place = runs.take(session, limit, now);
+    // Granted already, for more than this.
+    const buffer = place && buffers.take(place.length, 'first');
+    if (!buffer) return 'none';
     requests.askRun(new SmallRun(place, buffer, session));
-    return true;
+    return 'asked';
   }
 
   get #holdsNothing(): boolean {

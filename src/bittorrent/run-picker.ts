@@ -52,11 +52,16 @@ export class RunPicker {
     return this.#lengths[piece] ?? 0;
   }
 
+  /** False: there is no run for this session now. `now` in ms. */
+  mayTake(session: PeerSession, now: number): boolean {
+    if (!this.#some || this.#picker.open < 2 || this.#barren.get(session) === this.#picker.additions) return false;
+    const until = this.#refused.get(session);
+    return until === undefined || now >= until;
+  }
+
   /** Takes a run of up to `limit` bytes that the session has out of the picker; undefined when there is none. */
   take(session: PeerSession, limit: number, now: number): RunPlace | undefined {
-    if (!this.#some || this.#picker.open < 2 || this.#barren.get(session) === this.#picker.additions) return undefined;
-    const until = this.#refused.get(session);
-    if (until !== undefined && now < until) return undefined;
+    if (!this.mayTake(session, now)) return undefined;
     const total = this.#lengths.length;
     let at = this.#next;
     for (let seen = 0; seen < total; ) {
