@@ -1,3 +1,4 @@
+import { LARGEST_BLOCK } from '../../src/bittorrent/peer-session.ts';
 import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { encodeExtendedHandshake } from '../../src/bittorrent/wire/extended.ts';
 import type { Message } from '../../src/bittorrent/wire/messages.ts';
@@ -12,6 +13,8 @@ export interface HostilePeer {
   /** The victim's end. */
   readonly other: MemoryConnection;
   readonly received: Message[];
+  /** Sees the blocks that arrive. */
+  onBlock?: (piece: number, begin: number, content: Buffer) => void;
   send(...messages: Message[]): void;
 }
 
@@ -25,6 +28,7 @@ export function hostilePeer(
 ): HostilePeer {
   const [connection, other] = memoryPair(sim.clock, link, sim.random);
   const received: Message[] = [];
+  let block = Buffer.alloc(0);
   const infoHash = Buffer.from(sim.version.info.infoHash, 'hex').subarray(0, 20);
   const wire = PeerWire.initiate(
     connection,
@@ -42,12 +46,17 @@ export function hostilePeer(
         received.push(message);
         onMessage(message, peer);
       },
-      onBlockStart: () => undefined,
-      onBlockEnd: () => {},
+      onBlockStart: (_piece, _begin, length) => {
+        if (!peer.onBlock) return undefined;
+        block = Buffer.alloc(length);
+        return block;
+      },
+      onBlockEnd: (piece, begin) => peer.onBlock?.(piece, begin, block),
       onDrain: () => {},
       onClose: () => {},
     },
   );
+  wire.setBlockLimit(LARGEST_BLOCK);
   const peer: HostilePeer = {
     connection,
     other,
