@@ -10,7 +10,7 @@ import { hashRange } from './files/hash-range.ts';
 import { hashSmall } from './files/hash-small.ts';
 import { unpackParts } from './files/packed-parts.ts';
 import { packRanges } from './files/packed-ranges.ts';
-import { packFiles, packWalk, SEPARATOR } from './files/packed-walk.ts';
+import { packFiles, SEPARATOR } from './files/packed-walk.ts';
 import { type WalkedFile, walk } from './files/walk.ts';
 import { writeIfRight } from './files/write-piece.ts';
 import type { HashRequest, HashResponse } from './hash-messages.ts';
@@ -83,21 +83,25 @@ async function walkFolder({ id, path, includeSecrets }: Extract<HashRequest, { t
     told = now;
     respond({ type: 'progress', id, files, size });
   };
-  const found: WalkedFile[] = [];
-  let handedOver = 0;
+  let found: WalkedFile[] = [];
   const handOver = (root: string): void => {
-    const files = found.slice(handedOver);
-    handedOver = found.length;
-    if (files.length > 0) respond({ type: 'found', id, files: packFiles(root, files) });
+    if (found.length > 0) respond({ type: 'found', id, files: packFiles(root, found) });
+    found = [];
   };
   const onFile = (file: WalkedFile, root: string): void => {
     found.push(file);
-    if (found.length - handedOver >= FOUND_FILES) handOver(root);
+    if (found.length >= FOUND_FILES) handOver(root);
   };
   try {
-    const result = await walk(path, { includeSecrets, blocking: true, signal: abort.signal, onProgress, onFile });
+    const { files: _, ...result } = await walk(path, {
+      includeSecrets,
+      blocking: true,
+      signal: abort.signal,
+      onProgress,
+      onFile,
+    });
     handOver(result.root);
-    respond({ type: 'walk', id, result: packWalk(result, found) });
+    respond({ type: 'walk', id, result });
   } catch (error) {
     const { code, message } = toPeerwireError(error);
     respond({ type: 'walk', id, result: { code, message } });

@@ -17,11 +17,8 @@ export interface PackedFiles {
   readonly absolutes: ReadonlyMap<number, string>;
 }
 
-/** A `WalkResult` but for its files, which were handed over as they were found. */
-export interface PackedWalk extends Omit<WalkResult, 'files'> {
-  /** Where each of the result's files stands among those that were found. */
-  readonly order: Uint32Array;
-}
+/** A `WalkResult` whose files were handed over as they were found. */
+export type PackedWalk = Omit<WalkResult, 'files'>;
 
 export const SEPARATOR = '\0';
 
@@ -82,13 +79,10 @@ export function unpackFiles(packed: PackedFiles): WalkedFile[] {
   });
 }
 
-/** `found`: all that were handed over, in that order. */
-export function packWalk({ files, ...rest }: WalkResult, found: readonly WalkedFile[]): PackedWalk {
-  const positions = new Map(found.map((file, position) => [file, position]));
-  return { ...rest, order: Uint32Array.from(files, (file) => positions.get(file) ?? 0) };
-}
-
-export function unpackWalk({ order, ...rest }: PackedWalk, found: readonly WalkedFile[]): WalkResult {
+export function unpackWalk(
+  { order = new Uint32Array(), ...rest }: PackedWalk,
+  found: readonly WalkedFile[],
+): WalkResult {
   const files: WalkedFile[] = [];
   for (const position of order) {
     const file = found[position];

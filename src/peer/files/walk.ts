@@ -34,8 +34,10 @@ export interface WalkResult {
   readonly name: string;
   /** True when a file was named, not a folder. */
   readonly single: boolean;
-  /** In the order of a torrent's files. */
+  /** In the order of a torrent's files. Empty with `onFile`. */
   readonly files: readonly WalkedFile[];
+  /** With `onFile`: where each of the files, in the order of a torrent, stands among those that were found. */
+  readonly order?: Uint32Array;
   readonly size: number;
   /** Entries left out by ignore rules; a folder counts as one. */
   readonly ignored: number;
@@ -49,7 +51,7 @@ export interface WalkOptions {
   readonly includeSecrets?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { readonly files: number; readonly size: number }) => void;
-  /** Every file as it is found, not in the order of the result. `root`: that of the result. */
+  /** Every file as it is found, in place of a list of all, which would take memory. `root`: that of the result. */
   readonly onFile?: (file: WalkedFile, root: string) => void;
   /** By blocking calls, several times faster: for a thread that has little else to do. */
   readonly blocking?: boolean;
@@ -100,8 +102,9 @@ function walkFile(root: string, name: string, stats: BigIntStats, options: WalkO
   const size = Number(stats.size);
   options.onProgress?.({ files: 1, size });
   const file = { absolute: root, path: [name], size, stamp: stampOf(stats) };
-  options.onFile?.(file, root);
-  return { ...nothing, files: [file], size };
+  if (!options.onFile) return { ...nothing, files: [file], size };
+  options.onFile(file, root);
+  return { ...nothing, order: new Uint32Array(1), size };
 }
 
 interface FolderTask {
@@ -117,6 +120,8 @@ class FolderWalk {
   readonly #options: WalkOptions;
   readonly #pacer = new Pacer();
   readonly #files: WalkedFile[] = [];
+  /** Of the files found, when they are not kept. */
+  readonly #paths: (readonly string[])[] = [];
   readonly #secrets: string[] = [];
   readonly #skipped: { path: string; reason: string }[] = [];
   /** Files found, whether examined yet or not. */
@@ -140,16 +145,19 @@ class FolderWalk {
         if (this.#options.blocking) await this.#pacer.pause();
         this.#checkCancelled();
         next.push(...(await this.#readFolder(task)));
-        this.#options.onProgress?.({ files: this.#files.length, size: this.#size });
+        this.#options.onProgress?.({ files: this.#files.length + this.#paths.length, size: this.#size });
       });
       level = next;
     }
     this.#files.sort((a, b) => compareTreePaths(a.path, b.path));
+    const paths = this.#paths;
+    const order = Uint32Array.from(paths.keys()).sort((a, b) => compareTreePaths(paths[a] ?? [], paths[b] ?? []));
     return {
       root: this.#root,
       name: this.#name,
       single: false,
       files: this.#files,
+      ...(this.#options.onFile && { order }),
       size: this.#size,
       ignored: this.#ignored,
       secrets: this.#secrets.sort(),
@@ -236,9 +244,13 @@ class FolderWalk {
     }
     const size = Number(stats.size);
     const file = { absolute, path, size, stamp: stampOf(stats) };
-    this.#files.push(file);
     this.#size += size;
-    this.#options.onFile?.(file, this.#root);
+    if (this.#options.onFile) {
+      this.#paths.push(path);
+      this.#options.onFile(file, this.#root);
+    } else {
+      this.#files.push(file);
+    }
   }
 
   #skipUnreadable(path: readonly string[], error: unknown): void {
