@@ -160,6 +160,99 @@ describe('FileStorage with many small files', () => {
     await storage.close();
   });
 
+  it('reads many whole ones at once, with as few batches as one by one', async () => {
+    const storage = new FileStorage(staged, batches);
+    await Promise.all(all.map((index) => storage.write(index, 0, content(index))));
+    batches.sizes.length = 0;
+    const memory = Buffer.alloc(all.reduce((sum, index) => sum + content(index).length, 0) + 1, 0xee);
+    let at = 0;
+    const reads = all.map((fileIndex) => {
+      const view = memory.subarray(at, at + content(fileIndex).length);
+      at += view.length;
+      return { fileIndex, view };
+    });
+    await storage.readAll(reads);
+    assert.deepEqual(memory, Buffer.concat([...all.map(content), Buffer.from([0xee])]));
+    assert.ok(batches.sizes.length < 20, `${batches.sizes.length} batches`);
+    // A few, without the other thread; and none.
+    batches.sizes.length = 0;
+    memory.fill(0);
+    for (const other of [storage, new FileStorage(staged)]) {
+      await other.readAll(reads.slice(10, 13));
+      assert.deepEqual(reads[12]!.view, content(12));
+      await other.readAll([]);
+      await other.close();
+      await assert.rejects(other.readAll(reads), { code: 'closed' });
+    }
+    assert.deepEqual(batches.sizes, []);
+  });
+
+  it('reads big ones among them, and those that are open', async () => {
+    const size = (index: number): number => (index % 5 === 0 ? SMALL_FILE + 1 + index : 1 + index);
+    const location = (index: number): FileLocation => ({
+      kind: 'staged',
+      path: join(dir, `${index}`),
+      size: size(index),
+    });
+    const bytes = (index: number): Buffer => Buffer.alloc(size(index), index + 1);
+    const storage = new FileStorage(location, batches);
+    const some = all.slice(0, 40);
+    for (const index of some) writeFileSync(location(index).path, bytes(index));
+    await storage.writeBy(7, async () => {});
+    const reads = some.map((fileIndex) => ({ fileIndex, view: Buffer.alloc(size(fileIndex)) }));
+    await storage.readAll(reads);
+    for (const { fileIndex, view } of reads) assert.deepEqual(view, bytes(fileIndex));
+    assert.deepEqual(batches.sizes, [31]);
+    await storage.close();
+  });
+
+  for (const [name, count, bad] of [
+    ['many', 100, 60],
+    ['a few', 5, 2],
+  ] as const) {
+    for (const [what, spoil] of [
+      ['changed', (path: string) => writeFileSync(path, content(bad))],
+      ['became shorter', (path: string) => writeFileSync(path, '')],
+      ['went', (path: string) => rmSync(path)],
+      [
+        'became a link',
+        (path: string) => {
+          rmSync(path);
+          symlinkSync(join(dir, '0'), path);
+        },
+      ],
+    ] as const) {
+      it(`reading ${name} at once rejects when one ${what}, after the last was read`, async () => {
+        const locations = all.slice(0, count).map((index): FileLocation => {
+          const path = join(dir, `${index}`);
+          writeFileSync(path, content(index));
+          utimesSync(path, 1_000_000_000, 1_000_000_000);
+          return { kind: 'published', path, stamp: stampOf(statSync(path, { bigint: true })) };
+        });
+        const storage = new FileStorage((index) => locations[index]!, batches);
+        const reads = locations.map((_, fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
+        await storage.readAll(reads);
+        for (const { view } of reads) view.fill(0);
+        spoil(join(dir, `${bad}`));
+        await assert.rejects(storage.readAll(reads), { code: 'stale' });
+        const last = reads.at(-1)!;
+        assert.deepEqual(last.view, content(last.fileIndex));
+        await storage.close();
+      });
+    }
+  }
+
+  it('fails reads that a lost thread was to do, once', async () => {
+    const gone = {
+      readParts: () => Promise.reject(new Error('gone')),
+      writeParts: () => Promise.reject(new Error('gone')),
+    };
+    const storage = new FileStorage(staged, gone);
+    const reads = all.map((fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
+    await assert.rejects(storage.readAll(reads), /gone/);
+    await storage.close();
+  });
+
   it('tells which of them cannot be written', async () => {
     mkdirSync(staged(7).path, { recursive: true });
     const target = join(dir, 'not ours');
@@ -180,6 +273,15 @@ describe('FileStorage with many small files', () => {
     const first = all.slice(0, 500).map(write);
     await storage.release(499);
     assert.equal(written, 500);
+    let read = false;
+    const reads = all.slice(0, 500).map((fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
+    const reading = storage.readAll(reads).then(() => {
+      read = true;
+    });
+    await storage.release(3);
+    await Promise.resolve();
+    assert.ok(read);
+    await reading;
     const rest = all.slice(500).map(write);
     await storage.close();
     assert.equal(written, COUNT);

@@ -33,4 +33,37 @@ describe('OverlaidStorage', () => {
     assert.deepEqual(lent, [0]);
     await storage.close();
   });
+
+  it('reads many files at once, each from where it is', async () => {
+    const { info, files } = makeVersion([100, 200, 300, 400], 16_384, Math.random);
+    const asked: number[] = [];
+    const own: Storage = {
+      read: async () => {},
+      readAll: async (reads) => {
+        for (const { fileIndex, view } of reads) {
+          asked.push(fileIndex);
+          files[fileIndex]!.copy(view);
+        }
+      },
+      write: async () => {},
+      close: async () => {},
+    };
+    const cached = new CachedVersion(new PieceCache({ dir: temp.path, capacity: 1 << 20 }), 'version', info);
+    for (const index of [1, 3]) await cached.write(index, 0, files[index]!);
+    const storage = new OverlaidStorage(own, (index) => index % 2 === 0, cached, new Bitfield(info.pieceCount));
+    for (const chosen of [[0, 1, 2, 3], [2, 0], [3, 1], []]) {
+      asked.length = 0;
+      const reads = chosen.map((fileIndex) => ({ fileIndex, view: Buffer.alloc(files[fileIndex]!.length) }));
+      await storage.readAll(reads);
+      for (const { fileIndex, view } of reads) assert.deepEqual(view, files[fileIndex]);
+      assert.deepEqual(
+        asked,
+        chosen.filter((index) => index % 2 === 0),
+      );
+    }
+    cached.forget(new Set([3]));
+    const view = Buffer.alloc(400);
+    await assert.rejects(storage.readAll([{ fileIndex: 3, view }]), { code: 'not-found' });
+    await storage.close();
+  });
 });
