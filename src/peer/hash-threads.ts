@@ -23,8 +23,8 @@ const PIECE_DEPTH = 8;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;
-/** MB for short-lived objects in a worker. It makes little but short strings; V8 would let them pile up to 48 MB. */
-const YOUNG_GENERATION = 3;
+/** MB for short-lived objects in a worker. It makes little but short strings: V8 would let them pile up to 48 MB, and with half of this a walk collects them all the time. */
+const YOUNG_GENERATION = 6;
 
 export interface HashThreadsOptions {
   /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.js. */
