@@ -55,6 +55,17 @@ describe('the judge of the simulation', () => {
     assert.match(found, /seed0 → receiver1 sends wrong bytes/);
   });
 
+  it('sees one wrong byte in a run of small files', async () => {
+    const small = { sizes: new Array<number>(300).fill(1_000) };
+    assert.equal(await broken(small, () => {}), '');
+    const found = await broken(small, ({ sim }) => {
+      sim.peers[0]!.storage.corrupt = (fileIndex, _offset, view) => {
+        if (fileIndex % 50 === 7) view[999] = (view[999] ?? 0) ^ 1;
+      };
+    });
+    assert.match(found, /seed0 → receiver1 sends wrong bytes/);
+  });
+
   it('sees a wrong byte that is written', async () => {
     const found = await broken({}, ({ sim }) => {
       const { storage } = sim.peers[1]!;
