@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { choosePieceLength } from '../../src/bittorrent/metainfo.ts';
 import { once } from '../../src/common/event.ts';
 import { MAX_READ, type ReadRequest, type TransferInfo } from '../../src/peer/api.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
@@ -95,13 +96,14 @@ describe('reads of ranges', function () {
     const { a, b, content, share } = await pair(24 * MiB);
     const at = 12 * MiB - 10;
     assert.deepEqual(await read(b, { share, offset: at, length: 100 }), content.subarray(at, at + 100));
-    // Of 64 KiB each, and the range lies in two.
+    // The range lies in two.
+    const piece = choosePieceLength(24 * MiB);
     const first = await sent(a, 1);
-    assert.equal(first, 128 * KiB);
+    assert.equal(first, 2 * piece);
     await cached('b', 2);
     assert.deepEqual(
-      await read(b, { share, offset: at - 64 * KiB + 100, length: 200 }),
-      content.subarray(at - 64 * KiB + 100, at - 64 * KiB + 300),
+      await read(b, { share, offset: at - piece + 100, length: 200 }),
+      content.subarray(at - piece + 100, at - piece + 300),
     );
     assert.equal((await a.transfers())[0]?.done, first);
   });
@@ -147,12 +149,13 @@ describe('reads of ranges', function () {
   it('reads ahead when reads follow each other, and not far', async () => {
     const { a, b, content, share } = await pair(24 * MiB);
     await read(b, { share, offset: 0, length: 100 });
-    assert.equal(await sent(a, 1), 64 * KiB);
+    const piece = choosePieceLength(24 * MiB);
+    assert.equal(await sent(a, 1), piece);
     // The second of a row: a mebibyte behind it is fetched, too, without being asked for.
     assert.deepEqual(await read(b, { share, offset: 100, length: 100 }), content.subarray(100, 200));
-    await sent(a, 17 * 64 * KiB);
-    await cached('b', 17);
-    assert.equal((await a.transfers())[0]?.done, 17 * 64 * KiB);
+    await sent(a, piece + MiB);
+    await cached('b', 1 + MiB / piece);
+    assert.equal((await a.transfers())[0]?.done, piece + MiB);
   });
 
   it('wants nothing any more of what it read ahead when the reader goes elsewhere', async () => {
