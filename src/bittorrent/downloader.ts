@@ -300,16 +300,23 @@ export class Downloader {
   }
 
   #track(verdicts: Promise<readonly (Verdict | PeerwireError)[]>, pieces: readonly ActivePiece<PeerSession>[]): void {
-    const verifying = verdicts
-      .then((all) => {
-        for (const [position, active] of pieces.entries()) {
-          try {
-            this.#conclude(active, all[position]);
-          } catch (error) {
-            // Of whoever was told of it.
-            this.#conclude(active, toPeerwireError(error));
-          }
+    this.#await(verdicts, (all) => {
+      for (const [position, active] of pieces.entries()) {
+        try {
+          this.#conclude(active, all[position]);
+        } catch (error) {
+          // Of whoever was told of it.
+          this.#conclude(active, toPeerwireError(error));
         }
+      }
+    });
+  }
+
+  /** `halt` waits for it. */
+  #await<T>(verified: Promise<T>, conclude: (result: T) => void): void {
+    const verifying = verified
+      .then((result) => {
+        conclude(result);
         // Buffers came free: whoever waited for one may go on.
         this.#scheduler.pumpAll();
       })
@@ -363,14 +370,7 @@ export class Downloader {
   }
 
   #verifyRun(run: SmallRun): void {
-    const verifying = this.#verifier
-      .verifyRun(run)
-      .then((outcomes) => {
-        this.#concludeRun(run, outcomes);
-        this.#scheduler.pumpAll();
-      })
-      .finally(() => this.#verifying.delete(verifying));
-    this.#verifying.add(verifying);
+    this.#await(this.#verifier.verifyRun(run), (outcomes) => this.#concludeRun(run, outcomes));
   }
 
   #concludeRun(run: SmallRun, outcomes: readonly WriteOutcome[] | 'stopped'): void {
@@ -381,18 +381,17 @@ export class Downloader {
     for (let position = 0; position < run.count; position++) {
       const piece = run.first + position;
       const outcome = outcomes[position];
-      try {
-        if (outcome === 'written') {
+      if (outcome === 'written') {
+        try {
           this.#got(piece);
-          continue;
+        } catch (error) {
+          // Of whoever was told of it.
+          problem ??= toPeerwireError(error);
         }
-        if (outcome === 'wrong') wrong ??= piece;
-        else problem ??= outcome ?? new PeerwireError('internal', 'A piece was not verified.');
-      } catch (error) {
-        // Of whoever was told of it.
-        problem ??= toPeerwireError(error);
         continue;
       }
+      if (outcome === 'wrong') wrong ??= piece;
+      else problem ??= outcome ?? new PeerwireError('internal', 'A piece was not verified.');
       this.#reopen(piece);
     }
     if (problem && !this.#stopped) this.#options.onProblem(problem);

@@ -1,9 +1,10 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type ErrorCode, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
 import { checkStamp, type FileStamp, stampOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
+import { readFullySync } from './read-fully.ts';
 import { writeFullySync } from './write-fully.ts';
 
 /** Part of a file on one side, of shared memory on the other; `at` is the position there. Plain data: it crosses threads. */
@@ -85,11 +86,8 @@ export function goneStale(error: unknown): unknown {
 function readPart(bytes: Uint8Array, { path, offset, length, at, stamp }: FilePart): void {
   const fd = openSync(path, constants.O_RDONLY | CAREFUL);
   try {
-    for (let done = 0; done < length; ) {
-      const count = readSync(fd, bytes, at + done, length - done, offset + done);
-      if (count === 0) throw new PeerwireError('stale', 'The file is shorter than what was published.');
-      done += count;
-    }
+    if (readFullySync(fd, bytes.subarray(at, at + length), offset) < length)
+      throw new PeerwireError('stale', 'The file is shorter than what was published.');
     // After the read, so that a change during it is seen as well. Just opened by its path, it need not be looked up again.
     if (stamp !== undefined) checkStamp(fstatSync(fd, { bigint: true }), stamp);
   } finally {

@@ -117,7 +117,7 @@ export class FileStorage implements Storage {
     const { failures, stamps } = await small.writeShared(shared, parts);
     const outcomes = new Array<WriteOutcome>(files.length).fill('written');
     for (const { position, code, message } of failures)
-      outcomes[position] = code === 'corrupt' ? 'wrong' : new PeerwireError(code, message);
+      outcomes[position] = outcomeOf(new PeerwireError(code, message));
     for (const [position, { fileIndex }] of files.entries()) {
       const stamp = stamps[position];
       if (stamp !== undefined) this.#stamps.set(fileIndex, stamp);
@@ -142,8 +142,7 @@ export class FileStorage implements Storage {
         },
         onStamp: (stamp) => this.#stamps.set(fileIndex, stamp),
         onFailure: (error) => {
-          const failure = toPeerwireError(error);
-          outcomes[position] = failure.code === 'corrupt' ? 'wrong' : failure;
+          outcomes[position] = outcomeOf(toPeerwireError(error));
         },
       };
       if (this.#smallFiles(fileIndex, location)) writes.push(write);
@@ -287,6 +286,10 @@ export class FileStorage implements Storage {
       .then(entry.onClosed);
     return entry.closed;
   }
+}
+
+function outcomeOf(failure: PeerwireError): WriteOutcome {
+  return failure.code === 'corrupt' ? 'wrong' : failure;
 }
 
 /** The one that holds the bytes of all files. */

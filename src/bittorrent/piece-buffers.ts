@@ -2,6 +2,7 @@ import type { Disposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import { TRANSFER_PRIORITIES, type TransferPriority } from './bandwidth-manager.ts';
 import { BLOCK_SIZE } from './merkle.ts';
+import { SpareMemory } from './spare-memory.ts';
 import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
@@ -32,10 +33,9 @@ export interface PieceBuffer {
  */
 export class PieceBuffers {
   readonly #mark: Watermark;
-  /** By size, what came free last comes last. With what is in use it stays within `#most` bytes, or is nothing. */
-  readonly #spare = new Map<number, PieceBuffer[]>();
+  /** With what is in use it stays within `#most` bytes, or is nothing: pieces of all sizes must not add up. */
+  readonly #spare = new SpareMemory<PieceBuffer>();
   readonly #most: number;
-  #spareBytes = 0;
   readonly #users = new Set<BufferUser>();
 
   /** `budget` in bytes. */
@@ -49,7 +49,7 @@ export class PieceBuffers {
 
   /** Bytes held: those in use and those kept to be used again. */
   get held(): number {
-    return this.used + this.#spareBytes;
+    return this.used + this.#spare.bytes;
   }
 
   /** Bytes in use. */
@@ -77,9 +77,8 @@ export class PieceBuffers {
     if (!this.fits(length, kind)) return undefined;
     const size = roundUp(length);
     this.#mark.add(size);
-    const spare = this.#spare.get(size)?.pop();
-    if (spare) this.#spareBytes -= size;
-    else this.#shrink(this.used);
+    const spare = this.#spare.take(size);
+    if (!spare) this.#spare.shrink(this.#most - this.used);
     if (spare?.bytes.length === length) return spare;
     const shared = spare?.shared ?? new SharedArrayBuffer(size);
     return { shared, bytes: Buffer.from(shared, 0, length) };
@@ -87,29 +86,14 @@ export class PieceBuffers {
 
   give(buffer: PieceBuffer): void {
     const size = buffer.shared.byteLength;
-    const spare = this.#spare.get(size) ?? [];
-    this.#spare.delete(size);
-    this.#spare.set(size, spare);
-    spare.push(buffer);
-    this.#spareBytes += size;
-    this.#shrink(this.used - size);
+    this.#spare.give(size, buffer);
+    this.#spare.shrink(this.#most - (this.used - size));
     this.#mark.remove(size);
   }
 
   /** Lets the memory go once nothing is in use. */
   trim(): void {
-    if (this.used > 0) return;
-    this.#spare.clear();
-    this.#spareBytes = 0;
-  }
-
-  /** Lets go of sizes that were not used lately, so that pieces of all sizes do not add up. `used`: bytes in use then. */
-  #shrink(used: number): void {
-    if (used + this.#spareBytes <= this.#most) return;
-    for (const [size, spare] of this.#spare) {
-      while (used + this.#spareBytes > this.#most && spare.pop()) this.#spareBytes -= size;
-      if (spare.length === 0) this.#spare.delete(size);
-    }
+    if (this.used === 0) this.#spare.shrink(0);
   }
 
   /** Of those that pass, one of the highest priority. */

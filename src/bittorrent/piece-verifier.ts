@@ -89,15 +89,14 @@ export class PieceVerifier {
       outcomes = pieces.map(() => toPeerwireError(error));
     }
     const conclude = async (active: ActivePiece<PeerSession>, position: number): Promise<Verdict> => {
-      // Not in files: as any other piece.
+      // Where content is not in files they are like any other piece.
       if (!outcomes) return await this.verify(active);
       const outcome = outcomes[position];
       if (outcome === 'written') return this.#written(active);
       if (outcome !== 'wrong') throw outcome ?? new PeerwireError('internal', 'Nobody wrote the piece.');
       if (this.#stopped) return { outcome: 'stopped' };
-      const { fileIndex } = pieceAt(info, active.index);
-      const root = info.files[fileIndex]?.root ?? Buffer.alloc(0);
-      return await this.#blame(active, hasher.hashBlocksSync(active.buffer.bytes), root);
+      const { root } = pieceAt(info, active.index).file;
+      return await this.#blame(active, hasher.hashBlocksSync(active.buffer.bytes), root ?? NOTHING);
     };
     if (outcomes?.every((outcome) => outcome === 'written')) return pieces.map((active) => this.#written(active));
     return await Promise.all(

@@ -48,10 +48,6 @@ export class RunPicker {
     return this.#taken[piece] === 1;
   }
 
-  lengthOf(piece: number): number {
-    return this.#lengths[piece] ?? 0;
-  }
-
   /** False: there is no run for this session now. `now` in ms. */
   mayTake(session: PeerSession, now: number): boolean {
     if (!this.#some || this.#picker.open < 2 || this.#barren.get(session) === this.#picker.additions) return false;

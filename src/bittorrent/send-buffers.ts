@@ -1,4 +1,5 @@
 import { BLOCK_SIZE } from './merkle.ts';
+import { SpareMemory } from './spare-memory.ts';
 
 /** Bytes kept for further batches: what is read for one device at a time. */
 const MOST_SPARE = 8 * 1024 * 1024;
@@ -11,9 +12,7 @@ const STEPS = 4;
  */
 export class SendBuffers {
   readonly #room: number;
-  /** By size, what was used last comes last. */
-  readonly #spare = new Map<number, Buffer[]>();
-  #spareBytes = 0;
+  readonly #spare = new SpareMemory<Buffer>();
 
   /** `room`: bytes that a batch has beyond its content, at most. */
   constructor(room: number) {
@@ -24,35 +23,20 @@ export class SendBuffers {
   take(length: number): Buffer {
     if (length <= BLOCK_SIZE) return Buffer.allocUnsafe(length);
     const size = this.#roundUp(length);
-    const spare = this.#spare.get(size)?.pop();
-    if (!spare) return Buffer.allocUnsafeSlow(size);
-    this.#spareBytes -= size;
-    return spare;
+    return this.#spare.take(size) ?? Buffer.allocUnsafeSlow(size);
   }
 
   /** Nobody may use it any more. */
   give(buffer: Buffer): void {
     const size = buffer.length;
     if (size <= BLOCK_SIZE || size > MOST_SPARE) return;
-    const spare = this.#spare.get(size) ?? [];
-    this.#spare.delete(size);
-    this.#spare.set(size, spare);
-    spare.push(buffer);
-    this.#spareBytes += size;
-    this.#shrink(MOST_SPARE);
+    this.#spare.give(size, buffer);
+    this.#spare.shrink(MOST_SPARE);
   }
 
   /** Lets everything go that nobody uses. */
   trim(): void {
-    this.#shrink(0);
-  }
-
-  #shrink(most: number): void {
-    if (this.#spareBytes <= most) return;
-    for (const [size, spare] of this.#spare) {
-      while (this.#spareBytes > most && spare.pop()) this.#spareBytes -= size;
-      if (spare.length === 0) this.#spare.delete(size);
-    }
+    this.#spare.shrink(0);
   }
 
   /** Few sizes, so that buffers are found again. */

@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { type FileStamp, stampOf, timeUntilSettled } from '../../bittorrent/file-stamp.ts';
 import { BLOCK_SIZE, HASH_SIZE, sha256Text } from '../../bittorrent/merkle.ts';
 import { CAREFUL } from '../../bittorrent/open-flags.ts';
+import { readFullySync } from '../../bittorrent/read-fully.ts';
 import type { PeerwireError } from '../../common/errors.ts';
 import { changedError, hashRange, type RangeResult, readProblem } from './hash-range.ts';
 import { absoluteOf, type PackedFiles, SEPARATOR } from './packed-walk.ts';
@@ -84,16 +85,12 @@ function hashFile(path: string, size: number, stamp: string, now: number): { has
   memory ??= Buffer.allocUnsafeSlow(SMALLEST);
   const fd = openSync(path, constants.O_RDONLY | CAREFUL);
   try {
-    let filled = 0;
-    while (filled < size) {
-      const count = readSync(fd, memory, filled, size - filled, filled);
-      if (count === 0) throw changedError(path);
-      filled += count;
-    }
+    const content = memory.subarray(0, size);
+    if (readFullySync(fd, content, 0) < size) throw changedError(path);
     // After the reading, so that a change during it is seen as well.
     const stats = fstatSync(fd, { bigint: true });
     if (stampOf(stats) !== stamp) throw changedError(path);
-    const hash = size === 0 ? '' : sha256Text(memory.subarray(0, size));
+    const hash = size === 0 ? '' : sha256Text(content);
     return { hash, settled: timeUntilSettled(stats, now) === 0 };
   } finally {
     closeSync(fd);

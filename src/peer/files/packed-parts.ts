@@ -1,6 +1,7 @@
 import type { FilePart } from '../../bittorrent/file-parts.ts';
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import { PeerwireError } from '../../common/errors.ts';
+import { SEPARATOR } from './packed-walk.ts';
 
 /** `FilePart`s as a few strings and numbers, in place of an object for each: several times faster to hand to another thread. */
 export interface PackedParts {
@@ -14,7 +15,6 @@ export interface PackedParts {
   readonly hashes: string;
 }
 
-const SEPARATOR = '\0';
 const NUMBERS = 4;
 /** Characters of a hash. */
 const HASH_LENGTH = 32;
