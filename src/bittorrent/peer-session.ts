@@ -57,8 +57,6 @@ export class PeerSession {
   readonly wire: PeerWire;
   readonly downloaded = new RateMeter();
   readonly uploaded = new RateMeter();
-  /** Payload bytes from this peer that passed verification. */
-  verifiedBytes = 0;
   /** Payload bytes that arrived without a request of ours. */
   unasked = 0;
   amChoking = true;

@@ -4,6 +4,7 @@ import { BLOCK_SIZE, blockCount, HASH_SIZE, pieceRoot } from './merkle.ts';
 import { type Info, type PieceLayers, pieceAt, pieceHash } from './metainfo.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { SmallRun } from './small-run.ts';
+import type { SourceAccounts } from './source-accounts.ts';
 import type { Storage, VerifiedFile, WriteOutcome } from './storage.ts';
 
 /** Pieces up to this size are hashed where they arrive: a hop to a worker would cost more than it saves. */
@@ -51,6 +52,7 @@ export interface PieceVerifierOptions {
   readonly layers: PieceLayers;
   readonly storage: () => Storage;
   readonly hasher: BlockHasher;
+  readonly accounts: SourceAccounts;
   /** Asks peers for the leaf hashes of a piece; undefined when none could be proven. */
   readonly leafHashes: (piece: number) => Promise<Buffer | undefined>;
 }
@@ -109,7 +111,7 @@ export class PieceVerifier {
    * more. Never rejects.
    */
   async verifyRun({ first, count, buffer, peer }: SmallRun): Promise<readonly WriteOutcome[] | 'stopped'> {
-    const { info } = this.#options;
+    const { info, accounts } = this.#options;
     const files: VerifiedFile[] = [];
     for (let position = 0, at = 0; position < count; position++) {
       const { file, fileIndex } = pieceAt(info, first + position);
@@ -122,7 +124,7 @@ export class PieceVerifier {
       const outcomes = (await storage.writeVerified?.(files)) ?? (await this.#oneByOne(storage, files));
       if (this.#stopped) return 'stopped';
       for (const [position, outcome] of outcomes.entries())
-        if (outcome === 'written') peer.verifiedBytes += files[position]?.data.length ?? 0;
+        if (outcome === 'written') accounts.credit(peer.source, files[position]?.data.length ?? 0);
       return outcomes;
     } catch (error) {
       const failure = toPeerwireError(error);
@@ -156,7 +158,7 @@ export class PieceVerifier {
   #written(active: ActivePiece<PeerSession>): Verdict {
     for (let block = 0; block < active.blocks; block++) {
       const sender = active.sender(block);
-      if (sender) sender.verifiedBytes += active.blockLength(block);
+      if (sender) this.#options.accounts.credit(sender.source, active.blockLength(block));
     }
     return WRITTEN;
   }

@@ -15,20 +15,22 @@ export interface SourceAccount {
 
 /** What was exchanged with each source: in sessions that ended, and in those that go on. */
 export class SourceAccounts {
-  readonly #ended = new Map<string, { downloaded: number; uploaded: number }>();
+  readonly #sources = new Map<string, { downloaded: number; uploaded: number }>();
 
-  /** Keeps the figures of a session that ended. Once for each. */
-  close({ source, verifiedBytes, uploaded }: PeerSession): void {
-    const account = this.#ended.get(source) ?? { downloaded: 0, uploaded: 0 };
-    account.downloaded += verifiedBytes;
-    account.uploaded += uploaded.total;
-    this.#ended.set(source, account);
+  /** So many payload bytes from the source passed verification, which may be after the session that brought them ended. */
+  credit(source: string, bytes: number): void {
+    this.#of(source).downloaded += bytes;
+  }
+
+  /** Keeps what was sent in a session that ended. Once for each. */
+  close({ source, uploaded }: PeerSession): void {
+    this.#of(source).uploaded += uploaded.total;
   }
 
   /** `open`: the sessions that go on. `now` in ms. */
   list(open: Iterable<PeerSession>, now: number): SourceAccount[] {
     const rows = new Map<string, SourceAccount>();
-    for (const [source, { downloaded, uploaded }] of this.#ended) {
+    for (const [source, { downloaded, uploaded }] of this.#sources) {
       rows.set(source, { source, connected: false, downloaded, uploaded, downloadRate: 0, uploadRate: 0 });
     }
     for (const session of open) {
@@ -37,12 +39,20 @@ export class SourceAccounts {
       rows.set(source, {
         source,
         connected: true,
-        downloaded: (row?.downloaded ?? 0) + session.verifiedBytes,
+        downloaded: row?.downloaded ?? 0,
         uploaded: (row?.uploaded ?? 0) + session.uploaded.total,
         downloadRate: (row?.downloadRate ?? 0) + session.downloaded.rate(now),
         uploadRate: (row?.uploadRate ?? 0) + session.uploaded.rate(now),
       });
     }
     return [...rows.values()];
+  }
+
+  #of(source: string): { downloaded: number; uploaded: number } {
+    const known = this.#sources.get(source);
+    if (known) return known;
+    const account = { downloaded: 0, uploaded: 0 };
+    this.#sources.set(source, account);
+    return account;
   }
 }

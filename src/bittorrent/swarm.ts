@@ -291,6 +291,7 @@ export class Swarm implements Disposable {
       random,
       logger,
       hasher,
+      accounts: this.#accounts,
       buffers: this.#buffers,
       onPiece: (piece) => this.#gotPiece(piece),
       onCorrupt: (session, piece) => this.#corrupt(session, piece),

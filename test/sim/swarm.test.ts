@@ -81,6 +81,21 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
       assert.ok(account.downloaded > 2 * MiB, `${account.source} gave only ${account.downloaded}`);
   });
 
+  it('a source that left before its last piece was written is credited with it', async () => {
+    sim = new Simulation(seed, [MiB], 65_536);
+    const receiver = sim.addPeer('receiver', 'none');
+    receiver.storage.delay = () => sim.pause(100);
+    const [, sending] = sim.connect(receiver, sim.addPeer('source', 'all'));
+    assert.ok(await sim.clock.run(() => receiver.swarm.fetched === MiB, 60_000), 'it did not arrive');
+    assert.ok(!receiver.completed);
+    sending.close();
+    assert.ok(await sim.clock.run(() => receiver.completed, 60_000), 'it was not written');
+    assert.deepEqual(
+      receiver.swarm.accounts().map(({ source, connected, downloaded }) => ({ source, connected, downloaded })),
+      [{ source: 'source', connected: false, downloaded: MiB }],
+    );
+  });
+
   it('a receiver serves what it has while it downloads', async () => {
     sim = new Simulation(seed, [4 * MiB], 65_536);
     const origin = sim.addPeer('origin', 'all', 1_000_000);
