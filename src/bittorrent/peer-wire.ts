@@ -1,12 +1,14 @@
-import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { Connection, ConnectionSink } from './connection.ts';
+import { ExtensionIds } from './extension-ids.ts';
+import type { IncomingWire } from './incoming-wire.ts';
 import { Watermark } from './watermark.ts';
 import { WireDecoder } from './wire/decoder.ts';
 import { decodeExtendedHandshake, type ExtendedHandshake, encodeExtendedHandshake } from './wire/extended.ts';
 import { decodeHandshake, encodeHandshake, HANDSHAKE_SIZE, type Handshake } from './wire/handshake.ts';
 import { encodeMessage, type Message } from './wire/messages.ts';
+import { WireOutbox } from './wire-outbox.ts';
 
 /** BEP 10: message id 0 of the extension protocol is its handshake. */
 const EXTENDED_HANDSHAKE_ID = 0;
@@ -45,61 +47,15 @@ export interface PeerWireHandler {
   onClose(reason: PeerwireError | undefined): void;
 }
 
-/** An accepted connection whose BitTorrent handshake was read, so that it can be routed by infohash. */
-export interface IncomingWire {
-  readonly connection: Connection;
-  readonly handshake: Handshake;
-  /** Bytes that arrived behind the handshake. */
-  readonly rest: Buffer;
-}
-
-/** Reads the handshake of an accepted connection and leaves it paused. Rejects after `timeout` ms or on a bad handshake. */
-export function readHandshake(connection: Connection, clock: Clock, timeout = 10_000): Promise<IncomingWire> {
-  return new Promise((resolve, reject) => {
-    let received: Buffer = Buffer.alloc(0);
-    let settled = false;
-    const fail = (error: PeerwireError): void => {
-      if (settled) return;
-      settled = true;
-      timer.dispose();
-      connection.close(error);
-      reject(error);
-    };
-    const timer = clock.setTimeout(() => fail(new PeerwireError('timeout', 'No handshake arrived in time.')), timeout);
-    connection.start({
-      onData(chunk) {
-        received = Buffer.concat([received, chunk]);
-        if (settled || received.length < HANDSHAKE_SIZE) return;
-        try {
-          const handshake = decodeHandshake(received.subarray(0, HANDSHAKE_SIZE));
-          settled = true;
-          timer.dispose();
-          connection.pause();
-          // A getter: bytes may still arrive between here and the hand-over to a PeerWire.
-          resolve({
-            connection,
-            handshake,
-            get rest() {
-              return received.subarray(HANDSHAKE_SIZE);
-            },
-          });
-        } catch (error) {
-          fail(toPeerwireError(error));
-        }
-      },
-      onDrain() {},
-      onClose(reason) {
-        fail(reason ?? new PeerwireError('closed', 'The connection closed before its handshake.'));
-      },
-    });
-  });
+interface AwaitedHandshake {
+  /** 20 bytes that it must name. */
+  readonly infoHash: Uint8Array;
+  readonly received: Buffer;
 }
 
 /**
  * The BitTorrent peer protocol over one connection: both handshakes, then messages. It knows nothing of pieces or
  * networks; a swarm and the control connection of a network are its two users.
- *
- * Small messages sent in one turn of the event loop leave in one write.
  */
 export class PeerWire implements Disposable {
   readonly initiator: boolean;
@@ -107,18 +63,14 @@ export class PeerWire implements Disposable {
   readonly #options: PeerWireOptions;
   readonly #handler: PeerWireHandler;
   readonly #decoder: WireDecoder;
-  readonly #names = new Map<number, string>();
-  #handshakeBytes: Buffer | undefined = Buffer.alloc(0);
+  readonly #extensions: ExtensionIds;
+  readonly #outbox: WireOutbox;
+  /** Until the handshake of whom we dialled is whole. */
+  #awaited: AwaitedHandshake | undefined;
   #remote: Handshake | undefined;
-  /** The other's ids of extensions that we know too. */
-  readonly #remoteIds = new Map<string, number>();
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
-  #flushQueued = false;
-  #departed = 0;
   /** Received and not yet to be read, by a rate limit. */
   #held: Buffer | undefined;
-  /** Why we do not read: the owner said so, bytes are held, or too much waits to be sent. */
+  /** The owner wants nothing read. */
   #paused = false;
   readonly #flood = new Watermark(MOST_QUEUED);
   #closed = false;
@@ -131,11 +83,9 @@ export class PeerWire implements Disposable {
     handler: PeerWireHandler,
   ): PeerWire {
     const wire = new PeerWire(connection, true, options, handler);
+    wire.#awaited = { infoHash, received: Buffer.alloc(0) };
     wire.#sendHandshake(infoHash);
-    wire.#start((handshake) => {
-      if (!handshake.infoHash.equals(infoHash))
-        throw new PeerwireError('protocol', 'The peer answered for another swarm.');
-    });
+    wire.#start();
     return wire;
   }
 
@@ -143,7 +93,6 @@ export class PeerWire implements Disposable {
   static accept(incoming: IncomingWire, options: PeerWireOptions, handler: PeerWireHandler): PeerWire {
     const wire = new PeerWire(incoming.connection, false, options, handler);
     wire.#sendHandshake(incoming.handshake.infoHash);
-    wire.#handshakeBytes = undefined;
     queueMicrotask(() => {
       // Closed since its handshake was read: nobody has been told yet, and the connection tells only once.
       if (incoming.connection.closed) {
@@ -151,7 +100,7 @@ export class PeerWire implements Disposable {
         return;
       }
       // First, so that closing in any callback below is reported.
-      wire.#start(() => {});
+      wire.#start();
       try {
         wire.#onHandshake(incoming.handshake);
         const rest = Buffer.from(incoming.rest);
@@ -170,7 +119,8 @@ export class PeerWire implements Disposable {
     this.#options = options;
     this.#handler = handler;
     this.#flood.onLow(() => this.#updateReading());
-    for (const [name, id] of Object.entries(options.extensions)) this.#names.set(id, name);
+    this.#extensions = new ExtensionIds(options.extensions);
+    this.#outbox = new WireOutbox(connection, () => this.#noteLeft());
     this.#decoder = new WireDecoder(
       {
         onMessage: (message) => this.#onMessage(message),
@@ -196,17 +146,17 @@ export class PeerWire implements Disposable {
 
   /** True when the other announced this extension. */
   supports(extension: string): boolean {
-    return this.#remoteIds.has(extension);
+    return this.#extensions.theirs(extension) !== undefined;
   }
 
   /** How many writes have left so far: as long as it grows, the other end reads. */
   get departed(): number {
-    return this.#departed;
+    return this.#outbox.departed;
   }
 
   /** Bytes that wait to be sent. */
   get queued(): number {
-    return this.#connection.writableLength + this.#pendingBytes;
+    return this.#outbox.bytes;
   }
 
   /** Reads this many of the bytes that `onReceived` held back. */
@@ -235,12 +185,12 @@ export class PeerWire implements Disposable {
   }
 
   send(message: Message): void {
-    this.#queue(encodeMessage(message));
+    this.#outbox.push(encodeMessage(message));
   }
 
   /** Sends an extension message under the other's id for it; false when the other does not know it. */
   sendExtended(extension: string, payload: Uint8Array): boolean {
-    const id = this.#remoteIds.get(extension);
+    const id = this.#extensions.theirs(extension);
     if (id === undefined) return false;
     this.send({ type: 'extended', id, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) });
     return true;
@@ -249,18 +199,13 @@ export class PeerWire implements Disposable {
   /** Announces changed fields or extensions again (BEP 10: additive). */
   sendExtendedHandshake(extended: Omit<ExtendedHandshake, 'm'>): void {
     if (this.#remote?.extended !== true) return;
-    const payload = encodeExtendedHandshake({ m: { ...this.#options.extensions }, ...extended });
+    const payload = encodeExtendedHandshake({ m: { ...this.#extensions.ours }, ...extended });
     this.send({ type: 'extended', id: EXTENDED_HANDSHAKE_ID, payload });
   }
 
   /** Queues whole block messages, headers included, in as few writes as given. The memory is ours until `onSent`. */
   writeBlocks(bytes: Uint8Array, onSent: () => void): void {
-    if (this.#closed) return;
-    this.#flush();
-    this.#connection.write([bytes], () => {
-      this.#departed++;
-      onSent();
-    });
+    this.#outbox.write(bytes, onSent);
   }
 
   /** Lets in blocks of up to this many bytes. */
@@ -276,7 +221,7 @@ export class PeerWire implements Disposable {
   close(reason?: PeerwireError): void {
     // Nobody is there for it any more.
     this.#held = undefined;
-    this.#flush();
+    this.#outbox.flush();
     this.#connection.close(reason);
   }
 
@@ -288,11 +233,11 @@ export class PeerWire implements Disposable {
     this.#connection.write([encodeHandshake({ infoHash, peerId: this.#options.peerId })]);
   }
 
-  #start(check: (handshake: Handshake) => void): void {
+  #start(): void {
     const sink: ConnectionSink = {
-      onData: (chunk) => this.#onData(chunk, check),
+      onData: (chunk) => this.#onData(chunk),
       onDrain: () => {
-        this.#onSent();
+        this.#noteLeft();
         this.#handler.onDrain();
       },
       onClose: (reason) => this.#onClose(reason),
@@ -307,15 +252,14 @@ export class PeerWire implements Disposable {
     this.#held = undefined;
     if (held && reason === undefined) this.#decode(held);
     this.#closed = true;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#outbox.close();
     this.#handler.onClose(reason);
   }
 
-  #onData(chunk: Uint8Array, check: (handshake: Handshake) => void = () => {}): void {
+  #onData(chunk: Uint8Array): void {
     if (this.#closed) return;
-    if (this.#handshakeBytes !== undefined) {
-      this.#onHandshakeData(this.#handshakeBytes, chunk, check);
+    if (this.#awaited !== undefined) {
+      this.#onHandshakeData(this.#awaited, chunk);
       return;
     }
     const now = this.#handler.onReceived?.(chunk.length) ?? chunk.length;
@@ -327,14 +271,15 @@ export class PeerWire implements Disposable {
     this.#decode(now < chunk.length ? chunk.subarray(0, now) : chunk);
   }
 
-  #onHandshakeData(before: Buffer, chunk: Uint8Array, check: (handshake: Handshake) => void): void {
+  #onHandshakeData({ infoHash, received }: AwaitedHandshake, chunk: Uint8Array): void {
     try {
-      const bytes: Buffer = Buffer.concat([before, chunk]);
-      this.#handshakeBytes = bytes;
+      const bytes = Buffer.concat([received, chunk]);
+      this.#awaited = { infoHash, received: bytes };
       if (bytes.length < HANDSHAKE_SIZE) return;
       const handshake = decodeHandshake(bytes.subarray(0, HANDSHAKE_SIZE));
-      check(handshake);
-      this.#handshakeBytes = undefined;
+      if (!handshake.infoHash.equals(infoHash))
+        throw new PeerwireError('protocol', 'The peer answered for another swarm.');
+      this.#awaited = undefined;
       this.#onHandshake(handshake);
       if (bytes.length > HANDSHAKE_SIZE) this.#onData(bytes.subarray(HANDSHAKE_SIZE));
     } catch (error) {
@@ -366,21 +311,12 @@ export class PeerWire implements Disposable {
     }
     if (message.id === EXTENDED_HANDSHAKE_ID) {
       const handshake = decodeExtendedHandshake(message.payload);
-      this.#learnIds(handshake.m);
+      this.#extensions.learn(handshake.m);
       this.#handler.onExtendedHandshake(handshake);
       return;
     }
-    const name = this.#names.get(message.id);
+    const name = this.#extensions.nameOf(message.id);
     if (name !== undefined) this.#handler.onExtended(name, message.payload);
-  }
-
-  /** Names that we do not know are not kept: they cost memory and nobody asks for them. */
-  #learnIds(ids: Readonly<Record<string, number>>): void {
-    for (const name of this.#names.values()) {
-      const id = Object.hasOwn(ids, name) ? ids[name] : undefined;
-      if (id === 0) this.#remoteIds.delete(name);
-      else if (id !== undefined) this.#remoteIds.set(name, id);
-    }
   }
 
   #updateReading(): void {
@@ -388,28 +324,7 @@ export class PeerWire implements Disposable {
     else this.#connection.resume();
   }
 
-  #onSent(): void {
-    this.#departed++;
+  #noteLeft(): void {
     if (this.#flood.full) this.#flood.set(this.queued);
-  }
-
-  #queue(bytes: Uint8Array): void {
-    if (this.#closed) return;
-    this.#pending.push(bytes);
-    this.#pendingBytes += bytes.length;
-    if (this.#flushQueued) return;
-    this.#flushQueued = true;
-    queueMicrotask(() => {
-      this.#flushQueued = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    if (this.#pending.length === 0 || this.#closed) return;
-    const chunks = this.#pending;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#connection.write(chunks.length === 1 ? chunks : [Buffer.concat(chunks)], () => this.#onSent());
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { IncomingWire } from '../bittorrent/peer-wire.ts';
+import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { readHandshake } from '../bittorrent/peer-wire.ts';
+import { readHandshake } from '../bittorrent/incoming-wire.ts';
 import { systemClock } from '../common/clock.ts';
 import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
 import { parsePeerInstance } from '../common/ids.ts';

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { IncomingWire } from '../bittorrent/peer-wire.ts';
+import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
 import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { checkComponent } from '../bittorrent/safe-path.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';

@@ -1,7 +1,7 @@
 import { BandwidthManager, type TransferBandwidth } from '../bittorrent/bandwidth-manager.ts';
 import { Choker } from '../bittorrent/choker.ts';
+import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
 import type { Info } from '../bittorrent/metainfo.ts';
-import type { IncomingWire } from '../bittorrent/peer-wire.ts';
 import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
 import type { BlockHasher } from '../bittorrent/piece-verifier.ts';

@@ -1,7 +1,8 @@
 /** Real sockets under a virtual clock: whoever asks for everything and reads nothing. */
 import assert from 'node:assert/strict';
 import type { Connection } from '../../src/bittorrent/connection.ts';
-import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
+import { PeerWire } from '../../src/bittorrent/peer-wire.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
 import { dial } from '../../src/transport/dial.ts';

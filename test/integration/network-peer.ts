@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
+import { PeerWire } from '../../src/bittorrent/peer-wire.ts';
 import { systemClock } from '../../src/common/clock.ts';
 import { Emitter, type Event } from '../../src/common/event.ts';
 import {

@@ -1,5 +1,6 @@
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import { LARGEST_BLOCK } from '../../src/bittorrent/peer-session.ts';
-import { PeerWire, readHandshake } from '../../src/bittorrent/peer-wire.ts';
+import { PeerWire } from '../../src/bittorrent/peer-wire.ts';
 import { encodeExtendedHandshake } from '../../src/bittorrent/wire/extended.ts';
 import type { Message } from '../../src/bittorrent/wire/messages.ts';
 import { type Link, type MemoryConnection, memoryPair } from './memory-connection.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import { BLOCK_SIZE } from '../../src/bittorrent/merkle.ts';
-import { readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { encodeHandshake } from '../../src/bittorrent/wire/handshake.ts';
 import { encodeBlockHeader } from '../../src/bittorrent/wire/messages.ts';
 import { encodeMetadataMessage } from '../../src/bittorrent/wire/ut-metadata.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readHandshake } from '../../src/bittorrent/peer-wire.ts';
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import type { Clock } from '../../src/common/clock.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { parsePeerInstance } from '../../src/common/ids.ts';

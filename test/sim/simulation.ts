@@ -1,7 +1,7 @@
 import { BandwidthManager, type TransferBandwidth } from '../../src/bittorrent/bandwidth-manager.ts';
 import { Bitfield } from '../../src/bittorrent/bitfield.ts';
+import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import { pieceAt } from '../../src/bittorrent/metainfo.ts';
-import { readHandshake } from '../../src/bittorrent/peer-wire.ts';
 import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
 import type { BlockHasher } from '../../src/bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';

@@ -1,4 +1,5 @@
-import { type IncomingWire, PeerWire, type PeerWireHandler, type PeerWireOptions } from '../../bittorrent/peer-wire.ts';
+import type { IncomingWire } from '../../bittorrent/incoming-wire.ts';
+import { PeerWire, type PeerWireHandler, type PeerWireOptions } from '../../bittorrent/peer-wire.ts';
 import type { ExtendedHandshake } from '../../bittorrent/wire/extended.ts';
 import { decodePex, encodePex, type PexMessage } from '../../bittorrent/wire/ut-pex.ts';
 import type { Clock } from '../../common/clock.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingWire } from '../../bittorrent/peer-wire.ts';
+import type { IncomingWire } from '../../bittorrent/incoming-wire.ts';
 import type { PexMessage } from '../../bittorrent/wire/ut-pex.ts';
 import type { Clock } from '../../common/clock.ts';
 import { type Disposable, DisposableList } from '../../common/disposable.ts';

@@ -1,4 +1,4 @@
-import { readHandshake } from '../../../src/bittorrent/peer-wire.ts';
+import { readHandshake } from '../../../src/bittorrent/incoming-wire.ts';
 import type { Dice } from '../dice.ts';
 import { type MemoryConnection, memoryPair } from '../memory-connection.ts';
 import type { Simulation } from '../simulation.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { encode } from '../../../../src/bittorrent/bencode.ts';
-import { PeerWire, readHandshake } from '../../../../src/bittorrent/peer-wire.ts';
+import { readHandshake } from '../../../../src/bittorrent/incoming-wire.ts';
+import { PeerWire } from '../../../../src/bittorrent/peer-wire.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { silentLogger } from '../../../../src/common/log.ts';
 import type { MemberChannel } from '../../../../src/peer/network/channel.ts';
