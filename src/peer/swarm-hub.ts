@@ -1,24 +1,25 @@
 import { BandwidthManager, type TransferBandwidth } from '../bittorrent/bandwidth-manager.ts';
 import { Choker } from '../bittorrent/choker.ts';
 import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
-import type { Info } from '../bittorrent/metainfo.ts';
 import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
 import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
 import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';
-import { abortReason, onAbort } from '../common/abort.ts';
+import { abortReason } from '../common/abort.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
-import { Emitter, type Event, once } from '../common/event.ts';
+import { Emitter, type Event } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
-import { DialTurns } from './dial-turns.ts';
+import { fetchVersion } from './fetch-version.ts';
 import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
 import type { NetworkNode } from './network/network-node.ts';
+import { SourceFinder } from './source-finder.ts';
+import { SwarmLinks } from './swarm-links.ts';
 import { DEFAULT_SETTINGS, type TransferSettings } from './transfer-settings.ts';
 import type { Version, VersionStore } from './version-store.ts';
 
@@ -26,11 +27,6 @@ import type { Version, VersionStore } from './version-store.ts';
 const BUFFER_BUDGET = 32 * 1024 * 1024;
 /** How often a download looks for holders that it is not connected to, in ms; changes are acted on at once. */
 const SEEK_INTERVAL = 3_000;
-/** Pause before a holder that could not be reached is tried again, in ms. */
-const RETRY_AFTER = 4_000;
-/** Devices that a download connects to at most, and dials at once. */
-const MOST_SOURCES = 40;
-const MOST_DIALS = 6;
 /** Swarm connections that one device may hold with us: in one swarm, in all; and everybody together. */
 const MOST_PER_SWARM = 4;
 const MOST_PER_DEVICE = 64;
@@ -60,13 +56,9 @@ export interface HubSwarm {
 interface Entry extends HubSwarm {
   readonly upload: RateLimiter;
   readonly download: TransferBandwidth;
+  readonly links: SwarmLinks;
+  readonly finder: SourceFinder;
   leases: number;
-  seekers: number;
-  readonly connecting: Set<string>;
-  readonly retryAt: Map<string, number>;
-  readonly turns: DialTurns;
-  /** Which connection to each source exists, to settle duplicates. */
-  readonly channels: Map<string, MemberChannel>;
 }
 
 /** All swarms of this peer, and the connections that feed them. */
@@ -127,55 +119,39 @@ export class SwarmHub implements Disposable {
   lease(network: NetworkId, infohash: InfoHash): { swarm: Swarm } & Disposable {
     const entry = this.#entry(network, infohash);
     entry.leases++;
-    return { swarm: entry.swarm, ...toDisposable(() => this.#release(entry)) };
+    const release = toDisposable(() => {
+      // Its connections may be of use in a moment, and whoever is served goes on being served: `#sweep` ends idle swarms.
+      entry.leases--;
+    });
+    return { swarm: entry.swarm, ...release };
   }
 
   /** Keeps connecting the swarm to whoever holds the version, until disposed. */
   keepSeeking(network: NetworkId, infohash: InfoHash): Disposable {
     const entry = this.#entries.get(keyOf(network, infohash));
     if (!entry) throw new PeerwireError('internal', 'Only a leased swarm can look for sources.');
-    entry.seekers++;
-    this.#seekFor(entry);
-    return toDisposable(() => {
-      entry.seekers--;
-    });
+    return entry.finder.keepSeeking();
   }
 
   /** Looks for new holders now: peers or catalogues changed. */
   seek(): void {
-    for (const entry of this.#entries.values()) if (entry.seekers > 0) this.#seekFor(entry);
+    for (const { finder } of this.#entries.values()) finder.seek();
   }
 
-  /** Metadata and piece layers, from disk or from peers; rejects with the signal's reason or `bad-metainfo`, `unsafe-path`. */
+  /** Metadata and piece layers, from disk or from peers; rejects as `fetchVersion` of fetch-version.ts does. */
   async fetchVersion(network: NetworkId, infohash: InfoHash, signal: AbortSignal): Promise<Version> {
-    const known = await this.#options.versions.load(infohash);
+    const { versions, logger } = this.#options;
+    const known = await versions.load(infohash);
     if (known) return known;
     if (signal.aborted) throw abortReason(signal);
     const lease = this.lease(network, infohash);
     const seeking = this.keepSeeking(network, infohash);
-    const owned = new DisposableList();
-    // Whatever of it goes on when this is over ends with it.
-    const ended = new AbortController();
     try {
-      const aborted = new Promise<never>((_, reject) => {
-        owned.add(onAbort(signal, reject));
-        owned.add(lease.swarm.onProblem(reject));
-        owned.add(lease.swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
-      });
-      const fetched = (async (): Promise<Version> => {
-        const info: Info = lease.swarm.info ?? (await once(lease.swarm.onInfo));
-        return { info, layers: await lease.swarm.fetchLayers(AbortSignal.any([signal, ended.signal])) };
-      })();
-      fetched.catch(() => undefined); // The race may be over by then.
-      const version = await Promise.race([fetched, aborted]);
+      const version = await fetchVersion(lease.swarm, signal);
       // Nobody has to wait for the disk; without it, peers are asked again after a restart.
-      this.#options.versions
-        .save(version)
-        .catch((error: unknown) => this.#options.logger.warn(`A version was not stored: ${errorMessage(error)}`));
+      versions.save(version).catch((error: unknown) => logger.warn(`A version was not stored: ${errorMessage(error)}`));
       return version;
     } finally {
-      ended.abort();
-      owned.dispose();
       seeking.dispose();
       lease.dispose();
     }
@@ -189,10 +165,11 @@ export class SwarmHub implements Disposable {
     const known = !this.#isCrowded(network, prefix, device) && this.#options.mayAccess(network, prefix, device);
     const entry = known ? await this.#open(network, prefix) : undefined;
     const allowed = entry && !channel.closed && this.#options.mayAccess(network, entry.swarm.infoHash, device);
-    if (!entry || !allowed || this.#disposables.disposed || !this.#adopt(entry, channel)) {
+    if (!entry || !allowed || this.#disposables.disposed || !entry.links.add(channel)) {
       channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
       return;
     }
+    entry.finder.met(channel);
     entry.swarm.accept(incoming, peerKey(channel));
   }
 
@@ -201,13 +178,13 @@ export class SwarmHub implements Disposable {
     if (!this.#options.mayAccess(network, infohash, peer.device)) return;
     const entry = await this.#open(network, infohash);
     if (entry?.swarm.infoHash === infohash && !this.#isCrowded(network, infohash, peer.device))
-      this.#connect(entry, peer);
+      entry.finder.connect(peer);
   }
 
   /** Ends the swarm connections of devices that lost access to a network, or to single versions. */
   enforceAccess(): void {
     for (const entry of this.#entries.values()) {
-      for (const channel of entry.channels.values()) {
+      for (const channel of entry.links.open()) {
         if (this.#options.mayAccess(entry.network, entry.swarm.infoHash, channel.device)) continue;
         channel.close(new PeerwireError('closed', 'The peer has no access to this share any more.'));
       }
@@ -217,7 +194,7 @@ export class SwarmHub implements Disposable {
   disconnectDevice(network: NetworkId, device: DeviceId): void {
     for (const entry of this.#entries.values()) {
       if (entry.network !== network) continue;
-      for (const channel of [...entry.channels.values()]) {
+      for (const channel of entry.links.open()) {
         if (channel.device === device) channel.close(new PeerwireError('revoked', 'The device was revoked.'));
       }
     }
@@ -245,7 +222,7 @@ export class SwarmHub implements Disposable {
       if (existing.swarm.infoHash === infohash) return existing;
       throw new PeerwireError('protocol', 'Another version with the same short hash is open.');
     }
-    const { clock, random, hasher, peerId } = this.#options;
+    const { self, clock, random, hasher, peerId, networkNode, mayAccess } = this.#options;
     const upload = new RateLimiter(clock, 0, this.upload);
     const download = this.download.transfer();
     const logger = prefixed(this.#options.logger, `swarm ${infohash.slice(0, 8)}`);
@@ -270,26 +247,22 @@ export class SwarmHub implements Disposable {
     swarm.onUnreadable((error) => {
       if (error.code === 'stale') this.#stale.fire({ network, infohash });
     });
-    const entry: Entry = {
-      network,
+    const links = new SwarmLinks(self);
+    const finder = new SourceFinder({
+      self,
       swarm,
-      upload,
-      download,
-      leases: 0,
-      seekers: 0,
-      connecting: new Set(),
-      retryAt: new Map(),
-      turns: new DialTurns(this.#options.self, clock),
-      channels: new Map(),
-    };
+      links,
+      networkNode: () => networkNode(network),
+      mayAccess: (device) => mayAccess(network, infohash, device),
+      clock,
+      random,
+      logger,
+      signal: this.#abort.signal,
+    });
+    const entry: Entry = { network, swarm, upload, download, links, finder, leases: 0 };
     apply(entry, this.settings(network, infohash));
     this.#entries.set(key, entry);
     return entry;
-  }
-
-  #release(entry: Entry): void {
-    entry.leases--;
-    // Its connections may be of use in a moment, and whoever is served goes on being served: `#sweep` ends idle swarms.
   }
 
   #sweep(): void {
@@ -309,8 +282,7 @@ export class SwarmHub implements Disposable {
     let all = 0;
     const key = keyOf(network, infohash);
     for (const [entryKey, entry] of this.#entries) {
-      for (const channel of entry.channels.values()) {
-        if (channel.closed) continue;
+      for (const channel of entry.links.open()) {
         all++;
         if (channel.device !== device) continue;
         everywhere++;
@@ -343,74 +315,6 @@ export class SwarmHub implements Disposable {
       this.#opening.set(key, opening);
     }
     return opening;
-  }
-
-  #seekFor(entry: Entry): void {
-    const node = this.#options.networkNode(entry.network);
-    if (!node) return;
-    // Only those that we dialed count: whoever dials us cannot keep us from looking for others.
-    const dialed = new Set<DeviceId>();
-    for (const channel of entry.channels.values()) if (channel.initiator && !channel.closed) dialed.add(channel.device);
-    // An incomplete one looks for us, too, once we have content. Without any connection yet, nobody waits.
-    const { swarm, turns } = entry;
-    const connected = swarm.connectedSources;
-    const mayWait = swarm.hasContent && connected.size > 0;
-    // Complete sources first: they have what nobody else has yet. Otherwise by chance, so that not all dial the same first.
-    const holders = node.holdersOf(entry.swarm.infoHash).map((holder) => ({ holder, luck: this.#options.random() }));
-    holders.sort((a, b) => Number(b.holder.complete) - Number(a.holder.complete) || a.luck - b.luck);
-    for (const { holder } of holders) {
-      if (entry.connecting.size >= MOST_DIALS) return;
-      if (connected.has(peerKey(holder)) || (mayWait && !holder.complete && !turns.isOurs(holder))) continue;
-      if (dialed.size + entry.connecting.size < MOST_SOURCES || dialed.has(holder.device)) this.#connect(entry, holder);
-    }
-  }
-
-  #connect(entry: Entry, peer: PeerRef): void {
-    const node = this.#options.networkNode(entry.network);
-    const key = peerKey(peer);
-    const { swarm } = entry;
-    const now = this.#options.clock.now();
-    if (!node || entry.connecting.has(key) || swarm.isBanned(key) || swarm.connectedSources.has(key)) return;
-    if ((entry.retryAt.get(key) ?? 0) > now) return;
-    entry.connecting.add(key);
-    void node
-      .openSwarmChannel(peer, swarm.infoHash, this.#abort.signal)
-      .then((channel) => {
-        if (!channel) return;
-        const { device } = channel;
-        // Much can have happened while it was dialed.
-        const wanted = !this.#disposables.disposed && this.#options.mayAccess(entry.network, swarm.infoHash, device);
-        if (wanted && this.#adopt(entry, channel)) swarm.initiate(channel, key);
-        else channel.close();
-      })
-      .catch((error: unknown) => {
-        this.#options.logger.debug(`No connection to a source: ${errorMessage(error)}`);
-      })
-      .finally(() => {
-        entry.connecting.delete(key);
-        const now = this.#options.clock.now();
-        for (const [other, at] of entry.retryAt) if (at <= now) entry.retryAt.delete(other);
-        entry.retryAt.set(key, now + RETRY_AFTER);
-        if (entry.seekers > 0 && !this.#disposables.disposed) this.#seekFor(entry);
-      });
-  }
-
-  /**
-   * Both ends may dial each other at once. Of two connections both ends keep the one that was initiated by the peer with
-   * the smaller key.
-   */
-  #adopt(entry: Entry, channel: MemberChannel): boolean {
-    for (const [key, other] of entry.channels) if (other.closed) entry.channels.delete(key);
-    const key = peerKey(channel);
-    const existing = entry.channels.get(key);
-    if (existing && !existing.closed && existing.initiator !== channel.initiator) {
-      const weAreSmaller = peerKey(this.#options.self) < key;
-      if (existing.initiator === weAreSmaller) return false;
-    }
-    existing?.close(new PeerwireError('closed', 'Replaced by another connection to the same peer.'));
-    entry.channels.set(key, channel);
-    entry.turns.met(channel);
-    return true;
   }
 }
 

@@ -1,0 +1,116 @@
+import type { Random } from '../bittorrent/piece-picker.ts';
+import type { Swarm } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { type Disposable, toDisposable } from '../common/disposable.ts';
+import { errorMessage } from '../common/errors.ts';
+import type { DeviceId } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import { DialTurns } from './dial-turns.ts';
+import { type MemberChannel, type PeerRef, peerKey } from './network/channel.ts';
+import type { NetworkNode } from './network/network-node.ts';
+import type { SwarmLinks } from './swarm-links.ts';
+
+/** Pause before a holder that could not be reached is tried again, in ms. */
+const RETRY_AFTER = 4_000;
+/** Devices that a download connects to at most, and dials at once. */
+const MOST_SOURCES = 40;
+const MOST_DIALS = 6;
+
+export interface SourceFinderOptions {
+  readonly self: PeerRef;
+  readonly swarm: Pick<Swarm, 'infoHash' | 'hasContent' | 'connectedSources' | 'isBanned' | 'initiate'>;
+  readonly links: SwarmLinks;
+  /** The swarm's network; undefined while there is none. */
+  readonly networkNode: () => Pick<NetworkNode, 'holdersOf' | 'openSwarmChannel'> | undefined;
+  readonly mayAccess: (device: DeviceId) => boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Aborted when nothing shall be dialed any more. */
+  readonly signal: AbortSignal;
+}
+
+/** Connects one swarm to those who hold its version, as the catalogues of the network say. */
+export class SourceFinder {
+  readonly #options: SourceFinderOptions;
+  readonly #turns: DialTurns;
+  /** Whom we are dialing, by peer key. */
+  readonly #dialing = new Set<string>();
+  /** Monotone time (ms) until which a peer is not dialed again, by peer key. */
+  readonly #retryAt = new Map<string, number>();
+  #seekers = 0;
+
+  constructor(options: SourceFinderOptions) {
+    this.#options = options;
+    this.#turns = new DialTurns(options.self, options.clock);
+  }
+
+  /** Looks for holders now, and whenever `seek` is called, until disposed. */
+  keepSeeking(): Disposable {
+    this.#seekers++;
+    this.seek();
+    return toDisposable(() => {
+      this.#seekers--;
+    });
+  }
+
+  /** Dials whom it should be connected to and is not, if anybody keeps it seeking. */
+  seek(): void {
+    const { swarm, links, random } = this.#options;
+    const node = this.#options.networkNode();
+    if (!node || this.#seekers === 0) return;
+    // Only those that we dialed count: whoever dials us cannot keep us from looking for others.
+    const dialed = new Set<DeviceId>();
+    for (const channel of links.open()) if (channel.initiator) dialed.add(channel.device);
+    // An incomplete one looks for us, too, once we have content. Without any connection yet, nobody waits.
+    const connected = swarm.connectedSources;
+    const mayWait = swarm.hasContent && connected.size > 0;
+    // Complete sources first: they have what nobody else has yet. Otherwise by chance, so that not all dial the same first.
+    const holders = node.holdersOf(swarm.infoHash).map((holder) => ({ holder, luck: random() }));
+    holders.sort((a, b) => Number(b.holder.complete) - Number(a.holder.complete) || a.luck - b.luck);
+    for (const { holder } of holders) {
+      if (this.#dialing.size >= MOST_DIALS) return;
+      if (connected.has(peerKey(holder)) || (mayWait && !holder.complete && !this.#turns.isOurs(holder))) continue;
+      if (dialed.size + this.#dialing.size < MOST_SOURCES || dialed.has(holder.device)) this.connect(holder);
+    }
+  }
+
+  /** Dials a peer, or has it dial us, unless it is connected or banned, or was just tried. */
+  connect(peer: PeerRef): void {
+    const { swarm, clock, logger, signal } = this.#options;
+    const node = this.#options.networkNode();
+    const key = peerKey(peer);
+    if (!node || this.#dialing.has(key) || swarm.isBanned(key) || swarm.connectedSources.has(key)) return;
+    if ((this.#retryAt.get(key) ?? 0) > clock.now()) return;
+    this.#dialing.add(key);
+    void node
+      .openSwarmChannel(peer, swarm.infoHash, signal)
+      .then((channel) => {
+        if (channel) this.#join(channel);
+      })
+      .catch((error: unknown) => logger.debug(`No connection to a source: ${errorMessage(error)}`))
+      .finally(() => {
+        this.#dialing.delete(key);
+        const now = clock.now();
+        for (const [other, at] of this.#retryAt) if (at <= now) this.#retryAt.delete(other);
+        this.#retryAt.set(key, now + RETRY_AFTER);
+        if (!signal.aborted) this.seek();
+      });
+  }
+
+  /** A connection to the peer exists: should it end, the two may take turns again to dial. */
+  met(peer: PeerRef): void {
+    this.#turns.met(peer);
+  }
+
+  #join(channel: MemberChannel): void {
+    const { swarm, links, mayAccess, signal } = this.#options;
+    // Much can have happened while it was dialed.
+    if (signal.aborted || !mayAccess(channel.device) || !links.add(channel)) {
+      channel.close();
+      return;
+    }
+    this.met(channel);
+    swarm.initiate(channel, peerKey(channel));
+  }
+}
