@@ -250,7 +250,7 @@ export class PeerNode implements PeerApi {
 
   async peers(): Promise<PeerInfo[]> {
     return this.#options.networks.list().flatMap(({ trust, node }) =>
-      node.peers().map((peer) => ({
+      node.directory.peers().map((peer) => ({
         device: peer.device,
         instance: peer.instance,
         name: peer.name,

@@ -37,7 +37,7 @@ export class ShareIndex {
     const all = new Map<string, ShareInfo>();
     for (const share of shares.list()) all.set(`${self.device}/${share.share}`, this.ofOwn(share));
     for (const { trust, node } of networks.list()) {
-      for (const catalogue of node.catalogues()) {
+      for (const catalogue of node.directory.catalogues()) {
         for (const entry of catalogue.shares) {
           const key = `${catalogue.device}/${entry.share}`;
           if (all.has(key)) continue;
@@ -47,7 +47,7 @@ export class ShareIndex {
             owner: catalogue.device,
             ownerName: catalogue.name,
             own: false,
-            sources: node.holdersOf(entry.infohash).length,
+            sources: node.directory.holdersOf(entry.infohash).length,
           });
         }
       }
@@ -79,7 +79,7 @@ export class ShareIndex {
       owner: self.device,
       ownerName: name(),
       own: true,
-      sources: networks.get(share.network)?.node.holdersOf(share.infohash).length ?? 0,
+      sources: networks.get(share.network)?.node.directory.holdersOf(share.infohash).length ?? 0,
       ...(share.to === undefined ? {} : { to: share.to }),
       state: shares.state(share.share),
       source: share.source,
@@ -117,7 +117,7 @@ export class ShareIndex {
   resolveDevice(network: NetworkId, text: string): DeviceId {
     const node = this.#options.networks.get(network)?.node;
     const named = new Set(
-      [...(node?.peers() ?? []), ...(node?.catalogues() ?? [])]
+      [...(node?.directory.peers() ?? []), ...(node?.directory.catalogues() ?? [])]
         .filter(({ name }) => name === text)
         .map(({ device }) => device),
     );
@@ -132,7 +132,7 @@ export class ShareIndex {
     const { self, name, networks } = this.#options;
     if (device === self.device) return name();
     for (const { node } of networks.list()) {
-      const known = node.nameOf(device);
+      const known = node.directory.nameOf(device);
       if (known !== undefined) return known;
     }
     return formatDeviceId(device).slice(0, 9);
@@ -154,7 +154,7 @@ export class ShareIndex {
       listings.length > 0 &&
       listings.every(({ owner, share }) => {
         if (owner === device) return true;
-        const audience = running.node.audienceOf(owner, share);
+        const audience = running.node.directory.audienceOf(owner, share);
         return audience === 'everyone' || audience?.has(device) === true;
       })
     );
@@ -169,7 +169,7 @@ export class ShareIndex {
     return {
       shares: own.map(entryOf),
       holds: holds.flatMap(({ infohash, share, owner, complete }) => {
-        const audience = node?.audienceOf(owner, share);
+        const audience = node?.directory.audienceOf(owner, share);
         // Withdrawn by its owner: we do not offer it any longer.
         if (audience === undefined) return [];
         // A list of the longest size that we are not in leaves no room for its owner: such a hold stays unsaid.
@@ -193,7 +193,7 @@ export class ShareIndex {
 
   /** Everybody else's shares of a version. */
   #listings(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId }[] {
-    const catalogues = this.#options.networks.get(network)?.node.catalogues() ?? [];
+    const catalogues = this.#options.networks.get(network)?.node.directory.catalogues() ?? [];
     return catalogues.flatMap((catalogue) =>
       catalogue.shares
         .filter((share) => share.infohash.startsWith(infohash))

@@ -7,6 +7,7 @@ import type { DeviceId } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
 import { DialTurns } from './dial-turns.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './network/channel.ts';
+import type { Directory } from './network/directory.ts';
 import type { NetworkNode } from './network/network-node.ts';
 import type { SwarmLinks } from './swarm-links.ts';
 
@@ -16,12 +17,17 @@ const RETRY_AFTER = 4_000;
 const MOST_SOURCES = 40;
 const MOST_DIALS = 6;
 
+/** What it needs of a `NetworkNode`. */
+export interface SourceNetwork extends Pick<NetworkNode, 'openSwarmChannel'> {
+  readonly directory: Pick<Directory, 'holdersOf'>;
+}
+
 export interface SourceFinderOptions {
   readonly self: PeerRef;
   readonly swarm: Pick<Swarm, 'infoHash' | 'hasContent' | 'connectedSources' | 'isBanned' | 'initiate'>;
   readonly links: SwarmLinks;
   /** The swarm's network; undefined while there is none. */
-  readonly networkNode: () => Pick<NetworkNode, 'holdersOf' | 'openSwarmChannel'> | undefined;
+  readonly networkNode: () => SourceNetwork | undefined;
   readonly mayAccess: (device: DeviceId) => boolean;
   readonly clock: Clock;
   readonly random: Random;
@@ -66,7 +72,7 @@ export class SourceFinder {
     const connected = swarm.connectedSources;
     const mayWait = swarm.hasContent && connected.size > 0;
     // Complete sources first: they have what nobody else has yet. Otherwise by chance, so that not all dial the same first.
-    const holders = node.holdersOf(swarm.infoHash).map((holder) => ({ holder, luck: random() }));
+    const holders = node.directory.holdersOf(swarm.infoHash).map((holder) => ({ holder, luck: random() }));
     holders.sort((a, b) => Number(b.holder.complete) - Number(a.holder.complete) || a.luck - b.luck);
     for (const { holder } of holders) {
       if (this.#dialing.size >= MOST_DIALS) return;

@@ -52,7 +52,7 @@ describe('NetworkNode', function () {
     await Promise.all(peers.map((peer) => peer.start()));
     await until(peers, () => allConnected(peers));
     assert.deepEqual(ada.node.state(), { state: 'connected', peers: 2 });
-    const names = bob.node.peers().map(({ name }) => name);
+    const names = bob.node.directory.peers().map(({ name }) => name);
     assert.deepEqual(names.sort(), ['ada', 'eve']);
 
     const share = shareEntry('plan.txt');
@@ -62,15 +62,15 @@ describe('NetworkNode', function () {
       [],
       [{ infohash: share.infohash, share: share.share, owner: ada.identity.device, complete: false }],
     );
-    await until(peers, () => eve.node.holdersOf(share.infohash).length === 2);
+    await until(peers, () => eve.node.directory.holdersOf(share.infohash).length === 2);
     assert.deepEqual(
-      new Map(eve.node.holdersOf(share.infohash).map(({ device, complete }) => [device, complete])),
+      new Map(eve.node.directory.holdersOf(share.infohash).map(({ device, complete }) => [device, complete])),
       new Map([
         [ada.identity.device, true],
         [bob.identity.device, false],
       ]),
     );
-    assert.equal(eve.node.audienceOf(ada.identity.device, share.share), 'everyone');
+    assert.equal(eve.node.directory.audienceOf(ada.identity.device, share.share), 'everyone');
   });
 
   it('needs no tracker after the first contact: a restarted member is found by memory, others by exchange', async () => {
@@ -111,7 +111,7 @@ describe('NetworkNode', function () {
     const eve = await join(ada, 'eve');
     await eve.start();
     await until([bob, eve], () => eve.shareNames(ada).length === 1);
-    const [catalogue] = eve.node.catalogues().filter(({ device }) => device === ada.identity.device);
+    const [catalogue] = eve.node.directory.catalogues().filter(({ device }) => device === ada.identity.device);
     assert.equal(catalogue?.online, false);
     assert.equal(catalogue?.name, 'ada');
   });
@@ -126,7 +126,7 @@ describe('NetworkNode', function () {
     assert.deepEqual(await heard, [eve.identity.device]);
     await until(peers, () => ![ada, bob].some((peer) => peer.connectedTo(eve) || peer.shareNames(eve).length > 0));
     assert.ok(ada.connectedTo(bob));
-    await until([eve], () => eve.node.peers().length === 0);
+    await until([eve], () => eve.node.directory.peers().length === 0);
     // It knocks in vain.
     for (const peer of [ada, bob]) await assert.rejects(eve.knock(peer), { code: 'revoked' });
   });
@@ -152,10 +152,10 @@ describe('NetworkNode', function () {
     await until(peers, () => bob.shareNames(ada).length === 2 && eve.shareNames(ada).length === 1);
     assert.deepEqual(eve.shareNames(ada), ['open.txt']);
     assert.deepEqual(
-      bob.node.audienceOf(ada.identity.device, secret.share),
+      bob.node.directory.audienceOf(ada.identity.device, secret.share),
       new Set([ada.identity.device, bob.identity.device]),
     );
-    assert.equal(eve.node.audienceOf(ada.identity.device, secret.share), undefined);
+    assert.equal(eve.node.directory.audienceOf(ada.identity.device, secret.share), undefined);
   });
 
   it('takes its shares along when it leaves', async () => {
@@ -190,8 +190,8 @@ describe('NetworkNode', function () {
     await until(peers, () => allConnected(peers));
     const bobRef = { device: bob.identity.device, instance: bob.instance };
     const adaRef = { device: ada.identity.device, instance: ada.instance };
-    assert.equal(ada.node.peers()[0]?.address, undefined);
-    assert.equal(bob.node.peers()[0]?.address, ada.address);
+    assert.equal(ada.node.directory.peers()[0]?.address, undefined);
+    assert.equal(bob.node.directory.peers()[0]?.address, ada.address);
     const { infohash } = shareEntry('x');
 
     // Bob can dial Ada.
@@ -224,7 +224,7 @@ describe('NetworkNode', function () {
     bob.node.setOwn([shareEntry('far.txt')], []);
     await until(peers, () => eve.shareNames(bob).length === 1);
     assert.equal(eve.connectedTo(bob), false);
-    assert.deepEqual(eve.node.holdersOf(shareEntry('x').infohash), []);
+    assert.deepEqual(eve.node.directory.holdersOf(shareEntry('x').infohash), []);
   });
 
   it('keeps the windows of one device apart', async () => {

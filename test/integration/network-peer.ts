@@ -126,12 +126,12 @@ export class NetworkPeer {
   }
 
   connectedTo(other: NetworkPeer): boolean {
-    return this.node.isConnected({ device: other.identity.device, instance: other.instance });
+    return this.node.directory.isConnected({ device: other.identity.device, instance: other.instance });
   }
 
   /** Names of the shares of `owner` that this peer knows. */
   shareNames(owner: NetworkPeer): string[] {
-    return this.node
+    return this.node.directory
       .catalogues()
       .filter(({ device, instance }) => device === owner.identity.device && instance === owner.instance)
       .flatMap(({ shares }) => shares.map(({ name }) => name))

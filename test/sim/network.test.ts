@@ -213,11 +213,11 @@ async function team(world: World, size: number, outboundOnly = 0): Promise<SimPe
 }
 
 const knows = (one: SimPeer, other: SimPeer): boolean =>
-  one.node?.isConnected({ device: other.identity.device, instance: other.instance }) === true;
+  one.node?.directory.isConnected({ device: other.identity.device, instance: other.instance }) === true;
 
 /** What one peer believes that each peer offers. */
 function view(peer: SimPeer): Map<string, string[]> {
-  const seen = new Map((peer.node?.catalogues() ?? []).map((one) => [peerKey(one), shareNames(one.shares)]));
+  const seen = new Map((peer.node?.directory.catalogues() ?? []).map((one) => [peerKey(one), shareNames(one.shares)]));
   return seen.set(peerKey({ device: peer.identity.device, instance: peer.instance }), [...peer.offered].sort());
 }
 

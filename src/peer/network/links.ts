@@ -96,3 +96,8 @@ export class Links {
     return this.#self > key && theirs ? ours : ours.slice(0, -1);
   }
 }
+
+/** `host:port` at which a peer can be dialled: what worked for us, or else what its newest connection says. */
+export function addressOf(links: readonly ControlPeer[]): string | undefined {
+  return links.find((link) => link.dialed !== undefined)?.address ?? links.at(-1)?.address;
+}

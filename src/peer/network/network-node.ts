@@ -1,36 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingWire } from '../../bittorrent/incoming-wire.ts';
-import type { PexMessage } from '../../bittorrent/wire/ut-pex.ts';
 import type { Clock } from '../../common/clock.ts';
 import { type Disposable, DisposableList } from '../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
-import { type DeviceId, formatDeviceId, type InfoHash, type PeerInstance, type ShareId } from '../../common/ids.ts';
+import type { DeviceId, InfoHash, PeerInstance } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { Throttle } from '../../common/throttle.ts';
 import type { Identity } from '../../transport/identity.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
 import type { NetworkTrust } from '../trust/membership.ts';
-import type { HoldEntry, PeerCatalogue, ShareEntry } from './catalogue.ts';
+import type { HoldEntry, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
 import { CatalogueStore } from './catalogue-store.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
 import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
 import type { DialTarget } from './dialer.ts';
+import { Directory } from './directory.ts';
 import { Links } from './links.ts';
 import { MemberFinder } from './member-finder.ts';
 import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
-import { PeerExchange } from './peer-exchange.ts';
-import { openSwarmChannel } from './swarm-channel.ts';
+import { PexGossip } from './pex-gossip.ts';
+import { SwarmDialer } from './swarm-dialer.ts';
 import type { TrackerStatus } from './tracker-announcer.ts';
 
 /** Milliseconds for the last words of a peer that leaves, and between looks whether they have left. */
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
-/** Milliseconds for which we do not answer a request to dial by the same request. */
-const ASKED_FOR = 30_000;
 const TICK = 15_000;
 /** Milliseconds between two reports that catalogues changed: the peer looks at everything again after each. */
 const REPORT_PAUSE = 50;
@@ -57,25 +55,6 @@ export interface NetworkNodeOptions {
   readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
 }
 
-export interface ControlPeerInfo extends PeerRef {
-  /** From its catalogue; until that arrives, what it called itself when it connected. */
-  readonly name: string;
-  /** `host:port` at which it can be dialled; undefined when it is outbound only. */
-  readonly address: string | undefined;
-  /** When it connected, ms since the Unix epoch. */
-  readonly since: number;
-}
-
-export interface KnownCatalogue extends PeerCatalogue {
-  /** The peer that signed it is connected now. */
-  readonly online: boolean;
-}
-
-export interface Holder extends ControlPeerInfo {
-  /** It owns the version or holds every piece of it. */
-  readonly complete: boolean;
-}
-
 export interface ConnectRequest extends PeerRef {
   readonly infohash: InfoHash;
   /** `host:port` to dial: the address at which we see the peer, with the port on which it listens. */
@@ -91,9 +70,6 @@ export interface NetworkState {
   /** Why nobody is connected, as far as we know: members refuse this device, or no tracker answers. */
   readonly problem?: string;
 }
-
-/** Who may have a version: every member, or these devices (the owner is among them). */
-export type Audience = 'everyone' | ReadonlySet<DeviceId>;
 
 /**
  * One network's control plane: finds its members by trackers, by each other and by memory, stays connected to them, and
@@ -111,13 +87,10 @@ export class NetworkNode implements Disposable {
   readonly #membership: MembershipGossip;
   readonly #finder: MemberFinder;
   readonly #links: Links;
-  readonly #exchanges = new Map<ControlPeer, PeerExchange>();
   /** Connections in their handshake. */
   readonly #opening = new Set<ControlPeer>();
-  /** Monotone time until which dialing a peer for swarms is pointless, by peer key. */
-  readonly #undialable = new Map<string, number>();
-  /** Monotone time until which a request to dial counts as just received, by peer key and infohash. */
-  readonly #asked = new Map<string, number>();
+  readonly #pex: PexGossip;
+  readonly #swarmDialer: SwarmDialer;
   readonly #handler: ControlPeerHandler;
   #deviceName: string;
   #lastState = '';
@@ -134,6 +107,8 @@ export class NetworkNode implements Disposable {
   readonly #connectRequest = new Emitter<ConnectRequest>();
   readonly #stateChanged = new Emitter<NetworkState>();
 
+  /** Who is here, and who has what. */
+  readonly directory: Directory;
   readonly onPeersChanged: Event<void> = this.#peersChanged.event;
   /** Others' catalogues changed; our own does not count. */
   readonly onCataloguesChanged: Event<void> = this.#cataloguesChanged.event;
@@ -154,6 +129,7 @@ export class NetworkNode implements Disposable {
     this.#store = this.#owned.add(
       new CatalogueStore({ network: trust.network, self, members: trust, state: store, clock, logger }),
     );
+    this.directory = new Directory(this.#links, this.#store);
     this.#own = this.#owned.add(
       new OwnCatalogue(
         {
@@ -193,11 +169,13 @@ export class NetworkNode implements Disposable {
       lonely: () => this.#links.devices(self.device) === 0,
       onChannel: (channel, dialed) => this.#open(channel, dialed),
     });
+    this.#pex = new PexGossip(this.#links, clock, (addresses, from) => this.#finder.learn(addresses, from));
+    this.#swarmDialer = new SwarmDialer({ clock, logger, listenPort, dial: options.dial });
     this.#handler = {
       onReady: (link) => this.#onReady(link),
       onCatalogue: (link, message) => this.#gossip.receive(link, message),
       onMembership: (link, message) => this.#membership.receive(link, message),
-      onPex: (link, message) => this.#onPex(link, message),
+      onPex: (link, message) => this.#pex.receive(link, message),
       onConnect: (link, infohash) => this.#onConnect(link, infohash),
       onUpdate: (link) => this.#onUpdate(link),
       onWritable: (link) => this.#gossip.drained(link),
@@ -286,55 +264,13 @@ export class NetworkNode implements Disposable {
     for (const link of this.#links.all()) link.update(name, this.#options.listenPort());
   }
 
-  /** Connected control peers, other windows of this device included. */
-  peers(): readonly ControlPeerInfo[] {
-    return [...this.#links.byPeer()].map((links) => this.#describe(links));
-  }
-
-  isConnected(peer: PeerRef): boolean {
-    return this.#links.has(peer);
-  }
-
-  /** What a device is called by one of its peers: the connected ones come first. Undefined for one that nobody knows. */
-  nameOf(device: DeviceId): string | undefined {
-    for (const link of this.#links.all()) if (link.peer.device === device) return this.#nameOf(link);
-    return this.#store.catalogues().find((catalogue) => catalogue.device === device)?.name;
-  }
-
-  /** Every verified catalogue but our own, also of peers that are offline. */
-  catalogues(): readonly KnownCatalogue[] {
-    return this.#store.catalogues().map((catalogue) => ({ ...catalogue, online: this.#links.has(catalogue) }));
-  }
-
-  /** Connected peers that own the version or hold pieces of it. */
-  holdersOf(infohash: InfoHash): readonly Holder[] {
-    return this.#store.holdersOf(infohash).flatMap(({ peer, complete }) => {
-      const links = this.#links.to(peer);
-      return links.length === 0 ? [] : [{ ...this.#describe(links), complete }];
-    });
-  }
-
-  /**
-   * The access list of a share as its owner last signed it, own shares included; undefined when no catalogue lists it.
-   * Ask for the share under which you got a version: that another member lists the same infohash opens nothing.
-   */
-  audienceOf(owner: DeviceId, share: ShareId): Audience | undefined {
-    const entry = this.#store.shareOf(owner, share);
-    if (entry === undefined) return undefined;
-    return entry.to === undefined ? 'everyone' : new Set([owner, ...entry.to]);
-  }
-
   /**
    * A channel to a connected peer for one swarm. Dials it; when it cannot be dialled, asks it to dial us and resolves
    * undefined: its channel arrives at our listener, to be routed by infohash. In answer to `onConnectRequest` it dials only.
    * Rejects with `connection` when neither side can be dialled, `cancelled`, or `closed` when it is not connected.
    */
   openSwarmChannel(peer: PeerRef, infohash: InfoHash, signal: AbortSignal): Promise<MemberChannel | undefined> {
-    const { clock, dial, listenPort, logger } = this.#options;
-    const undialable = this.#undialable;
-    const mayAsk = (this.#asked.get(`${peerKey(peer)} ${infohash}`) ?? 0) <= clock.now();
-    const links = this.#links.to(peer);
-    return openSwarmChannel(links, infohash, signal, { clock, dial, listenPort, logger, undialable, mayAsk });
+    return this.#swarmDialer.open(this.#links.to(peer), infohash, signal);
   }
 
   /** Remembers `host:port` (IPv6 in brackets) and dials it now. Throws `usage` for what cannot be an address. */
@@ -346,7 +282,7 @@ export class NetworkNode implements Disposable {
   retryNow(): void {
     if (!this.#started || this.#closed || this.#excluded) return;
     for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
-    this.#undialable.clear();
+    this.#swarmDialer.retryAll();
     this.#finder.retryNow();
   }
 
@@ -392,19 +328,18 @@ export class NetworkNode implements Disposable {
     }
     const isNew = !this.#links.has(link.peer);
     if (!this.#links.add(link)) return;
-    this.#undialable.delete(peerKey(link.peer));
+    this.#swarmDialer.retry(link.peer);
     this.#noteAddress(link);
-    this.#exchanges.set(link, new PeerExchange(this.#options.clock));
     this.#membership.join(link);
     this.#gossip.join(link);
-    this.#tellAddresses(link);
+    this.#pex.join(link);
     if (isNew) this.#notePeers();
   }
 
   #onClose(link: ControlPeer, reason: PeerwireError | undefined): void {
     const { logger, clock } = this.#options;
     const wasOpening = this.#opening.delete(link);
-    this.#exchanges.delete(link);
+    this.#pex.leave(link);
     this.#gossip.leave(link);
     this.#membership.leave(link);
     const key = peerKey(link.peer);
@@ -426,28 +361,10 @@ export class NetworkNode implements Disposable {
     if (link.dialed === undefined && link.address !== undefined) this.#finder.met(link.address, link.peer);
   }
 
-  #onPex(link: ControlPeer, message: PexMessage): void {
-    if (this.#exchanges.get(link)?.accept() !== true) return;
-    this.#finder.learn(message.added, link.channel.remoteAddress);
-  }
-
   #onConnect(link: ControlPeer, infohash: InfoHash): void {
     if (link.address === undefined) return;
-    this.#asked.set(`${peerKey(link.peer)} ${infohash}`, this.#options.clock.now() + ASKED_FOR);
+    this.#swarmDialer.noteAsked(link.peer, infohash);
     this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
-  }
-
-  #tellAddresses(link: ControlPeer): void {
-    const exchange = this.#exchanges.get(link);
-    if (exchange === undefined || !link.supports('ut_pex')) return;
-    const key = peerKey(link.peer);
-    const known = [...this.#links.byPeer()].flatMap((links) => {
-      const { device, instance, address } = this.#describe(links);
-      if (address === undefined || peerKey({ device, instance }) === key) return [];
-      return [{ address, reachable: links.some((other) => other.dialed !== undefined) }];
-    });
-    const message = exchange.next(known, link.channel.remoteAddress);
-    if (message !== undefined) link.sendPex(message);
   }
 
   #onTrustChanged(): void {
@@ -479,30 +396,12 @@ export class NetworkNode implements Disposable {
     const slept = wall - this.#lastTick > TICK + SLEPT;
     this.#lastTick = wall;
     this.#finder.tidy();
-    for (const [key, until] of this.#asked) if (until <= clock.now()) this.#asked.delete(key);
+    this.#swarmDialer.tidy();
     this.#store.expire();
-    for (const link of this.#links.all()) {
-      if (slept) link.probe();
-      this.#tellAddresses(link);
-    }
-    if (slept) this.retryNow();
-  }
-
-  #describe(links: readonly ControlPeer[]): ControlPeerInfo {
-    const newest = links.at(-1);
-    const oldest = links[0];
-    if (newest === undefined || oldest === undefined) throw new RangeError('A connected peer has a connection.');
-    const address = links.find((link) => link.dialed !== undefined)?.address ?? newest.address;
-    return {
-      ...newest.peer,
-      name: this.#nameOf(newest),
-      address,
-      since: oldest.since,
-    };
-  }
-
-  #nameOf({ peer, name }: ControlPeer): string {
-    return this.#store.catalogueOf(peer)?.name ?? name ?? formatDeviceId(peer.device).slice(0, 9);
+    this.#pex.tell();
+    if (!slept) return;
+    for (const link of this.#links.all()) link.probe();
+    this.retryNow();
   }
 
   /** This device was revoked. */

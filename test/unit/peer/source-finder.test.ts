@@ -3,7 +3,7 @@ import { PeerwireError } from '../../../src/common/errors.ts';
 import type { InfoHash } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../../../src/peer/network/channel.ts';
-import type { Holder } from '../../../src/peer/network/network-node.ts';
+import type { Holder } from '../../../src/peer/network/directory.ts';
 import { SourceFinder } from '../../../src/peer/source-finder.ts';
 import { SwarmLinks } from '../../../src/peer/swarm-links.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
@@ -61,7 +61,7 @@ describe('SourceFinder', () => {
       },
       links: new SwarmLinks(self),
       networkNode: () => ({
-        holdersOf: () => holders,
+        directory: { holdersOf: () => holders },
         openSwarmChannel: (peer) =>
           new Promise((resolve, reject) => {
             dials.push({

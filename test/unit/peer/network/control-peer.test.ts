@@ -13,7 +13,7 @@ import {
   DEAD_AFTER,
   KEEP_ALIVE,
 } from '../../../../src/peer/network/control-peer.ts';
-import { openSwarmChannel } from '../../../../src/peer/network/swarm-channel.ts';
+import { SwarmDialer } from '../../../../src/peer/network/swarm-dialer.ts';
 import { type MemoryConnection, memoryPair } from '../../../sim/memory-connection.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { advance, NETWORK, share, type TestPeer, testPeer } from './support.ts';
@@ -240,8 +240,6 @@ describe('ControlPeer', () => {
           return dial(host);
         },
         listenPort: () => (listening ? 7001 : undefined),
-        undialable: new Map<string, number>(),
-        mayAsk: true,
       };
     }
 
@@ -250,7 +248,8 @@ describe('ControlPeer', () => {
     it('dials where it dialled before, and where it sees the peer', async () => {
       const { one } = await pair(7001, 6999);
       const { dialed, ...rest } = settings(failing);
-      assert.equal(await openSwarmChannel([one], infohash, signal(), rest), undefined);
+      const dialer = new SwarmDialer(rest);
+      assert.equal(await dialer.open([one], infohash, signal()), undefined);
       assert.deepEqual(dialed, ['10.0.0.2:6881', '10.0.0.2:6999']);
       await advance(clock, 50);
       assert.ok(log.includes('bob connect'));
@@ -259,21 +258,28 @@ describe('ControlPeer', () => {
     it('asks at once to be dialled when dialing just failed', async () => {
       const { one } = await pair();
       const { dialed, ...rest } = settings(failing);
-      await openSwarmChannel([one], infohash, signal(), rest);
+      const dialer = new SwarmDialer(rest);
+      await dialer.open([one], infohash, signal());
       dialed.length = 0;
-      await openSwarmChannel([one], infohash, signal(), rest);
+      await dialer.open([one], infohash, signal());
       assert.deepEqual(dialed, []);
+      dialer.retry(one.peer);
+      await dialer.open([one], infohash, signal());
+      assert.equal(dialed.length, 1, 'it connected anew');
+      dialed.length = 0;
       await advance(clock, 61_000);
-      await openSwarmChannel([one], infohash, signal(), rest);
+      await dialer.open([one], infohash, signal());
       assert.equal(dialed.length, 1);
     });
 
     it('does not send a request back to who made it', async () => {
       const { one } = await pair();
       const { dialed, ...rest } = settings(failing);
-      await openSwarmChannel([one], infohash, signal(), rest);
+      const dialer = new SwarmDialer(rest);
+      await dialer.open([one], infohash, signal());
       dialed.length = 0;
-      await assert.rejects(openSwarmChannel([one], infohash, signal(), { ...rest, mayAsk: false }), {
+      dialer.noteAsked(one.peer, infohash);
+      await assert.rejects(dialer.open([one], infohash, signal()), {
         code: 'connection',
       });
       assert.equal(dialed.length, 1, 'though dialing failed a moment ago');
@@ -285,18 +291,21 @@ describe('ControlPeer', () => {
         () => new Promise(() => {}), // A firewall that drops.
       );
       const aborted = { ...rest, dial: ({ signal: abort }: { signal: AbortSignal }) => untilAborted(abort) };
-      const [channel] = await Promise.all([openSwarmChannel([one], infohash, signal(), aborted), advance(clock, 5000)]);
+      const [channel] = await Promise.all([
+        new SwarmDialer(aborted).open([one], infohash, signal()),
+        advance(clock, 5000),
+      ]);
       assert.equal(channel, undefined);
     });
 
     it('fails when neither side can be dialled', async () => {
       const { two } = await pair('none');
-      await assert.rejects(openSwarmChannel([two], infohash, signal(), settings(failing, false)), {
+      await assert.rejects(new SwarmDialer(settings(failing, false)).open([two], infohash, signal()), {
         code: 'connection',
         message: /[Nn]either/,
       });
       const { one } = await pair();
-      await assert.rejects(openSwarmChannel([one], infohash, signal(), settings(failing, false)), {
+      await assert.rejects(new SwarmDialer(settings(failing, false)).open([one], infohash, signal()), {
         code: 'connection',
       });
     });
@@ -306,8 +315,8 @@ describe('ControlPeer', () => {
       const stranger = testPeer(bob.identity);
       const [end] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
       const channel = asChannel(end, stranger, true);
-      const rest = settings(() => Promise.resolve(channel));
-      assert.equal(await openSwarmChannel([one], infohash, signal(), rest), undefined);
+      const dialer = new SwarmDialer(settings(() => Promise.resolve(channel)));
+      assert.equal(await dialer.open([one], infohash, signal()), undefined);
       assert.ok(channel.closed);
     });
 
@@ -315,7 +324,7 @@ describe('ControlPeer', () => {
       const { one } = await pair();
       const abort = new AbortController();
       const rest = { ...settings(failing), dial: (target: { signal: AbortSignal }) => untilAborted(target.signal) };
-      const opening = openSwarmChannel([one], infohash, abort.signal, rest);
+      const opening = new SwarmDialer(rest).open([one], infohash, abort.signal);
       abort.abort();
       await assert.rejects(opening, { code: 'cancelled' });
     });

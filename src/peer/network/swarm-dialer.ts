@@ -1,0 +1,130 @@
+import type { Clock } from '../../common/clock.ts';
+import { errorMessage, PeerwireError } from '../../common/errors.ts';
+import type { InfoHash } from '../../common/ids.ts';
+import type { Logger } from '../../common/log.ts';
+import { formatHostPort, normalizeHost, parseHostPort } from './addresses.ts';
+import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
+import type { ControlPeer } from './control-peer.ts';
+import type { DialTarget } from './dialer.ts';
+
+/** Milliseconds for which we do not answer a request to dial by the same request. */
+const ASKED_FOR = 30_000;
+/** Milliseconds for one address: behind a firewall that drops packets, the other way round is quicker. */
+const DIAL_TIMEOUT = 4000;
+/** After a failure we ask to be dialled at once, for so long (ms). */
+const UNDIALABLE_FOR = 60_000;
+
+export interface SwarmDialerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dial: (target: DialTarget) => Promise<MemberChannel>;
+  readonly listenPort: () => number | undefined;
+}
+
+/** Opens channels for swarms to peers that are connected: dials them, or asks them to dial. */
+export class SwarmDialer {
+  readonly #options: SwarmDialerOptions;
+  /** Monotone time until which dialing a peer is pointless, by peer key. */
+  readonly #undialable = new Map<string, number>();
+  /** Monotone time until which a request to dial counts as just received, by peer key and infohash. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(options: SwarmDialerOptions) {
+    this.#options = options;
+  }
+
+  /** See `NetworkNode.openSwarmChannel`. `links`: the control connections to the peer. */
+  async open(
+    links: readonly ControlPeer[],
+    infohash: InfoHash,
+    signal: AbortSignal,
+  ): Promise<MemberChannel | undefined> {
+    const { clock, logger, listenPort } = this.#options;
+    const link = links.at(-1);
+    if (link === undefined) throw new PeerwireError('closed', 'The peer is not connected.');
+    if (signal.aborted) throw cancelled();
+    const key = peerKey(link.peer);
+    const mayAsk = (this.#asked.get(askedKey(link.peer, infohash)) ?? 0) <= clock.now();
+    const canBeDialed = mayAsk && listenPort() !== undefined && link.supports('pw_connect');
+    const addresses = addressesOf(links);
+    if (!canBeDialed || (this.#undialable.get(key) ?? 0) <= clock.now()) {
+      for (const address of addresses) {
+        try {
+          return await this.#dial(address, link, signal);
+        } catch (error) {
+          if (signal.aborted) throw cancelled();
+          logger.debug(`${key} cannot be dialled at ${address}: ${errorMessage(error)}`);
+        }
+      }
+      if (addresses.length > 0) this.#undialable.set(key, clock.now() + UNDIALABLE_FOR);
+    }
+    if (canBeDialed && link.sendConnect(infohash)) return undefined;
+    throw new PeerwireError(
+      'connection',
+      addresses.length === 0
+        ? 'Neither this peer nor the other accepts connections.'
+        : 'The peer cannot be reached for a transfer: a firewall may be in the way.',
+    );
+  }
+
+  /** The peer asked us to dial: for a while we do not ask it the same, or two peers would send each other back and forth. */
+  noteAsked(peer: PeerRef, infohash: InfoHash): void {
+    this.#asked.set(askedKey(peer, infohash), this.#options.clock.now() + ASKED_FOR);
+  }
+
+  /** Dialing the peer may work again: it connected anew. */
+  retry(peer: PeerRef): void {
+    this.#undialable.delete(peerKey(peer));
+  }
+
+  /** The same of all: our network changed. */
+  retryAll(): void {
+    this.#undialable.clear();
+  }
+
+  /** Forgets what is over. Called now and then. */
+  tidy(): void {
+    const now = this.#options.clock.now();
+    for (const times of [this.#undialable, this.#asked])
+      for (const [key, until] of times) if (until <= now) times.delete(key);
+  }
+
+  async #dial(address: string, link: ControlPeer, signal: AbortSignal): Promise<MemberChannel> {
+    const { clock, dial } = this.#options;
+    const late = new AbortController();
+    const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
+    try {
+      const channel = await dial({
+        ...parseHostPort(address),
+        expectDevice: link.peer.device,
+        signal: AbortSignal.any([signal, late.signal]),
+      });
+      if (channel.instance !== link.peer.instance || signal.aborted) {
+        channel.close();
+        throw new PeerwireError('connection', 'Another peer of the device answered.');
+      }
+      return channel;
+    } finally {
+      timer.dispose();
+    }
+  }
+}
+
+function askedKey(peer: PeerRef, infohash: InfoHash): string {
+  return `${peerKey(peer)} ${infohash}`;
+}
+
+/** Addresses that worked for us first. */
+function addressesOf(links: readonly ControlPeer[]): string[] {
+  const dialed = links.flatMap((link) => link.dialed ?? []);
+  const seen = links.flatMap((link) =>
+    link.listenPort === undefined
+      ? []
+      : formatHostPort({ host: normalizeHost(link.channel.remoteAddress), port: link.listenPort }),
+  );
+  return [...new Set([...dialed, ...seen])];
+}
+
+function cancelled(): PeerwireError {
+  return new PeerwireError('cancelled', 'The connection was cancelled.');
+}
