@@ -12,6 +12,7 @@ import { PiecePicker, type Random } from './piece-picker.ts';
 import { PieceVerifier, type PieceVerifierOptions, type Verdict } from './piece-verifier.ts';
 import { PriorityWindows } from './priority-windows.ts';
 import { isLate, progressOf } from './progress.ts';
+import type { PieceRequest } from './request-queue.ts';
 import { RequestScheduler } from './request-scheduler.ts';
 import { RunPicker } from './run-picker.ts';
 import { SmallRun } from './small-run.ts';
@@ -19,6 +20,8 @@ import type { WriteOutcome } from './storage.ts';
 
 /** A piece of which a peer rejected or forgot a request is kept from it for this long, in ms. */
 const KEPT_FROM = 10_000;
+/** What a peer passed over and nobody else can bring is given up so much later: a cancel has an answer, too (BEP 6), in ms. */
+const LAST_CHANCE = 15_000;
 /** The part of its depth below which a peer is asked for more. */
 const REFILL = 0.75;
 
@@ -223,18 +226,40 @@ export class Downloader {
       case 'silent':
         this.#options.logger.info(`${session.source} answers nothing; asking others`);
         session.requests.snub(now);
-        // It may merely be slow, and would send what is asked for again twice.
-        for (const request of session.requests) this.#requests.cancel(request);
-        this.#releaseAll(session);
+        for (const request of session.requests) {
+          if (this.#isOnlyHope(request)) continue;
+          // It may merely be slow, and would send what is asked for again twice.
+          this.#requests.cancel(request);
+          this.#requests.giveUp(request);
+        }
+        for (const active of this.#pieces.ownedBy(session)) this.#disown(active);
         return;
       case 'late':
         for (const request of session.requests) {
           if (!isLate(request.sent, session.throttledUntil, now)) return;
           this.#requests.cancel(request);
+          if (this.#isOnlyHope(request) && !isLate(request.sent + LAST_CHANCE, session.throttledUntil, now)) continue;
           this.#requests.giveUp(request);
           this.#keepFrom(session, request.piece);
         }
     }
+  }
+
+  /**
+   * Nobody else can be asked now, and it answers every request in the end (BEP 6): asked again it would send twice what is
+   * under way, and begin anew to wait for its turn. Not if somebody wants the memory that is kept for it.
+   */
+  #isOnlyHope({ peer, piece, run }: PieceRequest<PeerSession>): boolean {
+    const { buffers } = this.#options;
+    if (!peer.fast || buffers.othersWait) return false;
+    for (const other of this.#sessions) {
+      const { peerChoking, requests } = other;
+      if (other === peer || peerChoking || requests.snubs > 0) continue;
+      if (buffers.waiting) return false;
+      for (let index = piece; index < piece + (run?.count ?? 1); index++)
+        if (other.has(index) && !requests.isKeptFrom(index)) return false;
+    }
+    return true;
   }
 
   /** The session is not asked for the piece again for a while: others get the chance to be. */

@@ -61,6 +61,7 @@ export class PieceBuffers {
   user(priority: () => TransferPriority): BufferUser {
     const user = new BufferUser(this, priority, {
       comesFirst: () => this.#first(({ waiting }) => waiting),
+      othersWait: () => this.#first((other) => other !== user && other.waiting) !== undefined,
       leave: () => this.#users.delete(user),
     });
     this.#users.add(user);
@@ -111,6 +112,7 @@ export class PieceBuffers {
 interface Queue {
   /** Of those that wait, who is served next. */
   comesFirst(): BufferUser | undefined;
+  othersWait(): boolean;
   leave(): void;
 }
 
@@ -134,6 +136,11 @@ export class BufferUser implements Disposable {
   /** 0 comes first. */
   get rank(): number {
     return TRANSFER_PRIORITIES.indexOf(this.#priority());
+  }
+
+  /** Other swarms wait for memory. */
+  get othersWait(): boolean {
+    return this.#queue.othersWait();
   }
 
   fits(length: number, kind: BufferKind): boolean {

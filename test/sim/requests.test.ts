@@ -185,6 +185,76 @@ describe('requests', () => {
     assert.ok(sim.clock.now() > 40_000 && !victim.completed, `${sim.clock.now()} ms`);
   });
 
+  it('that an only source is slow to answer stay there, and are sent once', async () => {
+    sim = new Simulation(11, [6 * BLOCK_SIZE], 2 * BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    const asked: BlockRequest[] = [];
+    // As one that serves many in turns.
+    const slow = peerThat(victim, 'slow', (request, self) => {
+      asked.push(request);
+      sim.clock.setTimeout(() => self.connection.write(block(request)), 35_000);
+    });
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+    assert.ok(!slow.received.some(({ type }) => type === 'cancel'));
+    assert.equal(asked.length, 6);
+    assert.equal(victim.swarm.fetched, sim.version.info.size);
+  });
+
+  it('that an only source passes over are cancelled, and what it answers to that is taken', async () => {
+    sim = new Simulation(12, [64 * BLOCK_SIZE], BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    const waiting: BlockRequest[] = [];
+    const source = hostilePeer(sim, victim, 'source', (message, self) => {
+      if (message.type === 'request') waiting.push(message);
+      if (message.type !== 'cancel') return;
+      const at = waiting.findIndex(({ piece }) => piece === message.piece);
+      for (const request of waiting.splice(at, at < 0 ? 0 : 1)) self.connection.write(block(request));
+    });
+    // The first two come to be the oldest.
+    sim.clock.setInterval(() => {
+      for (const request of waiting.splice(2, 1)) source.connection.write(block(request));
+    }, 1_000);
+    source.send({ type: 'have-all' }, { type: 'unchoke' });
+    const cancels = (): number => source.received.filter(({ type }) => type === 'cancel').length;
+    assert.ok(await sim.clock.run(() => cancels() > 0, 60_000), 'nothing was cancelled');
+    assert.ok(sim.clock.now() > 44_000 && !victim.completed, `${sim.clock.now()} ms`);
+    assert.ok(await sim.clock.run(() => victim.completed, 120_000), 'it did not complete');
+    await sim.clock.run(() => false, 20_000);
+    assert.equal(victim.swarm.fetched, sim.version.info.size);
+  });
+
+  it('that an only source forgot are asked for again in the end', async () => {
+    sim = new Simulation(13, [64 * BLOCK_SIZE], BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    let forgotten = 0;
+    peerThat(victim, 'source', (request, self) => {
+      if (forgotten < 2) forgotten++;
+      else self.connection.write(block(request));
+    });
+    assert.ok(await sim.clock.run(() => victim.completed, 120_000), 'it did not complete');
+    assert.ok(sim.clock.now() < 80_000, `${sim.clock.now()} ms`);
+  });
+
+  it('to an only source that is silent are given up when another swarm wants the memory', async () => {
+    const cancelledAt = async (othersWait: boolean): Promise<number> => {
+      sim = new Simulation(14, [4 * MiB], 65_536);
+      sim.buffers = new PieceBuffers(2 * 65_536);
+      const stuck = sim.addPeer('stuck', 'none');
+      const silent = peerThat(stuck, 'silent', () => {});
+      await sim.clock.run(() => stuck.buffers.used > 0, 1_000);
+      // So slow that it waits for memory all the time.
+      if (othersWait)
+        sim.connect(sim.addPeer('other', 'none'), sim.addPeer('source', 'all'), { latency: 5, rate: 50_000 });
+      await sim.clock.run(() => silent.received.some(({ type }) => type === 'cancel'), 60_000);
+      sim.dispose();
+      return sim.clock.now();
+    };
+    const wanted = await cancelledAt(true);
+    assert.ok(wanted > 15_000 && wanted < 18_000, `${wanted} ms`);
+    const unwanted = await cancelledAt(false);
+    assert.ok(unwanted > 45_000, `${unwanted} ms`);
+  });
+
   it('go on after hashing failed once', async () => {
     sim = new Simulation(9, [4 * MiB], 512 * 1024);
     const { info } = sim.version;
@@ -240,5 +310,5 @@ describe('requests', () => {
     const few = await cost(2_500);
     const many = await cost(20_000);
     assert.ok(many < 3 * few, `${few} µs each for 2,500 files, ${many} for 20,000`);
-  }).timeout(60_000);
+  }).timeout(180_000);
 });
