@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { PeerSession } from '../../src/bittorrent/peer-session.ts';
 import { expectationOf } from './scenario/expectation.ts';
 import type { Outcome } from './scenario/run-scenario.ts';
 import { runScenario } from './scenario/run-scenario.ts';
@@ -106,6 +107,28 @@ describe('the judge of the simulation', () => {
       sim.peers[1]!.have.add(3);
     });
     assert.match(claims, /receiver1 → receiver2 sends wrong bytes as 3/);
+  });
+
+  it('sees requests that are neither answered nor refused, however they arrive', async () => {
+    const flood = (rejects: boolean): Promise<string> => {
+      const { reject } = PeerSession.prototype;
+      if (!rejects) PeerSession.prototype.reject = () => {};
+      const liar = peer('liar3', { role: 'seed', lie: 'never-reads' });
+      const links = [
+        link(0, 1),
+        link(1, 2, { rate: 20_000 }),
+        link(3, 0, { latency: 5, rate: 5_000_000, chunk: 2 ** 20 }),
+      ];
+      // Thousands of them at one moment.
+      const faults = [{ link: 2, at: 500, kind: 'hold', back: false, ms: 12_000 } as const];
+      return broken({ peers: [seed, peer('receiver1'), peer('receiver2'), liar], links, faults }, () => {}).finally(
+        () => {
+          PeerSession.prototype.reject = reject;
+        },
+      );
+    };
+    assert.equal(await flood(true), '');
+    assert.match(await flood(false), /seed0 → liar3: requests is \d+, more than/);
   });
 
   it('sees bytes that come twice, however few', async () => {

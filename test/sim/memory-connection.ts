@@ -16,6 +16,10 @@ export interface Link {
   readonly chunk?: number;
 }
 
+/** A long write arrives bit by bit: in so many seconds' worth of the rate, but never fewer bytes. */
+const SECONDS_AT_ONCE = 0.02;
+const PACKET = 1_448;
+
 /** Both ends of a byte stream in memory, with delay and rate, under the given clock. The first is who dialled. */
 export function memoryPair(clock: Clock, link: Link, random: () => number): [MemoryConnection, MemoryConnection] {
   const a = new MemoryConnection('a:1', clock, link, random);
@@ -37,6 +41,8 @@ export class MemoryConnection implements Connection {
   closed = false;
   /** When set, written bytes vanish without the other end noticing: a dead path. */
   stalled = false;
+  /** Sees each write as it is made. */
+  onWrite: ((chunks: readonly Uint8Array[]) => void) | undefined;
   /** Sees the bytes that leave this end, in order. */
   onLeave: ((bytes: Buffer) => void) | undefined;
   /** Sees each chunk before it is delivered to this end. */
@@ -84,6 +90,7 @@ export class MemoryConnection implements Connection {
 
   write(chunks: readonly Uint8Array[], onSent?: () => void): void {
     if (this.closed) return;
+    this.onWrite?.(chunks);
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     this.#outbox.push({ chunks, length, onSent });
     this.#queued += length;
@@ -152,9 +159,11 @@ export class MemoryConnection implements Connection {
     if (!write || this.#leaving || this.closed) return;
     const room = (this.#link.window ?? Number.POSITIVE_INFINITY) - this.#unread;
     if (room <= 0) return;
-    const size = Math.min(write.length - this.#left, room);
+    const { rate } = this.#link;
+    const atOnce = rate > 0 ? Math.max(PACKET, Math.round(rate * SECONDS_AT_ONCE)) : Number.POSITIVE_INFINITY;
+    const size = Math.min(write.length - this.#left, room, atOnce);
     this.#unread += size;
-    const duration = this.#link.rate > 0 ? (size / this.#link.rate) * 1000 : 0;
+    const duration = rate > 0 ? (size / rate) * 1000 : 0;
     this.#leaving = this.#clock.setTimeout(() => this.#leave(write, size), duration);
   }
 

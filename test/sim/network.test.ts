@@ -226,7 +226,7 @@ function pairs<T>(items: readonly T[]): [T, T][] {
 }
 
 describe(`a simulated network (SIM_SEED=${SEED})`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   let world: World;
 

@@ -304,7 +304,7 @@ describe('runs of small pieces, as they are served', () => {
       assert.deepEqual(victim.problems, []);
       sim.dispose();
     }
-  }).timeout(60_000);
+  }).timeout(180_000);
 
   /** What may answer a request from the start of a piece; undefined when nothing may. By the words of PROTOCOL.md alone. */
   function expected({ piece, length }: BlockRequest, have: Bitfield): Buffer | undefined {

@@ -21,7 +21,7 @@ describe('a seed replays', () => {
       traces.add(first.trace);
     }
     assert.ok(traces.size > 7, 'different seeds are different runs');
-  }).timeout(60_000);
+  }).timeout(180_000);
 
   it('and asks neither real time nor real chance', async () => {
     const restore = REAL.map(([owner, name]) => {
@@ -42,5 +42,5 @@ describe('a seed replays', () => {
       for (const back of restore) back();
     }
     assert.deepEqual(failed, []);
-  }).timeout(60_000);
+  }).timeout(180_000);
 });

@@ -120,7 +120,7 @@ describe('the uplink of one seeder', () => {
   ] as const) {
     it(`goes on at full speed beside devices that ${name}; they are let go`, async function () {
       // Some 60 s of a swarm: 5 s here, on a machine with nothing else to do.
-      this.timeout(60_000);
+      this.timeout(180_000);
       sim = new Simulation(1, [64 * MiB], MiB);
       sim.uplink = { scheduler, limiter: new RateLimiter(sim.clock, 0) };
       const [seed] = seeds(1);

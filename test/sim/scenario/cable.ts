@@ -99,7 +99,8 @@ export class Cable {
   #watch(end: MemoryConnection, owner: End, other: string): void {
     const who = `${owner.name} → ${other}`;
     const peer = isEngine(owner) && owner.plan.lie === undefined ? owner.peer : undefined;
-    const tap = peer ? new WireTap(this.#judge, who, peer, end) : undefined;
+    const tap = peer ? new WireTap(this.#judge, who, peer, this.#sim.clock) : undefined;
+    end.onWrite = (chunks) => tap?.written(chunks);
     end.onLeave = (bytes) => {
       tap?.sent(bytes);
       if (tap) this.#judge.reach('sendQueue', end.writableLength, MOST_QUEUED, () => who);

@@ -1,13 +1,12 @@
-import type { MemoryConnection } from '../memory-connection.ts';
+import { HANDSHAKE_SIZE } from '../../../src/bittorrent/wire/handshake.ts';
 import type { SimPeer } from '../simulation.ts';
+import type { VirtualClock } from '../virtual-clock.ts';
 import type { Judge } from './judge.ts';
 import { MessageReader } from './message-reader.ts';
 
 const ID = { bitfield: 5, have: 4, request: 6, block: 7, cancel: 8, haveAll: 14, reject: 16, extended: 20 } as const;
 /** What an honest peer may let wait: the engine promises to reject beyond 2048 requests, and some are being read. */
 const MOST_REQUESTS = 2048 + 3 * 64;
-/** Bytes of the shortest answer: a reject. */
-const SHORTEST_ANSWER = 17;
 /** Requests that an honest peer keeps at one other, and those that it gave up. */
 const MOST_OUTSTANDING = 2 * 1024;
 
@@ -19,32 +18,55 @@ export class WireTap {
   readonly #judge: Judge;
   readonly #who: string;
   readonly #peer: SimPeer;
-  readonly #end: MemoryConnection;
+  readonly #clock: VirtualClock;
   readonly #sent: MessageReader;
   readonly #read: MessageReader;
   /** Requests read and not answered. */
   readonly #unanswered = new Map<string, number>();
+  /** Requests read, and answers written, whether they have left or not. */
   #requests = 0;
+  #answers = 0;
+  #handshakes = 1;
+  /** When bytes were last read, in ms. */
+  #readAt = 0;
   /** Requests sent and not answered. */
   readonly #outstanding = new Map<string, number>();
   #outstandingCount = 0;
   readonly #announced = new Set<number>();
   #announcedAll = false;
 
-  constructor(judge: Judge, who: string, peer: SimPeer, end: MemoryConnection) {
+  constructor(judge: Judge, who: string, peer: SimPeer, clock: VirtualClock) {
     this.#judge = judge;
     this.#who = who;
     this.#peer = peer;
-    this.#end = end;
+    this.#clock = clock;
     this.#sent = new MessageReader((id, payload) => this.#onSent(id, payload));
     this.#read = new MessageReader((id, payload) => this.#onRead(id, payload));
   }
 
+  /** Every write of the engine is of whole messages. */
+  written(chunks: readonly Uint8Array[]): void {
+    for (const chunk of chunks) {
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+      let at = 0;
+      for (; this.#handshakes > 0; this.#handshakes--) at += HANDSHAKE_SIZE;
+      while (at < bytes.length) {
+        const length = bytes.readUInt32BE(at);
+        const id = length > 0 ? bytes[at + 4] : undefined;
+        if (id === ID.block || id === ID.reject) this.#answers++;
+        at += 4 + length;
+      }
+    }
+  }
+
   sent(bytes: Buffer): void {
+    this.#judgeRequests();
     this.#sent.push(bytes);
   }
 
   read(bytes: Buffer): void {
+    this.#judgeRequests();
+    this.#readAt = this.#clock.now();
     this.#read.push(bytes);
   }
 
@@ -100,7 +122,6 @@ export class WireTap {
   /** Each request is answered once; only what was asked for is sent. */
   #answered(key: string, verb: string): void {
     if (!add(this.#unanswered, key, -1)) this.#violation(`${verb} ${nameOf(key)}, which nobody asked for`);
-    else this.#requests--;
   }
 
   #onRead(id: number, payload: Buffer): void {
@@ -118,7 +139,7 @@ export class WireTap {
       case ID.request:
         if (payload.length !== 12) return;
         add(this.#unanswered, payload.toString('latin1'), 1);
-        this.#onRequestRead();
+        this.#requests++;
         return;
       case ID.reject:
       case ID.block:
@@ -129,11 +150,10 @@ export class WireTap {
     }
   }
 
-  #onRequestRead(): void {
-    this.#requests++;
-    // Answers that wait to leave are bounded by their bytes.
-    const waiting = Math.ceil(this.#end.writableLength / SHORTEST_ANSWER);
-    this.#judge.reach('requests', this.#requests - waiting, MOST_REQUESTS, () => this.#who);
+  /** What arrives at one moment, however much, is refused or taken up before the next. */
+  #judgeRequests(): void {
+    if (this.#readAt === this.#clock.now()) return;
+    this.#judge.reach('requests', this.#requests - this.#answers, MOST_REQUESTS, () => this.#who);
   }
 
   #violation(what: string): void {
