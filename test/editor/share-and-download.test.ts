@@ -8,7 +8,7 @@ const MB = 1_000_000;
 const ODD_NAME = 'Größe der Äpfel – 日本語 notes.txt';
 
 describe('two editors', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const big = randomBytes(200 * MB);
   const hello = Buffer.from('Hello from ann.\n');
   let editors: TwoEditors;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { CurrentInput, type FuzzResult, runJob, startWorker } from './harness.ts';
 
 describe('the fuzzing harness', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   async function fuzz(target: string): Promise<{ result: FuzzResult; input: Buffer }> {
     const current = new CurrentInput();

@@ -52,7 +52,7 @@ const address = fc.oneof(
 );
 
 describe(`fuzz: HTTP tracker (FUZZ_SEED=${SEED})`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('answers every request target with one well-formed response', () => {
     const limits = { ...DEFAULT_LIMITS, peers: 300, peersPerAddress: 50, numWant: 20 };

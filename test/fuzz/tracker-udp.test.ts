@@ -33,7 +33,7 @@ const packet = fc.record({
 });
 
 describe(`fuzz: UDP tracker (FUZZ_SEED=${SEED})`, function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('answers within bounds, and strangers not at all', () => {
     const limits = { ...DEFAULT_LIMITS, peers: 300, peersPerAddress: 50 };

@@ -39,7 +39,7 @@ class Reading {
 }
 
 describe('peerwire read', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   let cli: CliBuild;
   let place: Workplace;
   let readings: Reading[];

@@ -23,7 +23,7 @@ function assertFails(outcome: Outcome, code: 1 | 2, reason: RegExp): void {
 }
 
 describe('peerwire', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   let cli: CliBuild;
   let place: Workplace;
 

@@ -30,7 +30,7 @@ function fakePeer(): { api: PeerApi; events: Emitter<PeerEvent> } {
 const isBusy = (error: unknown): boolean => error instanceof PeerwireError && error.code === 'busy';
 
 describe('control socket', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let folder = '';
   let home = '';
   const open: (ControlSocket | RunningPeer)[] = [];

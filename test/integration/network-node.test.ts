@@ -6,7 +6,7 @@ import { Tracker } from '../../tracker/tracker.ts';
 import { NetworkPeer, shareEntry, until } from './network-peer.ts';
 
 describe('NetworkNode', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
 
   let tracker: Tracker;
   let peers: NetworkPeer[];

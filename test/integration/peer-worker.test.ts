@@ -19,7 +19,7 @@ import type { PeerWorkerData } from '../../src/peer/peer-thread.ts';
 const source = (name: string): string => path.resolve(import.meta.dirname, '../../src/peer', name);
 
 describe('peer worker', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let home = '';
   const workers: Worker[] = [];
 

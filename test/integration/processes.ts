@@ -36,9 +36,9 @@ export class Running {
     this.child.on('exit', () => this.#arrivals.emit('event'));
   }
 
-  /** The first event, past or to come, that passes; rejects when the process ends or after 30 s. */
+  /** The first event, past or to come, that passes; rejects when the process ends or after two minutes. */
   async event(test: (event: Line) => boolean): Promise<Line> {
-    const deadline = AbortSignal.timeout(30_000);
+    const deadline = AbortSignal.timeout(120_000);
     for (;;) {
       const found = this.events.find(test);
       if (found) return found;
@@ -71,7 +71,7 @@ export class Stage {
   readonly #running: Running[] = [];
 
   /** `main`: the command's bundle. `parent`: where homes and files are made. `timeout`: of one command, ms. */
-  constructor(main: string, parent = tmpdir(), timeout = 40_000) {
+  constructor(main: string, parent = tmpdir(), timeout = 150_000) {
     this.#main = main;
     this.#timeout = timeout;
     this.dir = mkdtempSync(path.join(parent, 'peerwire-stage-'));

@@ -8,7 +8,7 @@ import { type Line, type Running, Stage } from './processes.ts';
 const MB = 1_000_000;
 
 describe('rate limits over real sockets', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let build: CliBuild;
   let stage: Stage;
 

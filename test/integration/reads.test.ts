@@ -13,7 +13,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 
 describe('reads of ranges', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let dir: string;
   let peers: PeersHere;
   let invite: string;

@@ -22,7 +22,7 @@ import { PeersHere } from './peers-here.ts';
 const MiB = 1024 * 1024;
 
 describe('rechecking downloads', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let dir: string;
   let peers: PeersHere;
 

@@ -8,7 +8,7 @@ import { type Line, Stage } from './processes.ts';
 const MiB = 1024 * 1024;
 
 describe('the life of a swarm', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let build: CliBuild;
   let stage: Stage;
 

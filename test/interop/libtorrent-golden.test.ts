@@ -34,7 +34,7 @@ function libtorrent(request: object): Record<string, unknown> {
 const base64 = (value: unknown): Buffer => Buffer.from(String(value), 'base64');
 
 describe('torrents, by libtorrent and by us', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder: string | undefined;
 
   before(function () {

@@ -28,7 +28,7 @@ const KiB = 1024;
 const SIZES = [0, 1, 16_383, 16_384, 16_385, 64 * KiB, 64 * KiB + 1, 5_000_000];
 
 describe('transfers with libtorrent', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder: string;
   let version: TestVersion;
   const children: ChildProcess[] = [];

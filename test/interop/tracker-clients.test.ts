@@ -43,7 +43,7 @@ function torrent(announce: string): Buffer {
 }
 
 describe('tracker with real clients', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let folder = '';
   const children: ChildProcess[] = [];
   const trackers: Tracker[] = [];

@@ -15,7 +15,7 @@ const RESOLUTION = 1;
 const WORST_P99 = 100;
 
 describe('a transfer at full speed', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it('leaves the extension host responsive', async function () {
     const source = process.env[SOURCE];

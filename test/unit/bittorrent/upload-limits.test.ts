@@ -47,7 +47,7 @@ describe('upload limits', () => {
         const fair = total(sent) / count;
         for (const bytes of sent)
           assert.ok(Math.abs(bytes - fair) < fair * 0.05 + 2 * BLOCK, `${bytes} is not ${fair}`);
-      }).timeout(30_000);
+      });
     }
   }
 
@@ -66,7 +66,7 @@ describe('upload limits', () => {
       const before = total(sent);
       await clock.run(() => false, 5_000);
       within5Percent(total(sent) - before, 5 * to, 'after the change');
-    }).timeout(30_000);
+    });
   }
 
   it('one swarm keeps its own limit, and the others get the rest of the one for all', async () => {

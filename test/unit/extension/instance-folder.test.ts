@@ -29,7 +29,7 @@ describe('instance folder', () => {
   });
 
   it('is free again when the window that had it was killed', async function () {
-    this.timeout(20_000);
+    this.timeout(120_000);
     const own = path.join(home, 'own');
     const script = path.join(home, 'window.ts');
     const module = path.resolve(import.meta.dirname, '../../../src/extension/instance-folder.ts');

@@ -14,7 +14,7 @@ const SOURCES = path.resolve(import.meta.dirname, '../../../src');
 const ENTRY = path.join(SOURCES, 'peer/peer-worker.ts');
 
 describe('peer client', function () {
-  this.timeout(30_000);
+  this.timeout(120_000);
   let home: string;
   const secrets = new Map<string, string>();
   const clients: PeerClient[] = [];

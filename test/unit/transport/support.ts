@@ -289,7 +289,7 @@ export function content(seed: string, size: number): Buffer {
 }
 
 /** Resolves when the condition holds; for what becomes true without an event, such as the other end's bookkeeping. */
-export async function until(condition: () => boolean, limit = 9000): Promise<void> {
+export async function until(condition: () => boolean, limit = 50_000): Promise<void> {
   const start = performance.now();
   while (!condition()) {
     assert.ok(performance.now() - start < limit, `waited in vain for ${condition}`);

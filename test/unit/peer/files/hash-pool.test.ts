@@ -163,7 +163,7 @@ describe('HashPool', () => {
     assert.deepEqual({ root, pieceLayer }, slowHash(data, MIB));
     assert.equal(done, data.length);
     assert.equal(pool.workers, 2);
-  }).timeout(20_000);
+  });
 
   it('answers many files in order, with an error for each that fails', async () => {
     const files: { path: string; size: number }[] = [];
@@ -204,7 +204,7 @@ describe('HashPool', () => {
       };
       await assert.rejects(pool.hashFile({ path, size }, { pieceLength: MIB, onProgress }), { code: 'stale' });
     }
-  }).timeout(20_000);
+  });
 
   it('hashes pieces in shared memory, in parallel, from any offset', async () => {
     const shared = new SharedArrayBuffer(3 * MIB);
@@ -306,7 +306,7 @@ describe('HashPool', () => {
     order.push('piece');
     await file;
     assert.deepEqual(order, ['piece', 'file']);
-  }).timeout(20_000);
+  });
 
   it('stops when it is cancelled, before, while and between', async () => {
     const path = temp.file('big', '');
@@ -322,7 +322,7 @@ describe('HashPool', () => {
     });
     // The workers are free for others.
     assert.ok((await pool.hashFile({ path: temp.file('x', 'x'), size: 1 }, { pieceLength: MIB })).root);
-  }).timeout(20_000);
+  });
 
   it('starts no worker before there is work for one, and ends them after 30 s without', async () => {
     const clock = new ManualClock();

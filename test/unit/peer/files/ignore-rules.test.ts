@@ -192,5 +192,5 @@ describe('ignore rules', () => {
       }),
       { numRuns: 100 },
     );
-  }).timeout(30_000);
+  });
 });

@@ -79,7 +79,7 @@ describe('place, when it is interrupted', () => {
     assert.deepEqual(filesIn(share).sort(), Object.keys(content).sort());
     for (const [path, text] of Object.entries(content)) assert.equal(readFileSync(join(share, path), 'utf8'), text);
     assert.deepEqual(readdirSync(temp.path).sort(), [staging.slice(temp.path.length + 1), 'share'].sort());
-  }).timeout(60_000);
+  }).timeout(180_000);
 
   it('survives kill -9 while a whole folder is finished: nothing is lost, and nothing shows before it is complete', async () => {
     const COUNT = 3000;
@@ -114,7 +114,7 @@ describe('place, when it is interrupted', () => {
     for (const [path, text] of Object.entries(content)) assert.equal(readFileSync(join(share, path), 'utf8'), text);
     assert.deepEqual(filesIn(share).sort(), Object.keys(content).sort());
     assert.deepEqual(readdirSync(staging), ['.gitignore']);
-  }).timeout(60_000);
+  }).timeout(180_000);
 
   describe('by the disk', () => {
     let mounted = '';

@@ -388,5 +388,5 @@ describe('place', () => {
       { numRuns: 300 },
     );
     assert.ok(refused > 0 && refused < run, `${refused} of ${run} were refused`);
-  }).timeout(60_000);
+  }).timeout(180_000);
 });

@@ -127,5 +127,5 @@ describe('SafeFolder', () => {
     }
     assert.ok((await swaps) > 0, 'nothing was swapped');
     assert.ok(refused > 0, 'no run met a link');
-  }).timeout(60_000);
+  }).timeout(180_000);
 });

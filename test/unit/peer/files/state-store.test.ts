@@ -164,7 +164,7 @@ describe('state and journal after kill -9', () => {
       await journal.close();
     }
     assert.ok(last >= 60);
-  }).timeout(60_000);
+  }).timeout(180_000);
 });
 
 describe('PieceJournal', () => {
