@@ -10,7 +10,7 @@ import { type Logger, prefixed } from '../common/log.ts';
 import { dial } from '../transport/dial.ts';
 import type { Identity } from '../transport/identity.ts';
 import { announce } from '../transport/tracker-client.ts';
-import type { InvitePreview, NetworkInfo } from './api.ts';
+import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -98,6 +98,21 @@ export class Networks implements Disposable {
       creator: trust.creator,
       ...node.state(),
     }));
+  }
+
+  /** Connected peers of all networks. */
+  peers(): PeerInfo[] {
+    return this.list().flatMap(({ trust, node }) =>
+      node.directory.peers().map((peer) => ({
+        device: peer.device,
+        instance: peer.instance,
+        name: peer.name,
+        words: wordsFor(peer.device),
+        network: trust.network,
+        address: peer.address ?? '',
+        since: peer.since,
+      })),
+    );
   }
 
   /** By id or unambiguous name; the only network when none is named. */

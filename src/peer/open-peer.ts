@@ -14,6 +14,7 @@ import { HashPool } from './hash-pool.ts';
 import { Networks } from './networks.ts';
 import { OwnShares } from './own-shares.ts';
 import { PeerNode } from './peer-node.ts';
+import { PeerParts } from './peer-parts.ts';
 import type { SecretStore } from './secret-store.ts';
 import { StateStore } from './state-store.ts';
 import type { Member } from './trust/membership.ts';
@@ -77,23 +78,16 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     listenPort: () => listener?.port,
   });
   const shares = new OwnShares({ store, versions, pool, clock, logger: prefixed(logger, 'shares') });
-  const node = new PeerNode({
+  const cache = new RootCache();
+  const parts = new PeerParts({
     self,
-    name: {
-      get: () => name.current,
-      set: async (next) => {
-        name.current = next;
-        await deviceStore.writeJson('name.json', { name: next });
-      },
-    },
+    deviceName: () => name.current,
     peerId,
-    listenPort: () => listener?.port,
     dir: options.instanceDir,
     store,
     versions,
     pool,
-    hasher: pool,
-    cache: new RootCache(),
+    cache,
     networks,
     shares,
     clock,
@@ -104,14 +98,33 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
       pool.dispose();
     },
   });
+  const node = new PeerNode(
+    {
+      self,
+      name: {
+        get: () => name.current,
+        set: async (next) => {
+          name.current = next;
+          await deviceStore.writeJson('name.json', { name: next });
+        },
+      },
+      listenPort: () => listener?.port,
+      pool,
+      cache,
+      networks,
+      shares,
+      clock,
+    },
+    parts,
+  );
   try {
     listener = await listen(options, identity, networks, store, instance);
     listener?.onChannel((channel) => {
       void readHandshake(channel, clock)
-        .then((incoming) => node.accept(channel, incoming))
+        .then((incoming) => parts.accept(channel, incoming))
         .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
     });
-    await node.start(options.resume ?? true);
+    await parts.start(options.resume ?? true);
     for (const address of options.connect ?? []) await node.addPeerAddress(address);
   } catch (error) {
     await node.close();

@@ -88,6 +88,10 @@ export class SwarmHub implements Disposable {
     this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));
   }
 
+  get limits(): RateLimits {
+    return { upload: this.upload.rate, download: this.download.rate };
+  }
+
   setLimits(limits: RateLimits): void {
     this.upload.setRate(limits.upload);
     this.download.setRate(limits.download);

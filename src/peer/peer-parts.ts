@@ -1,0 +1,251 @@
+import { join } from 'node:path';
+import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
+import type { SwarmContent } from '../bittorrent/swarm.ts';
+import type { Clock } from '../common/clock.ts';
+import { DisposableList } from '../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { Emitter, type Event } from '../common/event.ts';
+import { type DeviceId, formatDeviceId, type InfoHash, type NetworkId } from '../common/ids.ts';
+import type { Logger } from '../common/log.ts';
+import type { PeerEvent, RateLimits, ShareInfo } from './api.ts';
+import { Downloads } from './downloads.ts';
+import type { RootCache } from './files/root-cache.ts';
+import type { HashPool } from './hash-pool.ts';
+import type { MemberChannel, PeerRef } from './network/channel.ts';
+import type { Networks } from './networks.ts';
+import type { OwnShares } from './own-shares.ts';
+import { PieceCache } from './reads/piece-cache.ts';
+import { Reads } from './reads/reads.ts';
+import { ShareIndex } from './share-index.ts';
+import type { StateStore } from './state-store.ts';
+import { SwarmHub } from './swarm-hub.ts';
+import { Uploads } from './uploads.ts';
+import type { Version, VersionStore } from './version-store.ts';
+
+/** How long asking peers for metadata may take before a listing or a plan gives up, in ms. */
+const METADATA_TIMEOUT = 20_000;
+/** Bytes of pieces kept on disk for reads. */
+const READ_CACHE = 512 * 1024 * 1024;
+
+export interface PeerPartsOptions {
+  readonly self: PeerRef;
+  readonly deviceName: () => string;
+  readonly peerId: Uint8Array;
+  readonly dir: string;
+  readonly store: StateStore;
+  readonly versions: VersionStore;
+  readonly pool: HashPool;
+  readonly cache: RootCache;
+  readonly networks: Networks;
+  readonly shares: OwnShares;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits?: RateLimits;
+  readonly onClose: () => void;
+}
+
+/** The parts of a peer, wired together: what happens in one, those hear whom it concerns. */
+export class PeerParts {
+  readonly hub: SwarmHub;
+  readonly downloads: Downloads;
+  readonly reads: Reads;
+  readonly uploads: Uploads;
+  readonly index: ShareIndex;
+  readonly #options: PeerPartsOptions;
+  readonly #events = new Emitter<PeerEvent>();
+  readonly #disposables = new DisposableList();
+  #closing: Promise<void> | undefined;
+  readonly onEvent: Event<PeerEvent> = this.#events.event;
+
+  constructor(options: PeerPartsOptions) {
+    this.#options = options;
+    const { self, peerId, dir, store, versions, pool, cache, networks, shares, clock, logger } = options;
+    this.hub = new SwarmHub({
+      self,
+      peerId,
+      clock,
+      random: Math.random,
+      logger,
+      hasher: pool,
+      versions,
+      networkNode: (network) => networks.get(network)?.node,
+      mayAccess: (network, infohash, device) => this.index.mayAccess(network, infohash, device),
+      content: (network, infohash) => this.#content(network, infohash),
+    });
+    if (options.limits) this.hub.setLimits(options.limits);
+    this.downloads = new Downloads({
+      dir,
+      store,
+      hub: this.hub,
+      versions,
+      pool,
+      cache,
+      clock,
+      logger,
+      deviceName: (device) => this.index.deviceName(device as DeviceId),
+      cached: (network, info) => this.reads.cached(network, info),
+    });
+    this.reads = new Reads({
+      hub: this.hub,
+      cache: new PieceCache({ dir: join(dir, 'read-cache'), capacity: READ_CACHE }),
+      clock,
+      version: (share, { signal, wait }) => this.version(share, { signal, wait }),
+      ownContent: (network, infohash) => shares.content(network, infohash),
+      downloadedContent: (network, infohash) => this.downloads.content(network, infohash),
+      refusal: (share) => this.index.refusal(share),
+      isOffered: (network, infohash) => this.index.ofVersion(network, infohash) !== undefined,
+      onStale: (network, infohash) => this.#onStale(network, infohash),
+    });
+    this.index = new ShareIndex({ self, name: options.deviceName, networks, shares, downloads: this.downloads });
+    this.uploads = this.#disposables.add(new Uploads({ hub: this.hub, index: this.index, clock }));
+  }
+
+  /** Goes on where the peer stopped; with downloads only if `resume`. */
+  async start(resume: boolean): Promise<void> {
+    const { networks, shares } = this.#options;
+    const own = this.#disposables;
+    own.add(networks.onChanged(() => this.#events.fire({ event: 'networks' })));
+    own.add(networks.onPeersChanged(() => this.#onPeersChanged()));
+    own.add(networks.onCataloguesChanged(() => this.#onCataloguesChanged()));
+    own.add(networks.onRevoked(({ network, devices }) => this.#onRevoked(network, devices)));
+    own.add(networks.onConnectRequest((request) => void this.hub.dialBack(request.network, request.infohash, request)));
+    own.add(shares.onChanged(() => this.publishCatalogues()));
+    own.add(shares.onReplaced(({ network, infohash }) => this.hub.drop(network, infohash)));
+    own.add(this.downloads.onHeld(() => this.#onHeld()));
+    own.add(this.downloads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
+    own.add(this.downloads.onRemoved((id) => this.#events.fire({ event: 'transfer-removed', id })));
+    own.add(this.uploads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
+    own.add(this.uploads.onRemoved((id) => this.#events.fire({ event: 'transfer-removed', id })));
+    own.add(this.hub.onStale(({ network, infohash }) => void this.#onStale(network, infohash)));
+    await shares.start();
+    await networks.start();
+    this.publishCatalogues();
+    await this.downloads.start(resume);
+    this.publishCatalogues();
+    const used = new Set([...shares.list(), ...this.downloads.list()].map(({ infohash }) => infohash));
+    await this.#options.versions.keepOnly(used);
+  }
+
+  /** Routes an accepted channel by the infohash in its handshake. */
+  async accept(channel: MemberChannel, incoming: IncomingWire): Promise<void> {
+    if (this.#options.networks.acceptControl(channel, incoming)) return;
+    await this.hub.accept(channel, incoming);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Fires an event of a call under way. */
+  report(event: PeerEvent): void {
+    this.#events.fire(event);
+  }
+
+  /** Tells each network what we offer; members hear of it at once. One that cannot be told does not stop the others. */
+  publishCatalogues(): void {
+    this.reads.recheck();
+    for (const { trust, node } of this.#options.networks.list()) {
+      try {
+        const { shares, holds } = this.index.entriesFor(trust.network);
+        node.setOwn(shares, holds);
+      } catch (error) {
+        const message = `Members of “${trust.name}” cannot be told what is shared: ${errorMessage(error)}`;
+        this.#options.logger.error(message);
+        this.#events.fire({ event: 'notice', level: 'error', message });
+      }
+    }
+    this.#events.fire({ event: 'shares' });
+  }
+
+  /** Metadata and piece layers, from disk or from peers; rejects with `no-sources` after `wait` milliseconds. */
+  async version(
+    share: ShareInfo,
+    { signal, wait = METADATA_TIMEOUT }: { signal?: AbortSignal; wait?: number } = {},
+  ): Promise<Version> {
+    const late = new AbortController();
+    const timer = this.#options.clock.setTimeout(() => late.abort(unanswered(share)), wait);
+    try {
+      const either = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+      return await this.hub.fetchVersion(share.network, share.infohash, either);
+    } finally {
+      timer.dispose();
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#disposables.dispose();
+    try {
+      await this.downloads.close();
+      await this.reads.close();
+      await this.#options.networks.close();
+      await this.#options.store.flush();
+      await this.#options.versions.flush();
+    } finally {
+      this.#options.shares.dispose();
+      this.hub.dispose();
+      this.#events.dispose();
+      this.#options.onClose();
+    }
+  }
+
+  /** Own files first; else what was downloaded, and what was read. `infohash` may be its first 20 bytes. */
+  async #content(network: NetworkId, infohash: InfoHash): Promise<SwarmContent | undefined> {
+    const own = await this.#options.shares.content(network, infohash);
+    if (own) return own;
+    const full = this.downloads.find(network, infohash)?.infohash ?? this.reads.find(network, infohash);
+    const version = full && (await this.#options.versions.load(full));
+    const content = version && (await this.reads.content(network, version));
+    if (!content || content.have.count > 0) return content;
+    await content.storage().close();
+    return undefined;
+  }
+
+  #onHeld(): void {
+    this.reads.renew();
+    this.publishCatalogues();
+  }
+
+  #onPeersChanged(): void {
+    this.hub.seek();
+    this.#events.fire({ event: 'peers', peers: this.#options.networks.peers() });
+    this.#events.fire({ event: 'networks' });
+    this.#events.fire({ event: 'shares' });
+  }
+
+  #onCataloguesChanged(): void {
+    this.hub.seek();
+    this.hub.enforceAccess();
+    // Whom what we hold is for may have changed.
+    this.publishCatalogues();
+  }
+
+  #onRevoked(network: NetworkId, devices: readonly DeviceId[]): void {
+    for (const device of devices) {
+      this.hub.disconnectDevice(network, device);
+      this.#options.logger.info(`${formatDeviceId(device)} was revoked`);
+    }
+    if (devices.includes(this.#options.self.device)) {
+      const name = this.#options.networks.get(network)?.trust.name ?? '';
+      this.#events.fire({
+        event: 'notice',
+        level: 'warning',
+        message: `This device was removed from the network “${name}”.`,
+      });
+    }
+  }
+
+  async #onStale(network: NetworkId, infohash: InfoHash): Promise<void> {
+    this.hub.drop(network, infohash);
+    try {
+      if (this.#options.shares.find(network, infohash)) await this.#options.shares.check({ network, infohash });
+      else await this.downloads.lookAgain(network, infohash);
+    } catch (error) {
+      this.#options.logger.warn(`A changed share could not be checked: ${errorMessage(error)}`);
+    }
+  }
+}
+
+function unanswered({ name }: ShareInfo): PeerwireError {
+  return new PeerwireError('no-sources', `Nobody who has “${name}” answers; try again when a source is online.`);
+}
