@@ -217,22 +217,29 @@ function* newInfoSteps(options: NewInfo): Steps<Info> {
 
 const MIN_CHOSEN_LENGTH = 64 * 1024;
 const MAX_CHOSEN_LENGTH = 4 * 1024 * 1024;
-/** Up to here longer pieces are cheaper: each costs about as much as the hash of 200 KiB. */
+/** Each piece costs about as much as the hash of 200 KiB: up to here that is felt in any content… */
 const CHEAP_LENGTH = 512 * 1024;
+/** …and up to here in large content (measured with 1 GiB: 7 % less processor time than with half that length, 4 MiB no better). */
+const FAST_LENGTH = 2 * 1024 * 1024;
 /** Enough for many sources, each of which has some and not others. */
 const ENOUGH_PIECES = 250;
+const ENOUGH_LARGE_PIECES = 512;
 /** So that their hashes stay small. */
 const MOST_PIECES = 2000;
 
-/** A piece length for this many bytes, within 64 KiB and 4 MiB: 125 to 250 pieces up to 125 MiB, then as many as 2000. */
+/**
+ * A piece length for this many bytes, within 64 KiB and 4 MiB: 125 to 250 pieces up to 125 MiB, 250 to 512 up to 1 GiB, then as
+ * many as 2000.
+ */
 export function choosePieceLength(totalSize: number): number {
   let length = MIN_CHOSEN_LENGTH;
-  for (;;) {
-    const pieces = totalSize / length;
-    const wanted = length < CHEAP_LENGTH ? ENOUGH_PIECES : MOST_PIECES;
-    if (length >= MAX_CHOSEN_LENGTH || pieces <= wanted) return length;
-    length *= 2;
-  }
+  while (length < MAX_CHOSEN_LENGTH && totalSize / length > mostPieces(length)) length *= 2;
+  return length;
+}
+
+function mostPieces(length: number): number {
+  if (length < CHEAP_LENGTH) return ENOUGH_PIECES;
+  return length < FAST_LENGTH ? ENOUGH_LARGE_PIECES : MOST_PIECES;
 }
 
 export interface PieceLocation {
