@@ -30,6 +30,8 @@ describe('StagedPieces', () => {
   let info: Info;
   let layers: PieceLayers;
   let contents: Buffer[];
+  const journals: PieceJournal[] = [];
+  afterEach(() => Promise.all(journals.splice(0).map((journal) => journal.close())));
   const staged = (index: number): string => join(temp.path, `${index}`);
 
   /** Three files: 40 pieces and a bit; one piece; less than a piece. */
@@ -51,6 +53,7 @@ describe('StagedPieces', () => {
   /** A run of a download; `pieces` are those that it was told to have. */
   async function run(signal = new AbortController().signal) {
     const journal = await PieceJournal.open(join(temp.path, 'journal'), info.pieceCount);
+    journals.push(journal);
     const have = new Bitfield(info.pieceCount);
     let looked = 0;
     const onProgress = (bytes: number): void => {
