@@ -130,7 +130,7 @@ describe('peerwire read', function () {
     const { content, share } = await shared(48 * MIB, 'a', 'b');
     const a = await place.peer('a');
     await place.peer('b', '--connect', address(a));
-    await place.ok('b', 'shares', '--wait', '10');
+    await place.ok('b', 'shares', '--wait', '90');
     const closing = start('b', share);
     await closing.begun;
     closing.child.stdout.destroy();

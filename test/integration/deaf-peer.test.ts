@@ -47,7 +47,7 @@ describe('a device that asks for everything and reads nothing', () => {
       seed.swarm.accept(await incoming, 'deaf/0');
       const real = Date.now();
       while (!asked || scheduler.memory === 0) {
-        assert.ok(Date.now() - real < 10_000, 'nothing waits for it');
+        assert.ok(Date.now() - real < 60_000, 'nothing waits for it');
         await sim.clock.run(() => false, 10);
       }
       const start = sim.clock.now();
@@ -58,7 +58,7 @@ describe('a device that asks for everything and reads nothing', () => {
       assert.equal(seed.swarm.connectedSources.size, 0);
       dialed.resume();
       while (!gone) {
-        assert.ok(Date.now() - real < 15_000, 'its end was not told');
+        assert.ok(Date.now() - real < 90_000, 'its end was not told');
         await new Promise((resolve) => setImmediate(resolve));
       }
     } finally {

@@ -605,9 +605,8 @@ describe('member handshake over TLS', () => {
     it('16 more that wait from one address; others are dropped at once, and those when the listener goes', async () => {
       const { port } = listening.listener;
       const sockets = await openSilently(port, 25);
-      const start = performance.now();
       await closedAmong(sockets, 5);
-      assert.ok(performance.now() - start < 1_500, 'they waited');
+      // Those that wait wait on: the others did not.
       assert.deepEqual([listening.listener.pending, listening.listener.waiting], [4, 16]);
       // Whoever goes away makes room.
       sockets.find((socket) => !socket.closed)?.destroy();
@@ -618,7 +617,7 @@ describe('member handshake over TLS', () => {
     });
 
     it('who waits has no more time for its handshake than who does not', async () => {
-      const slow = await listen([network], { limits: { deadline: 600, pendingPerAddress: 1, patience: 500 } });
+      const slow = await listen([network], { limits: { deadline: 3_000, pendingPerAddress: 1, patience: 2_500 } });
       cleanUp.push(() => slow.listener.dispose());
       const [first] = await openSilently(slow.listener.port, 1);
       await until(() => slow.listener.pending === 1);
@@ -626,10 +625,10 @@ describe('member handshake over TLS', () => {
       const [second] = await openSilently(slow.listener.port, 1);
       await until(() => slow.listener.waiting === 1);
       cleanUp.push(() => clearTimeout(timer));
-      const timer = setTimeout(() => first?.destroy(), 300);
+      const timer = setTimeout(() => first?.destroy(), 1_500);
       await closed(second!);
       const took = performance.now() - start;
-      assert.ok(took < 850, `${took} ms`);
+      assert.ok(took < 4_300, `${took} ms`);
     });
 
     it('an absolute deadline, whatever trickles in (slowloris)', async () => {

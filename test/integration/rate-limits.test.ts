@@ -60,12 +60,12 @@ describe('rate limits over real sockets', function () {
   }
 
   function get(home: string, ...options: string[]): Promise<unknown> {
-    return stage.run(home, 'get', 'file.bin', '--out', stage.path(`${home}-out`), '--wait', '20', ...options);
+    return stage.run(home, 'get', 'file.bin', '--out', stage.path(`${home}-out`), '--wait', '90', ...options);
   }
 });
 
-/** A machine that is busy otherwise may stop us for so long that one or two windows tell nothing. */
-const MOST_WINDOWS = 4;
+/** A machine that is busy otherwise may stop us for so long that some windows tell nothing. The file is long enough for so many. */
+const MOST_WINDOWS = 6;
 
 /** Measures windows of 5 s from when the peer's transfer first moved, until one is within 5 percent. */
 async function holds(peer: Running, limit: number, bytes: (transfer: Line) => number, what: string): Promise<void> {

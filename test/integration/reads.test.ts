@@ -98,7 +98,7 @@ describe('reads of ranges', function () {
     assert.deepEqual(await read(b, { share, offset: at, length: 100 }), content.subarray(at, at + 100));
     // The range lies in two.
     const piece = choosePieceLength(24 * MiB);
-    const first = await sent(a, 1);
+    const first = await sent(a, 2 * piece);
     assert.equal(first, 2 * piece);
     await cached('b', 2);
     assert.deepEqual(
@@ -150,7 +150,7 @@ describe('reads of ranges', function () {
     const { a, b, content, share } = await pair(24 * MiB);
     await read(b, { share, offset: 0, length: 100 });
     const piece = choosePieceLength(24 * MiB);
-    assert.equal(await sent(a, 1), piece);
+    assert.equal(await sent(a, piece), piece);
     // The second of a row: a mebibyte behind it is fetched, too, without being asked for.
     assert.deepEqual(await read(b, { share, offset: 100, length: 100 }), content.subarray(100, 200));
     await sent(a, piece + MiB);
@@ -216,7 +216,7 @@ describe('reads of ranges', function () {
     assert.deepEqual(await read(b, { share, offset: 50, length: 10 }), content.subarray(50, 60));
     const started = performance.now();
     await assert.rejects(b.readFile({ share, offset: 4 * MiB, length: 10, wait: 300 }), code('no-sources'));
-    assert.ok(performance.now() - started < 5_000);
+    assert.ok(performance.now() - started < 20_000, 'it waited for longer than it was told to');
   });
 
   it('says that a source does not send', async () => {

@@ -42,11 +42,11 @@ describe('the life of a swarm', function () {
     await stage.ok('a', 'share', path);
     await stage.peer('a', '--upload-limit', String(40 * MiB));
     const b = await stage.peer('b', '--upload-limit', String(40 * MiB));
-    const first = await stage.ok('b', 'get', 'large.bin', '--out', stage.path('b-out'), '--wait', '30');
+    const first = await stage.ok('b', 'get', 'large.bin', '--out', stage.path('b-out'), '--wait', '90');
     assert.equal(first.fetched, content.length);
     assert.equal(first.sources, 1);
     const c = await stage.peer('c');
-    const second = await stage.ok('c', 'get', 'large.bin', '--out', stage.path('c-out'), '--wait', '30');
+    const second = await stage.ok('c', 'get', 'large.bin', '--out', stage.path('c-out'), '--wait', '90');
     assert.ok(readFileSync(stage.path('c-out', 'large.bin')).equals(content));
     assert.equal(second.sources, 2);
     const done = await c.event(({ event, transfer }) => event === 'transfer' && (transfer as Line).state === 'done');
@@ -62,11 +62,11 @@ describe('the life of a swarm', function () {
     await stage.ok('a', 'share', path);
     const a = await stage.peer('a');
     const b = await stage.peer('b');
-    await stage.ok('b', 'get', 'kept.bin', '--out', stage.path('b-out'), '--wait', '30');
+    await stage.ok('b', 'get', 'kept.bin', '--out', stage.path('b-out'), '--wait', '90');
     await stage.peer('c');
-    const seen = await stage.ok('c', 'peers', '--wait', '20');
+    const seen = await stage.ok('c', 'peers', '--wait', '90');
     assert.ok(seen.device);
-    const listed = await stage.run('c', 'shares', '--wait', '20');
+    const listed = await stage.run('c', 'shares', '--wait', '90');
     assert.equal(listed.lines[0]?.name, 'kept.bin');
 
     await a.end('SIGKILL');
@@ -74,9 +74,9 @@ describe('the life of a swarm', function () {
     await b.end();
     const again = await stage.peer('b');
     await again.event(({ event, peers }) => event === 'peers' && (peers as unknown[]).length > 0);
-    const after = await stage.run('c', 'shares', '--wait', '20');
+    const after = await stage.run('c', 'shares', '--wait', '90');
     assert.equal(after.lines[0]?.name, 'kept.bin');
-    const got = await stage.ok('c', 'get', 'kept.bin', '--out', stage.path('c-out'), '--wait', '30');
+    const got = await stage.ok('c', 'get', 'kept.bin', '--out', stage.path('c-out'), '--wait', '90');
     assert.equal(got.sources, 1);
     assert.ok(readFileSync(stage.path('c-out', 'kept.bin')).equals(content));
   });
@@ -95,7 +95,7 @@ describe('the life of a swarm', function () {
       '--out',
       stage.path('out'),
       '--wait',
-      '30',
+      '90',
       '--json',
     );
     const doneBytes = (): number => {
@@ -109,7 +109,7 @@ describe('the life of a swarm', function () {
     await getting.end('SIGKILL');
     const had = doneBytes();
     assert.ok(had >= 4 * MiB && had < size, `${had}`);
-    const result = await stage.ok('b', 'get', 'killed.bin', '--out', stage.path('out'), '--wait', '30');
+    const result = await stage.ok('b', 'get', 'killed.bin', '--out', stage.path('out'), '--wait', '90');
     const piece = 128 * 1024;
     assert.ok(Number(result.fetched) <= size - had + piece, `fetched ${result.fetched} of ${size - had} missing`);
     assert.ok(readFileSync(stage.path('out', 'killed.bin')).equals(content));
@@ -122,17 +122,17 @@ describe('the life of a swarm', function () {
     await stage.ok('a', 'share', path);
     await stage.peer('a');
     const out = stage.path('out');
-    assert.equal((await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '30')).fetched, 50_000);
-    assert.equal((await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '30')).fetched, 0);
+    assert.equal((await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '90')).fetched, 50_000);
+    assert.equal((await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '90')).fetched, 0);
     writeFileSync(stage.path('out', 'notes.txt'), 'mine');
-    const refused = await stage.run('b', 'get', 'notes.txt', '--out', out, '--wait', '30');
+    const refused = await stage.run('b', 'get', 'notes.txt', '--out', out, '--wait', '90');
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /notes\.txt/);
     assert.equal(readFileSync(stage.path('out', 'notes.txt'), 'utf8'), 'mine');
-    const both = await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '30', '--on-conflict', 'keep-both');
+    const both = await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '90', '--on-conflict', 'keep-both');
     assert.ok(readFileSync(String(both.path)).equals(content));
     assert.equal(readFileSync(stage.path('out', 'notes.txt'), 'utf8'), 'mine');
-    await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '30', '--on-conflict', 'overwrite');
+    await stage.ok('b', 'get', 'notes.txt', '--out', out, '--wait', '90', '--on-conflict', 'overwrite');
     assert.ok(readFileSync(stage.path('out', 'notes.txt')).equals(content));
   });
 
@@ -142,16 +142,16 @@ describe('the life of a swarm', function () {
     writeFileSync(stage.path('proj', 'a.txt'), 'first');
     await stage.ok('a', 'share', stage.path('proj'));
     const a = await stage.peer('a');
-    const listed = await stage.ok('b', 'shares', '--wait', '20');
+    const listed = await stage.ok('b', 'shares', '--wait', '90');
     writeFileSync(stage.path('proj', 'a.txt'), 'second version');
     await a.event(({ event, shares }) => event === 'shares' && (shares as Line[]).length === 1 && a.events.length > 0);
     await stage.peer('b');
     let version: Line = listed;
-    for (const deadline = Date.now() + 20_000; version.version === listed.version && Date.now() < deadline; ) {
+    for (const deadline = Date.now() + 100_000; version.version === listed.version && Date.now() < deadline; ) {
       version = await stage.ok('b', 'shares', '--wait', '5');
     }
     assert.notEqual(version.infohash, listed.infohash);
-    await stage.ok('b', 'get', 'proj', '--out', stage.path('out'), '--wait', '20');
+    await stage.ok('b', 'get', 'proj', '--out', stage.path('out'), '--wait', '90');
     assert.equal(readFileSync(stage.path('out', 'proj', 'a.txt'), 'utf8'), 'second version');
   });
 });

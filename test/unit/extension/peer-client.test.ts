@@ -144,7 +144,7 @@ describe('peer client', function () {
     asked.catch(() => undefined);
     const started = performance.now();
     await one.stop();
-    assert.ok(performance.now() - started < 5_000);
+    assert.ok(performance.now() - started < 12_000);
     await assert.rejects(asked);
     assert.deepEqual([one.state, released], ['stopped', ['released']]);
   });
