@@ -1,23 +1,28 @@
 import type { FileBatcher, FilePart, PartsResult } from '../bittorrent/file-parts.ts';
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
-import { HASH_SIZE, pieceLayerRoot } from '../bittorrent/merkle.ts';
+import { HASH_SIZE } from '../bittorrent/merkle.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
-import { changedError, hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
+import {
+  BATCH_FILES,
+  type FileHash,
+  type FileToHash,
+  type HashFileOptions,
+  hashInRanges,
+  hashPiecesInRanges,
+  NO_LAYER,
+  type RangeToHash,
+} from './files/hash-in-ranges.ts';
+import { hashRange, type RangeResult, type RangeTask } from './files/hash-range.ts';
 import { packSmallFiles, SMALLEST, type SmallFilesTask } from './files/hash-small.ts';
 import { type PackedFiles, unpackFiles } from './files/packed-walk.ts';
 import { type WalkedFile, type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
 import { forEachLimit } from './files/work-limit.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
-/** Big files are cut into ranges of this many bytes (or one piece, if that is more), so that all workers share one file. */
-const RANGE_SIZE = 32 << 20;
-/** Small files go to a worker together, up to this many files or bytes in one message. */
-const BATCH_FILES = 256;
-const BATCH_SIZE = 4 << 20;
 /** Up to this many files of this many bytes together are hashed on this thread: within a millisecond, where a worker starts in 50. */
 const HERE_FILES = 4;
 const HERE_SIZE = 256 << 10;
@@ -25,64 +30,17 @@ const HERE_SIZE = 256 << 10;
 const HERE_PIECE = 4 << 20;
 const HERE_PIECES = 8 << 20;
 
-/** So many are looked at without a worker, which may have to be started. */
+/** So many files are walked or looked at without a worker, which may have to be started. */
 const FEW_FILES = 64;
+/** A worker looks at so many files for one message, for so many messages at once: more would only keep pieces waiting. */
 const STAMPS_BATCH = 1024;
-/** More would only keep pieces waiting: this is no less work on more cores. */
 const BATCHES_AT_ONCE = 2;
-
-export interface FileHash {
-  /** Merkle root of the file; undefined for an empty file. */
-  readonly root: Buffer | undefined;
-  /** Concatenated hashes of the pieces; empty for a file of one piece or less. */
-  readonly pieceLayer: Buffer;
-  readonly size: number;
-  readonly stamp: FileStamp;
-  /** Any change since is sure to show in the stamp. */
-  readonly settled: boolean;
-}
-
-export interface HashFileOptions {
-  /** Bytes; a power of two >= 16 KiB. */
-  readonly pieceLength: number;
-  /** Waits, where needed, until the result is settled: 20 ms after a file changed, 2 s on file systems with coarse times. */
-  readonly settle?: boolean;
-  /** Called with the bytes hashed since the last call. */
-  readonly onProgress?: (bytes: number) => void;
-  readonly signal?: AbortSignal;
-}
-
-export interface FileToHash {
-  readonly path: string;
-  /** Bytes that it must have, or it counts as changed. */
-  readonly size: number;
-  /** What it must look like, if that is known. */
-  readonly stamp?: FileStamp;
-}
 
 /** Small files that are hashed while a walk goes on to find others. */
 export interface EarlyFiles {
   readonly files: readonly WalkedFile[];
-  /** By position in `files`; may reject as `hashFiles` does, heard or not. */
+  /** By position in `files`. May reject as `hashFiles` does; nobody has to listen. */
   readonly hashes: Promise<readonly (FileHash | PeerwireError)[]>;
-}
-
-/** Whole pieces of a file that need not be complete. */
-export interface RangeToHash {
-  readonly path: string;
-  /** Bytes that it has now, and when it is complete. */
-  readonly size: number;
-  readonly fullSize: number;
-  /** Where the first piece begins, and bytes up to the end of the last one: best 32 MiB at most. */
-  readonly start: number;
-  readonly length: number;
-}
-
-/** What one message to a worker asks: range i is of file `indexes[i]`. */
-interface Batch {
-  readonly ranges: RangeTask[];
-  readonly indexes: number[];
-  size: number;
 }
 
 /** Hashes files and pieces, in worker threads unless it is very little; small files are read and written there, too. */
@@ -117,7 +75,7 @@ export class HashPool implements Disposable, FileBatcher {
     const { signal } = options;
     const total = files.reduce((sum, { size }) => sum + size, 0);
     if (files.length <= HERE_FILES && total <= HERE_SIZE && !this.#disposed && !signal?.aborted)
-      return await this.#hashInRanges(files, options, (ranges) => hashHere(ranges, options.pieceLength));
+      return await hashInRanges(files, options, hashHere);
     const small: SmallFile[] = [];
     const others: FileToHash[] = [];
     for (const file of files) {
@@ -126,33 +84,12 @@ export class HashPool implements Disposable, FileBatcher {
     }
     const [hashesOfSmall, hashesOfOthers] = await Promise.all([
       this.#hashSmall(small, options),
-      this.#hashInRanges(others, options, (ranges) => this.#threads.hashRanges(ranges, options.pieceLength, signal)),
+      hashInRanges(others, options, (ranges, pieceLength) => this.#threads.hashRanges(ranges, pieceLength, signal)),
     ]);
     if (others.length === 0) return hashesOfSmall;
     const nextSmall = hashesOfSmall.values();
     const nextOther = hashesOfOthers.values();
     return files.flatMap((file) => (isSmall(file) ? nextSmall : nextOther).next().value ?? []);
-  }
-
-  async #hashInRanges(
-    files: readonly FileToHash[],
-    { pieceLength, settle = false, onProgress }: HashFileOptions,
-    hashRanges: (ranges: readonly RangeTask[]) => Promise<readonly RangeResult[]>,
-  ): Promise<(FileHash | PeerwireError)[]> {
-    // By file, in the order of their starts.
-    const parts: RangeResult[][] = files.map(() => []);
-    const rangeSize = Math.max(RANGE_SIZE, pieceLength);
-    const hashBatch = async ({ ranges, indexes }: Batch): Promise<void> => {
-      const results = await hashRanges(ranges);
-      for (const [position, { start, length }] of ranges.entries()) {
-        const part = parts[indexes[position] ?? -1];
-        const result = results[position];
-        if (part && result) part[start / rangeSize] = result;
-        onProgress?.(length);
-      }
-    };
-    await Promise.all(divide(files, rangeSize, settle).map(hashBatch));
-    return files.map((file, index) => joinRanges(file, parts[index] ?? [], pieceLength));
   }
 
   async #hashSmall(
@@ -182,40 +119,20 @@ export class HashPool implements Disposable, FileBatcher {
     const results = files.map(({ size, stamp }, position): FileHash | PeerwireError => {
       const at = hashes.byteOffset + position * HASH_SIZE;
       const root = size === 0 ? undefined : Buffer.from(hashes.buffer, at, HASH_SIZE);
-      return { root, pieceLayer: NOTHING, size, stamp, settled: !doubtful.has(position) };
+      return { root, pieceLayer: NO_LAYER, size, stamp, settled: !doubtful.has(position) };
     });
     for (const { position, code, message } of failures) results[position] = new PeerwireError(code, message);
     return results;
   }
 
   /** Hashes of the pieces in each range, concatenated, in order; or why they could not be read. Rejects like `hashFiles`. */
-  async hashPieces(
+  hashPieces(
     ranges: readonly RangeToHash[],
     options: Pick<HashFileOptions, 'pieceLength' | 'onProgress' | 'signal'>,
   ): Promise<(Buffer | PeerwireError)[]> {
-    const { pieceLength, onProgress, signal } = options;
-    const found: (Buffer | PeerwireError)[] = [];
-    const batches: { readonly first: number; readonly ranges: RangeTask[]; size: number }[] = [];
-    for (const [index, range] of ranges.entries()) {
-      let batch = batches.at(-1);
-      if (!batch || batch.ranges.length >= BATCH_FILES || batch.size + range.length > BATCH_SIZE) {
-        batch = { first: index, ranges: [], size: 0 };
-        batches.push(batch);
-      }
-      batch.ranges.push({ ...range, settle: false });
-      batch.size += range.length;
-    }
-    const hashBatch = async (batch: (typeof batches)[number]): Promise<void> => {
-      const results = await this.#threads.hashRanges(batch.ranges, pieceLength, signal);
-      for (const [position, result] of results.entries()) {
-        found[batch.first + position] = result.ok
-          ? Buffer.from(result.hashes)
-          : new PeerwireError(result.code, result.message);
-      }
-      onProgress?.(batch.size);
-    };
-    await Promise.all(batches.map(hashBatch));
-    return found;
+    return hashPiecesInRanges(ranges, options, (batch, pieceLength) =>
+      this.#threads.hashRanges(batch, pieceLength, options.signal),
+    );
   }
 
   /**
@@ -343,59 +260,8 @@ function isSmall<T extends Pick<FileToHash, 'size' | 'stamp'>>(file: T): file is
   return file.stamp !== undefined && file.size <= SMALLEST;
 }
 
-/** Small files together, big ones in ranges. */
-function divide(files: readonly FileToHash[], rangeSize: number, settle: boolean): Batch[] {
-  const batches: Batch[] = [];
-  let small: Batch | undefined;
-  for (const [index, { path, size }] of files.entries()) {
-    if (size > rangeSize) {
-      for (let start = 0; start < size; start += rangeSize) {
-        const length = Math.min(rangeSize, size - start);
-        batches.push({ ranges: [{ path, size, start, length, settle }], indexes: [index], size: length });
-      }
-      continue;
-    }
-    if (!small || small.ranges.length >= BATCH_FILES || small.size >= BATCH_SIZE) {
-      small = { ranges: [], indexes: [], size: 0 };
-      batches.push(small);
-    }
-    small.ranges.push({ path, size, start: 0, length: size, settle });
-    small.indexes.push(index);
-    small.size += size;
-  }
-  return batches;
-}
-
 async function hashHere(ranges: readonly RangeTask[], pieceLength: number): Promise<RangeResult[]> {
   const results: RangeResult[] = [];
   for (const range of ranges) results.push(await hashRange(range, pieceLength));
   return results;
-}
-
-const NOTHING = Buffer.alloc(0);
-
-function join(hashes: readonly Uint8Array[]): Buffer {
-  const [only] = hashes;
-  if (!only || hashes.length > 1) return Buffer.concat(hashes);
-  return Buffer.from(only.buffer, only.byteOffset, only.length);
-}
-
-function joinRanges(file: FileToHash, ranges: readonly RangeResult[], pieceLength: number): FileHash | PeerwireError {
-  const hashes: Uint8Array[] = [];
-  let stamp: FileStamp | undefined;
-  let settled = true;
-  for (const range of ranges) {
-    if (!range.ok) return new PeerwireError(range.code, range.message);
-    if (stamp !== undefined && stamp !== range.stamp) return changedError(file.path);
-    stamp = range.stamp;
-    settled &&= range.settled;
-    hashes.push(range.hashes);
-  }
-  if (stamp === undefined) return new PeerwireError('internal', `${file.path}: nothing was hashed.`);
-  if (file.stamp !== undefined && stamp !== file.stamp) return changedError(file.path);
-  const joined = join(hashes);
-  const { size } = file;
-  if (size === 0) return { root: undefined, pieceLayer: joined, size, stamp, settled };
-  if (size <= pieceLength) return { root: joined, pieceLayer: NOTHING, size, stamp, settled };
-  return { root: pieceLayerRoot(joined, pieceLength), pieceLayer: joined, size, stamp, settled };
 }

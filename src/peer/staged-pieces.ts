@@ -7,8 +7,9 @@ import { HASH_SIZE } from '../bittorrent/merkle.ts';
 import { fileAt, type Info, type PieceLayers, pieceAt, pieceHash } from '../bittorrent/metainfo.ts';
 import { abortable } from '../common/abort.ts';
 import { piecesOf } from './download-record.ts';
+import type { RangeToHash } from './files/hash-in-ranges.ts';
 import { syncFile } from './files/sync.ts';
-import type { HashPool, RangeToHash } from './hash-pool.ts';
+import type { HashPool } from './hash-pool.ts';
 import type { PieceJournal } from './piece-journal.ts';
 
 /** Bytes hashed at a time, so that all workers share one file and progress shows. */

@@ -2,7 +2,8 @@ import type { FileStamp } from '../../bittorrent/file-stamp.ts';
 import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { choosePieceLength, createInfoInTurns, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
-import type { EarlyFiles, FileHash, HashPool } from '../hash-pool.ts';
+import type { EarlyFiles, HashPool } from '../hash-pool.ts';
+import type { FileHash } from './hash-in-ranges.ts';
 import { changedError } from './hash-range.ts';
 import type { WalkedFile } from './walk.ts';
 

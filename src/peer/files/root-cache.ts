@@ -1,5 +1,5 @@
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
-import type { FileHash } from '../hash-pool.ts';
+import type { FileHash } from './hash-in-ranges.ts';
 
 const MOST_ENTRIES = 50_000;
 
