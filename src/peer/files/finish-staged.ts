@@ -29,7 +29,7 @@ export async function finishStaged(files: readonly StagedFile[], mode: number): 
   try {
     for (const { path, size } of files) {
       at = path;
-      stamps.push(stampOf(await finish(path, size, mode)));
+      stamps.push(stampOf(await finishStagedFile(path, size, mode)));
     }
     return { ok: true, stamps };
   } catch (error) {
@@ -38,8 +38,8 @@ export async function finishStaged(files: readonly StagedFile[], mode: number): 
   }
 }
 
-/** Throws 'corrupt' unless the file is complete as far as a look can tell. */
-async function finish(path: string, size: number, mode: number): Promise<BigIntStats> {
+/** The same of one, which looks as the result says then. Throws 'corrupt' unless it is complete as far as a look can tell. */
+export async function finishStagedFile(path: string, size: number, mode: number): Promise<BigIntStats> {
   const stats = examine(path, size);
   if (!stats.isFile() || stats.size !== BigInt(size)) {
     const name = escapeName(basename(path));

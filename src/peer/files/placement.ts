@@ -1,7 +1,6 @@
-import { type BigIntStats, chmodSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { type BigIntStats, lstatSync } from 'node:fs';
 import { chmod, lstat, mkdir, realpath, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
-import { STAGED_FOLDER_MODE } from '../../bittorrent/file-parts.ts';
+import { basename, join, sep } from 'node:path';
 import { type FileStamp, stampOf } from '../../bittorrent/file-stamp.ts';
 import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
 import { escapeName, foldName } from '../../bittorrent/safe-path.ts';
@@ -10,8 +9,8 @@ import type { ConflictPolicy } from '../api.ts';
 import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
 import { placedFileMode } from './file-mode.ts';
+import { finishStagedFile } from './finish-staged.ts';
 import { freeNames } from './free-names.ts';
-import { markFromNetwork } from './mark-from-network.ts';
 import { moveExclusive, moveOver } from './move-file.ts';
 import { Pacer } from './pacer.ts';
 import { isRisky } from './risky.ts';
@@ -259,36 +258,11 @@ class Placement {
     return found.get(file.fileIndex) ?? { state: 'missing' };
   }
 
-  /** The staged file, complete as far as a look can tell, with the mode that it shall have. */
+  /** The staged file, as it shall be in its place. */
   async #staged(fileIndex: number): Promise<{ readonly path: string; readonly stats: BigIntStats }> {
     const path = this.#options.stagedPath(fileIndex);
     const { length } = fileAt(this.#options.info, fileIndex);
-    const stats = this.#examineStaged(path, length);
-    if (!stats.isFile() || Number(stats.size) !== length) {
-      throw new PeerwireError(
-        'corrupt',
-        `The downloaded copy of ${this.#show(fileIndex)} is damaged; download it again.`,
-      );
-    }
-    if (Number(stats.mode & 0o7777n) !== this.#mode) chmodSync(path, this.#mode);
-    await markFromNetwork(path);
-    return { path, stats };
-  }
-
-  #examineStaged(path: string, length: number): BigIntStats {
-    try {
-      return lstatSync(path, { bigint: true });
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT' || length > 0) throw fileError(error, 'read', path);
-      // Nothing had to be downloaded for it.
-      mkdirSync(dirname(path), { recursive: true, mode: STAGED_FOLDER_MODE });
-      writeFileSync(path, '', { flag: 'wx' });
-      return lstatSync(path, { bigint: true });
-    }
-  }
-
-  #show(fileIndex: number): string {
-    return list([targetPath(this.#options.info, fileIndex)]);
+    return { path, stats: await finishStagedFile(path, length, this.#mode) };
   }
 
   #checkCancelled(): void {
