@@ -20,7 +20,7 @@ import { hashRange, type RangeResult, type RangeTask } from './files/hash-range.
 import { packSmallFiles, SMALLEST, type SmallFilesTask } from './files/hash-small.ts';
 import { type PackedFiles, unpackFiles } from './files/packed-walk.ts';
 import { type WalkedFile, type WalkOptions, type WalkResult, walkFew } from './files/walk.ts';
-import { forEachLimit } from './files/work-limit.ts';
+import { forEachBatch } from './files/work-limit.ts';
 import { HashThreads, type HashThreadsOptions } from './hash-threads.ts';
 
 /** Up to this many files of this many bytes together are hashed on this thread: within a millisecond, where a worker starts in 50. */
@@ -60,17 +60,10 @@ export class HashPool implements Disposable, FileBatcher {
   }
 
   /**
-   * Never follows a link. Rejects with 'stale' when the file changes meanwhile or has not this size, 'not-found', 'permission',
-   * 'unsupported' (not a regular file), 'cancelled', 'closed', 'io'.
+   * In the order of the files; one that fails yields its error and does not stop the others: 'stale' when it changes meanwhile
+   * or has not its size and stamp, 'not-found', 'permission', 'unsupported' (not a regular file: a link is never followed),
+   * 'io'. Rejects with 'cancelled', 'closed' or 'internal' (a worker died).
    */
-  async hashFile(file: FileToHash, options: HashFileOptions): Promise<FileHash> {
-    const [result] = await this.hashFiles([file], options);
-    if (!result) throw new PeerwireError('internal', 'Hashing gave no result.');
-    if (result instanceof PeerwireError) throw result;
-    return result;
-  }
-
-  /** Many files, answered in order; one that fails yields its error (see `hashFile`) and does not stop the others. */
   async hashFiles(files: readonly FileToHash[], options: HashFileOptions): Promise<(FileHash | PeerwireError)[]> {
     const { signal } = options;
     const total = files.reduce((sum, { size }) => sum + size, 0);
@@ -97,14 +90,11 @@ export class HashPool implements Disposable, FileBatcher {
     { settle = false, onProgress, signal }: HashFileOptions,
   ): Promise<(FileHash | PeerwireError)[]> {
     const found: (FileHash | PeerwireError)[] = [];
-    const hashBatch = async (first: number): Promise<void> => {
-      const batch = files.slice(first, first + BATCH_FILES);
+    await forEachBatch(files, BATCH_FILES, Number.POSITIVE_INFINITY, async (batch, first) => {
       const hashes = await this.#hashTask(batch, () => packSmallFiles(batch, settle), signal);
       for (const [position, hash] of hashes.entries()) found[first + position] = hash;
       onProgress?.(batch.reduce((sum, { size }) => sum + size, 0));
-    };
-    const starts = Array.from({ length: Math.ceil(files.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
-    await Promise.all(starts.map(hashBatch));
+    });
     return found;
   }
 
@@ -233,12 +223,10 @@ export class HashPool implements Disposable, FileBatcher {
       const now = await Promise.all(files.map(({ absolute }) => stampNow(absolute)));
       return [...files.keys()].filter((position) => now[position] !== files[position]?.stamp);
     }
-    const starts = Array.from({ length: Math.ceil(files.length / STAMPS_BATCH) }, (_, batch) => batch * STAMPS_BATCH);
     const changed: number[] = [];
-    await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
+    await forEachBatch(files, STAMPS_BATCH, BATCHES_AT_ONCE, async (batch, first) => {
       if (signal?.aborted) throw new PeerwireError('cancelled', 'Looking at files was cancelled.');
-      const positions = await this.#threads.changed(files.slice(start, start + STAMPS_BATCH));
-      for (const position of positions) changed.push(start + position);
+      for (const position of await this.#threads.changed(batch)) changed.push(first + position);
     });
     return changed.sort((a, b) => a - b);
   }

@@ -42,21 +42,22 @@ interface PoolWorker {
   ready: boolean;
 }
 
-interface PendingRequest {
-  readonly file: boolean;
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress?: WalkOptions['onProgress'] | undefined;
-  readonly onFound?: ((files: PackedFiles) => void) | undefined;
+interface Settle {
   resolve(response: HashResponse): void;
   reject(error: PeerwireError): void;
 }
 
+interface PendingRequest extends Settle {
+  readonly file: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress?: WalkOptions['onProgress'] | undefined;
+  readonly onFound?: ((files: PackedFiles) => void) | undefined;
+}
+
 /** Files to hash, which wait for their turn. */
-interface QueuedFiles {
+interface QueuedFiles extends Settle {
   readonly makeRequest: (id: number) => HashRequest;
   readonly signal: AbortSignal | undefined;
-  resolve(response: HashResponse): void;
-  reject(error: PeerwireError): void;
 }
 
 /**
@@ -167,7 +168,7 @@ export class HashThreads implements Disposable {
     this.#disposed = true;
     for (const queued of this.#queue) queued.reject(closed());
     this.#queue.clear();
-    this.#endWorkers(closed());
+    this.#endWorkers();
   }
 
   // One function for all requests: a signal holds it once however many requests listen.
@@ -193,23 +194,11 @@ export class HashThreads implements Disposable {
     makeRequest: (id: number) => HashRequest,
     { signal, onProgress, onFound }: Partial<Pick<PendingRequest, 'signal' | 'onProgress' | 'onFound'>> = {},
   ): Promise<Answer<T>> {
-    return new Promise((resolve, reject) => {
-      if (this.#disposed) return reject(closed());
-      if (signal?.aborted) return reject(cancelled());
-      signal?.addEventListener('abort', this.#dropAborted, { once: true });
-      const onResponse = (response: HashResponse): void => {
-        if (isAnswer(response, type)) resolve(response);
-      };
+    return this.#answer(type, signal, (settle) => {
       const request = makeRequest(++this.#lastId);
-      this.#send(this.#freeWorker(), request, {
-        // While it walks, files to hash had better go to others.
-        file: request.type === 'walk',
-        signal,
-        onProgress,
-        onFound,
-        reject,
-        resolve: onResponse,
-      });
+      // While it walks, files to hash had better go to others.
+      const file = request.type === 'walk';
+      this.#send(this.#freeWorker(), request, { file, signal, onProgress, onFound, ...settle });
     });
   }
 
@@ -219,15 +208,25 @@ export class HashThreads implements Disposable {
     makeRequest: (id: number) => HashRequest,
     signal: AbortSignal | undefined,
   ): Promise<Answer<T>> {
+    return this.#answer(type, signal, (settle) => {
+      this.#queue.add({ makeRequest, signal, ...settle });
+      this.#pump();
+    });
+  }
+
+  #answer<T extends HashResponse['type']>(
+    type: T,
+    signal: AbortSignal | undefined,
+    begin: (settle: Settle) => void,
+  ): Promise<Answer<T>> {
     return new Promise((resolve, reject) => {
       if (this.#disposed) return reject(closed());
       if (signal?.aborted) return reject(cancelled());
+      signal?.addEventListener('abort', this.#dropAborted, { once: true });
       const onResponse = (response: HashResponse): void => {
         if (isAnswer(response, type)) resolve(response);
       };
-      this.#queue.add({ makeRequest, signal, resolve: onResponse, reject });
-      signal?.addEventListener('abort', this.#dropAborted, { once: true });
-      this.#pump();
+      begin({ resolve: onResponse, reject });
     });
   }
 
@@ -322,10 +321,10 @@ export class HashThreads implements Disposable {
 
   #startIdleTimer(): void {
     this.#idle?.dispose();
-    this.#idle = this.#clock.setTimeout(() => this.#endWorkers(closed()), IDLE_TIME);
+    this.#idle = this.#clock.setTimeout(() => this.#endWorkers(), IDLE_TIME);
   }
 
-  #endWorkers(error: PeerwireError): void {
+  #endWorkers(): void {
     this.#idle?.dispose();
     this.#idle = undefined;
     for (const { worker, pending } of this.#workers.splice(0)) {
@@ -337,7 +336,7 @@ export class HashThreads implements Disposable {
         .terminate()
         .catch(() => undefined)
         .then(() => {
-          for (const request of requests) request.reject(error);
+          for (const request of requests) request.reject(closed());
         });
     }
   }

@@ -128,7 +128,7 @@ async function measure(files: Files, workers: number, threads: readonly OneShot[
     const shared = Array.from({ length: PIECES }, () => new SharedArrayBuffer(PIECE));
     // Workers start in some 50 ms, which is no throughput.
     await Promise.all(shared.flatMap((piece) => [piece, piece].map((one) => pool.hashBlocks(one, 0, PIECE))));
-    await pool.hashFile(big, { pieceLength: PIECE });
+    await pool.hashFiles([big], { pieceLength: PIECE });
     const found: Rates[] = [];
     for (let round = 0; round < rounds; round++) {
       const oneShot = await first.hash();

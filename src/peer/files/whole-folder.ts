@@ -8,7 +8,7 @@ import { fileError } from './file-error.ts';
 import { placedFileMode } from './file-mode.ts';
 import type { SafeFolder } from './safe-folder.ts';
 import { stagedFile, stagedRoot } from './staged-file.ts';
-import { forEachLimit } from './work-limit.ts';
+import { forEachBatch } from './work-limit.ts';
 
 /** Files finished in one message to a worker: a few milliseconds, after each of which it can be cancelled. */
 const BATCH_FILES = 256;
@@ -47,10 +47,8 @@ async function finish({ info, staging, stampOf, pool, signal }: WholeFolderOptio
     if (stamp === undefined) unknown.push(index);
     else stamps[index] = stamp;
   }
-  const starts = Array.from({ length: Math.ceil(unknown.length / BATCH_FILES) }, (_, batch) => batch * BATCH_FILES);
-  await forEachLimit(starts, BATCHES_AT_ONCE, async (start) => {
+  await forEachBatch(unknown, BATCH_FILES, BATCHES_AT_ONCE, async (indexes) => {
     if (signal?.aborted) throw new PeerwireError('cancelled', 'Placing the files was cancelled.');
-    const indexes = unknown.slice(start, start + BATCH_FILES);
     const batch = indexes.map((index) => {
       const file = fileAt(info, index);
       return { path: stagedFile(staging, file), size: file.length };

@@ -23,3 +23,14 @@ export async function forEachLimit<T>(
   const lanes = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, lane));
   for (const result of lanes) if (result.status === 'rejected') throw result.reason;
 }
+
+/** The same for batches of up to `size` items. `first`: the position of the first among all. */
+export async function forEachBatch<T>(
+  items: readonly T[],
+  size: number,
+  limit: number,
+  action: (batch: readonly T[], first: number) => Promise<void>,
+): Promise<void> {
+  const starts = Array.from({ length: Math.ceil(items.length / size) }, (_, batch) => batch * size);
+  await forEachLimit(starts, limit, (first) => action(items.slice(first, first + size), first));
+}

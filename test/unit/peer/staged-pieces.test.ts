@@ -9,6 +9,7 @@ import type { RangeToHash } from '../../../src/peer/files/hash-in-ranges.ts';
 import { HashPool } from '../../../src/peer/hash-pool.ts';
 import { PieceJournal } from '../../../src/peer/piece-journal.ts';
 import { StagedPieces } from '../../../src/peer/staged-pieces.ts';
+import { hashFile } from './files/hash-file.ts';
 import { HASH_WORKER } from './files/hash-worker-path.ts';
 import { useTempDir } from './files/temp-dir.ts';
 
@@ -42,7 +43,7 @@ describe('StagedPieces', () => {
     const map = new Map<string, Buffer>();
     for (const [index, content] of contents.entries()) {
       const path = temp.file(`${index}`, content);
-      const hash = await pool.hashFile({ path, size: content.length }, { pieceLength: PIECE });
+      const hash = await hashFile(pool, { path, size: content.length }, { pieceLength: PIECE });
       files.push({ path: [`${index}`], length: content.length, root: hash.root });
       if (hash.root && hash.pieceLayer.length > 0) map.set(hash.root.toString('hex'), hash.pieceLayer);
     }
@@ -97,7 +98,7 @@ describe('StagedPieces', () => {
     const length = 17 << 20;
     const pieceLength = 1 << 20;
     const path = temp.file('0', randomBytes(length));
-    const { root, pieceLayer } = await pool.hashFile({ path, size: length }, { pieceLength });
+    const { root, pieceLayer } = await hashFile(pool, { path, size: length }, { pieceLength });
     const files = [{ path: ['0'], length, root }];
     info = createInfo({ name: 'share', pieceLength, files, single: false });
     layers = new Map([[root!.toString('hex'), pieceLayer]]);

@@ -24,6 +24,7 @@ import type { Clock } from '../../../../src/common/clock.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { hashFile } from './hash-file.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
 import { useTempDir } from './temp-dir.ts';
 
@@ -133,21 +134,21 @@ describe('HashPool', () => {
     const path = temp.file('fresh', 'a');
     for (let attempt = 0; attempt < 30; attempt++) {
       writeFileSync(path, 'a');
-      const { stamp, settled } = await pool.hashFile({ path, size: 1 }, { pieceLength: 16 * KIB, settle: true });
+      const { stamp, settled } = await hashFile(pool, { path, size: 1 }, { pieceLength: 16 * KIB, settle: true });
       assert.ok(settled);
       assert.equal(timeUntilSettled(await stat(path, { bigint: true }), Date.now()), 0);
       writeFileSync(path, 'b');
       assert.notEqual(await readStamp(path), stamp, 'a change in the same tick of the clock went unseen');
     }
     writeFileSync(path, 'c');
-    assert.equal((await pool.hashFile({ path, size: 1 }, { pieceLength: 16 * KIB })).settled, false);
+    assert.equal((await hashFile(pool, { path, size: 1 }, { pieceLength: 16 * KIB })).settled, false);
   });
 
   for (const size of [0, 1, 16 * KIB, 16 * KIB + 1, 64 * KIB, 64 * KIB + 1, 3 * 64 * KIB, MIB, MIB + 1, 5 * MIB + 77]) {
     it(`hashes a file of ${size} bytes`, async () => {
       const data = bytes(size);
       const path = temp.file('f', data);
-      const { stamp, settled, ...hash } = await pool.hashFile({ path, size }, { pieceLength: 64 * KIB });
+      const { stamp, settled, ...hash } = await hashFile(pool, { path, size }, { pieceLength: 64 * KIB });
       assert.deepEqual(hash, { ...slowHash(data, 64 * KIB), size });
       assert.equal(stamp, await readStamp(path));
       assert.equal(typeof settled, 'boolean');
@@ -159,7 +160,7 @@ describe('HashPool', () => {
     const path = temp.file('big', data);
     let done = 0;
     const options = { pieceLength: MIB, onProgress: (count: number) => (done += count) };
-    const { root, pieceLayer } = await pool.hashFile({ path, size: data.length }, options);
+    const { root, pieceLayer } = await hashFile(pool, { path, size: data.length }, options);
     assert.deepEqual({ root, pieceLayer }, slowHash(data, MIB));
     assert.equal(done, data.length);
     assert.equal(pool.workers, 2);
@@ -202,7 +203,7 @@ describe('HashPool', () => {
         if (!changed) change(path);
         changed = true;
       };
-      await assert.rejects(pool.hashFile({ path, size }, { pieceLength: MIB, onProgress }), { code: 'stale' });
+      await assert.rejects(hashFile(pool, { path, size }, { pieceLength: MIB, onProgress }), { code: 'stale' });
     }
   });
 
@@ -301,7 +302,7 @@ describe('HashPool', () => {
     const path = temp.file('big', '');
     truncateSync(path, 512 * MIB);
     const order: string[] = [];
-    const file = pool.hashFile({ path, size: 512 * MIB }, { pieceLength: MIB }).then(() => order.push('file'));
+    const file = hashFile(pool, { path, size: 512 * MIB }, { pieceLength: MIB }).then(() => order.push('file'));
     await pool.hashBlocks(new SharedArrayBuffer(MIB), 0, MIB);
     order.push('piece');
     await file;
@@ -312,22 +313,23 @@ describe('HashPool', () => {
     const path = temp.file('big', '');
     truncateSync(path, 1024 * MIB);
     const abort = new AbortController();
-    const hashing = pool.hashFile(
+    const hashing = hashFile(
+      pool,
       { path, size: 1024 * MIB },
       { pieceLength: MIB, signal: abort.signal, onProgress: () => abort.abort() },
     );
     await assert.rejects(hashing, { code: 'cancelled' });
-    await assert.rejects(pool.hashFile({ path, size: 1 }, { pieceLength: MIB, signal: abort.signal }), {
+    await assert.rejects(hashFile(pool, { path, size: 1 }, { pieceLength: MIB, signal: abort.signal }), {
       code: 'cancelled',
     });
     // The workers are free for others.
-    assert.ok((await pool.hashFile({ path: temp.file('x', 'x'), size: 1 }, { pieceLength: MIB })).root);
+    assert.ok((await hashFile(pool, { path: temp.file('x', 'x'), size: 1 }, { pieceLength: MIB })).root);
   });
 
   it('starts no worker before there is work for one, and ends them after 30 s without', async () => {
     const clock = new ManualClock();
     const lazy = new HashPool({ workerUrl: HASH_WORKER, size: 2, clock });
-    const hash = (size: number) => lazy.hashFile({ path: temp.file('x', bytes(size)), size }, { pieceLength: MIB });
+    const hash = (size: number) => hashFile(lazy, { path: temp.file('x', bytes(size)), size }, { pieceLength: MIB });
     assert.deepEqual((await hash(256 * KIB)).root, slowHash(bytes(256 * KIB), MIB).root);
     assert.equal(lazy.workers, 0);
     await hash(300 * KIB);
@@ -374,7 +376,7 @@ describe('HashPool', () => {
     const path = temp.file('big', '');
     truncateSync(path, 256 * MIB);
     const ended = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
-    const file = ended.hashFile({ path, size: 256 * MIB }, { pieceLength: MIB });
+    const file = hashFile(ended, { path, size: 256 * MIB }, { pieceLength: MIB });
     // So large that it goes to a worker even when none is up.
     const blocks = ended.hashBlocks(new SharedArrayBuffer(8 * MIB), 0, 8 * MIB);
     const settled = Promise.allSettled([file, blocks]);
