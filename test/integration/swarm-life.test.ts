@@ -1,6 +1,7 @@
 /** What a network must survive, with real processes: several sources, an origin and a tracker that go away, a kill. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { CliBuild } from './cli-commands.ts';
 import { type Line, Stage } from './processes.ts';
@@ -105,7 +106,7 @@ describe('the life of a swarm', function () {
       return Math.max(0, ...reports);
     };
     while (doneBytes() < 4 * MiB && getting.child.exitCode === null)
-      await new Promise((resolve) => getting.child.stderr!.once('data', resolve));
+      await Promise.race([once(getting.child.stderr!, 'data'), once(getting.child, 'exit')]);
     await getting.end('SIGKILL');
     const had = doneBytes();
     assert.ok(had >= 4 * MiB && had < size, `${had}`);
