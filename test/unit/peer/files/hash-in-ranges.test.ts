@@ -90,7 +90,7 @@ describe('hashing in ranges', () => {
     it(`a file that ${name} fails alone`, async () => {
       answer = (range) =>
         range.path === 'bad' ? change(range) : { ok: true, hashes: hashOf(range), stamp: STAMP, settled: true };
-      const files = ['good', 'bad'].map((path) => ({ path, size: 33 * MiB, stamp: STAMP }));
+      const files = ['good', 'bad'].map((path) => ({ path, size: 33 * MiB }));
       const [good, bad] = await hashInRanges(files, { pieceLength: MiB }, hashRanges);
       assert.ok(good && !(good instanceof PeerwireError));
       assert.ok(bad instanceof PeerwireError);
