@@ -1,4 +1,4 @@
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, lstatSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { PeerwireError } from '../common/errors.ts';
 
@@ -29,6 +29,11 @@ export async function readStamp(path: string): Promise<FileStamp> {
 export function checkStamp(now: BigIntStats, stamp: FileStamp): void {
   if (stampOf(now) === stamp) return;
   throw new PeerwireError('stale', 'The file changed after it was published.');
+}
+
+/** The same by a blocking look at it, which never follows a link. Throws the system's error, too. */
+export function checkStampSync(path: string, stamp: FileStamp): void {
+  checkStamp(lstatSync(path, { bigint: true }), stamp);
 }
 
 /** Ticks of the clock that file times are taken from: 1 to 10 ms on Linux, 16 ms on Windows. */

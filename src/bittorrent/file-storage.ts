@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { allOf } from '../common/all-of.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type FileBatcher, type FilePart, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
-import { checkStamp, type FileStamp, sizeOf } from './file-stamp.ts';
+import { checkStamp, checkStampSync, type FileStamp, sizeOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { isLocal, QuickReads } from './quick-reads.ts';
@@ -200,7 +200,7 @@ export class FileStorage implements Storage {
       if (read !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');
       if (location.kind !== 'published') return;
       // After the read, so that a change during it is seen as well.
-      if (here) this.#quick.checkStamp(location.path, location.stamp);
+      if (here) checkStampSync(location.path, location.stamp);
       else checkStamp(await this.#stats.after(location.path), location.stamp);
     });
   }

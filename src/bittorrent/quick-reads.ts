@@ -1,6 +1,5 @@
-import { lstatSync, readvSync } from 'node:fs';
+import { readvSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { checkStamp, type FileStamp } from './file-stamp.ts';
 
 /**
  * statfs(2) types of Linux file systems that live on this machine: ext2 to 4, XFS, Btrfs, tmpfs, overlay, F2FS, ZFS. A network
@@ -50,11 +49,6 @@ export class QuickReads {
     const bytes = readvSync(descriptor, views, position);
     this.took(this.#now() - started, bytes);
     return bytes;
-  }
-
-  /** Throws 'stale', or the system's error. */
-  checkStamp(path: string, stamp: FileStamp): void {
-    checkStamp(lstatSync(path, { bigint: true }), stamp);
   }
 
   /** Judges by a read of so many bytes that took this long, in ms. */
