@@ -15,6 +15,7 @@ import { isLate, progressOf } from './progress.ts';
 import type { PieceRequest } from './request-queue.ts';
 import { RequestScheduler } from './request-scheduler.ts';
 import { RunPicker } from './run-picker.ts';
+import type { SourceUser } from './shared-sources.ts';
 import { SmallRun } from './small-run.ts';
 import type { WriteOutcome } from './storage.ts';
 
@@ -28,6 +29,7 @@ const REFILL = 0.75;
 export interface DownloaderOptions extends PieceVerifierOptions {
   readonly have: Bitfield;
   readonly buffers: BufferUser;
+  readonly sources: SourceUser;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -79,6 +81,7 @@ export class Downloader {
       urgent: this.#urgent,
       requests: this.#requests,
       runs: this.#runs,
+      sources: options.sources,
     });
   }
 
@@ -123,6 +126,7 @@ export class Downloader {
   /** The pieces of a session became known; called again when it announces them after an empty start. */
   addSession(session: PeerSession): void {
     this.#sessions.add(session);
+    this.#options.sources.add(session);
     session.requests.barren = -1;
     this.#runs.onHave(session);
     for (const piece of session.pieces ?? []) this.#picker.increase(piece);
@@ -132,6 +136,7 @@ export class Downloader {
 
   removeSession(session: PeerSession): void {
     if (!this.#sessions.delete(session)) return;
+    this.#options.sources.remove(session);
     for (const piece of session.pieces ?? []) this.#picker.decrease(piece);
     this.#releaseAll(session);
     this.#runs.remove(session);
@@ -213,6 +218,7 @@ export class Downloader {
     this.#verifier.stop();
     void this.halt();
     this.#pieces.clear();
+    this.#options.sources.dispose();
     this.#sessions.clear();
   }
 

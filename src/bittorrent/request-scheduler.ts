@@ -12,6 +12,7 @@ import type { PriorityWindows } from './priority-windows.ts';
 import { requestBlocks, requestDepth } from './request-depth.ts';
 import type { PieceRequest } from './request-queue.ts';
 import type { RunPicker } from './run-picker.ts';
+import type { SourceUser } from './shared-sources.ts';
 import { SmallRun } from './small-run.ts';
 import { askAgain, hurry, type Peers, shareOf, takeOver } from './takeover.ts';
 
@@ -25,6 +26,8 @@ const PARTIAL_PER_PEER = 1.5;
 const QUEUE_JUMP = 100;
 /** What we expect of a peer that never answered, in ms: it is tried before one that is far away, and after one that is near. */
 const UNKNOWN_ANSWER = 100;
+/** Bytes to keep outstanding to a peer while a transfer of higher priority keeps its device busy. */
+const YIELDING_DEPTH = BLOCK_SIZE;
 /** How often we look whether somebody should be asked for what others owe, while that may be so, in ms. */
 const PATIENCE = 100;
 
@@ -38,6 +41,7 @@ export interface SchedulerParts {
   readonly urgent: PriorityWindows;
   readonly requests: BlockRequests;
   readonly runs: RunPicker;
+  readonly sources: SourceUser;
 }
 
 /**
@@ -123,9 +127,13 @@ export class RequestScheduler {
     const queue = session.requests;
     if ((queue.snubs >= MOST_SNUBS && !patient) || !sessions.has(session)) return;
     queue.depth = requestDepth(queue);
-    const most = requestBlocks(queue, session.largestRequest);
+    let most = requestBlocks(queue, session.largestRequest);
     const mayAsk = (piece: number): boolean => this.#mayAsk(session, piece);
     if (urgent.size > 0) this.#pumpUrgent(session, most, mayAsk);
+    if (this.#parts.sources.yields(session, this.#parts.clock.now())) {
+      queue.depth = Math.min(queue.depth, YIELDING_DEPTH);
+      most = 1;
+    }
     while (isHungry(session)) {
       const own = this.#continued(session, mayAsk);
       const run = own ? 'none' : this.#askRun(session, most);

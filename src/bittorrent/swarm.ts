@@ -19,6 +19,7 @@ import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import { type BlockHasher, HASH_HERE } from './piece-verifier.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import { SharedSources } from './shared-sources.ts';
 import { type SourceAccount, SourceAccounts } from './source-accounts.ts';
 import type { Storage } from './storage.ts';
 import { UploadScheduler } from './upload-scheduler.ts';
@@ -50,6 +51,8 @@ export interface SwarmOptions {
   /** Decides for all swarms of this peer whom to serve; the swarm has one of its own if absent. */
   readonly choker?: Choker;
   readonly download: TransferBandwidth;
+  /** What other swarms of this peer fetch from whom, so that priorities hold; the swarm is alone if absent. */
+  readonly sources?: SharedSources;
   /** Who answers for a source; a ban holds for all sources of the same. The source itself if absent. */
   readonly accountable?: (source: string) => string;
   /** False when the peers are no members of our network, but anybody's clients: those are served tit for tat. */
@@ -284,7 +287,7 @@ export class Swarm implements Disposable {
     if (this.#downloader) return this.#downloader;
     const content = this.#content;
     if (!content) throw new PeerwireError('internal', 'A swarm without content cannot download.');
-    const { clock, random, logger, hasher } = this.#options;
+    const { clock, random, logger, hasher, sources = new SharedSources() } = this.#options;
     this.#downloader = new Downloader({
       ...content,
       clock,
@@ -293,6 +296,10 @@ export class Swarm implements Disposable {
       hasher,
       accounts: this.#accounts,
       buffers: this.#buffers,
+      sources: sources.user(
+        () => this.#buffers.rank,
+        (session) => this.#accountable(session.source),
+      ),
       onPiece: (piece) => this.#gotPiece(piece),
       onCorrupt: (session, piece) => this.#corrupt(session, piece),
       onProblem: (error) => this.#problem(error),

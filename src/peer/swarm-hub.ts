@@ -5,6 +5,7 @@ import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
 import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
+import { SharedSources } from '../bittorrent/shared-sources.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
 import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';
 import { abortReason } from '../common/abort.ts';
@@ -71,6 +72,7 @@ export class SwarmHub implements Disposable {
   readonly #opening = new Map<string, Promise<Entry | undefined>>();
   readonly #disposables = new DisposableList();
   readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
+  readonly #sources = new SharedSources();
   readonly #uploads: UploadScheduler;
   readonly #choker: Choker;
   readonly #abort = new AbortController();
@@ -239,6 +241,7 @@ export class SwarmHub implements Disposable {
         logger,
         hasher,
         buffers: this.#buffers,
+        sources: this.#sources,
         // A device answers for all its windows.
         accountable: (source) => parsePeerKey(source).device,
         upload,

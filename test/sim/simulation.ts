@@ -5,6 +5,7 @@ import { pieceAt } from '../../src/bittorrent/metainfo.ts';
 import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
 import type { BlockHasher } from '../../src/bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
+import type { SharedSources } from '../../src/bittorrent/shared-sources.ts';
 import { Swarm, type SwarmContent } from '../../src/bittorrent/swarm.ts';
 import type { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
 import type { PeerwireError } from '../../src/common/errors.ts';
@@ -52,6 +53,7 @@ export class Simulation {
   /** Peers made from now on write in the thread that hashes. */
   writingThreads = false;
   bandwidth: BandwidthManager | undefined;
+  sources: SharedSources | undefined;
 
   /** The same for the uplink: its schedule, and its limit, within which each peer's own holds. */
   uplink: { readonly scheduler: UploadScheduler; readonly limiter: RateLimiter } | undefined;
@@ -99,6 +101,7 @@ export class Simulation {
         upload,
         ...(this.uplink ? { uploads: this.uplink.scheduler } : {}),
         download,
+        ...(this.sources ? { sources: this.sources } : {}),
         accountable: (source) => source.split('/')[0] ?? source,
       },
       options.knowsMetadata ? content : undefined,
