@@ -55,7 +55,7 @@ export function writingHasher(storage: MemoryStorage): BlockHasher {
       const bytes = new Uint8Array(data, 0, length);
       const leaves = leafHashes(bytes);
       if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
-      await storage.write(descriptor, position, bytes);
+      await storage.writeLent(descriptor, position, bytes);
       return undefined;
     },
   };

@@ -268,7 +268,7 @@ export class EnginePeer {
       writeIfRight: async ({ data, length, expected, pieceLength, fileLength, descriptor, position }) => {
         const leaves = await hash(data, 0, length);
         if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
-        await storage.write(descriptor, position, new Uint8Array(data, 0, length));
+        await storage.writeLent(descriptor, position, new Uint8Array(data, 0, length));
         return undefined;
       },
     };
