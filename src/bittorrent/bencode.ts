@@ -39,29 +39,22 @@ export function encode(value: Encodable): Buffer {
 
 /** Decodes exactly one value. Throws 'bad-encoding'. */
 export function decode(bytes: Uint8Array, limits?: BencodeLimits): BValue {
-  const { value, end } = decodePrefix(bytes, limits);
-  if (end !== bytes.length) throw bad('bytes follow the value', end);
-  return value;
-}
-
-/** The same, in steps. */
-export function* decodeSteps(bytes: Uint8Array, limits?: BencodeLimits): Steps<BValue> {
-  const reader = new Reader(bytes, limits);
-  const value = yield* reader.steps();
-  if (reader.at !== bytes.length) throw bad('bytes follow the value', reader.at);
+  const reader = new BencodeReader(bytes, limits);
+  const value = reader.value();
+  reader.end();
   return value;
 }
 
 /** Decodes the value at the start; other bytes may follow it (BEP 9 puts a block there). Throws 'bad-encoding'. */
 export function decodePrefix(bytes: Uint8Array, limits?: BencodeLimits): { value: BValue; end: number } {
-  const reader = new Reader(bytes, limits);
+  const reader = new BencodeReader(bytes, limits);
   const value = reader.value();
   return { value, end: reader.at };
 }
 
 /** The exact bytes of one field of a dictionary, such as `info` of a torrent. Throws 'bad-encoding'. */
 export function rawField(bytes: Uint8Array, key: string, limits?: BencodeLimits): Buffer | undefined {
-  return new Reader(bytes, limits).rawField(key);
+  return new BencodeReader(bytes, limits).rawField(key);
 }
 
 export function dictOf(value: BValue | undefined): BDict {
@@ -133,6 +126,10 @@ function bad(problem: string, at: number): PeerwireError {
   return new PeerwireError('bad-encoding', `Malformed bencoding at byte ${at}: ${problem}.`);
 }
 
+function tooDeep(at: number): PeerwireError {
+  return bad('nested deeper than allowed', at);
+}
+
 /** Tokens of a step: a fraction of a millisecond. */
 const STEP = 2000;
 
@@ -149,16 +146,66 @@ type Container =
   | { readonly kind: 'list'; readonly items: BValue[] }
   | { readonly kind: 'dict'; readonly fields: BDict; key: string | undefined; last: string | undefined };
 
-class Reader {
-  readonly #bytes: Buffer;
-  readonly #depth: number;
+/** Where a reader stood. */
+export interface BencodePlace {
+  readonly at: number;
+  readonly depth: number;
+  readonly tokensLeft: number;
+}
+
+/** Reads from the start of bytes on: whole values, or of long dictionaries one field after another. Throws 'bad-encoding'. */
+export class BencodeReader {
+  readonly bytes: Buffer;
+  /** Lists and dictionaries that may still be opened inside one another. */
+  #depth: number;
   #tokensLeft: number;
   at = 0;
 
   constructor(bytes: Uint8Array, limits: BencodeLimits = {}) {
-    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#depth = limits.depth ?? DEFAULT_DEPTH;
     this.#tokensLeft = limits.tokens ?? DEFAULT_TOKENS;
+  }
+
+  get place(): BencodePlace {
+    return { at: this.at, depth: this.#depth, tokensLeft: this.#tokensLeft };
+  }
+
+  /** Reads again from there. */
+  goBack({ at, depth, tokensLeft }: BencodePlace): void {
+    this.at = at;
+    this.#depth = depth;
+    this.#tokensLeft = tokensLeft;
+  }
+
+  /** What follows was recognized by its bytes: it ends there, and has so many tokens. */
+  skip(end: number, tokens: number): void {
+    this.#tokensLeft -= tokens - 1;
+    this.#token();
+    this.at = end;
+  }
+
+  /** Opens the dictionary that is next; false when it is something else. Its fields follow: `key` and a value each, until `closeDict`. */
+  openDict(): boolean {
+    if (this.#peek() !== DICT) return false;
+    if (this.#depth <= 0) throw tooDeep(this.at);
+    this.#token();
+    this.#depth--;
+    this.at++;
+    return true;
+  }
+
+  /** True when the dictionary has no more fields; it is closed then. */
+  closeDict(): boolean {
+    if (this.#peek() !== END) return false;
+    this.#depth++;
+    this.at++;
+    return true;
+  }
+
+  /** All bytes were read. */
+  end(): void {
+    if (this.at !== this.bytes.length) throw bad('bytes follow the value', this.at);
   }
 
   value(): BValue {
@@ -189,12 +236,12 @@ class Reader {
         stack.pop();
         value = parent.kind === 'list' ? parent.items : parent.fields;
       } else if (parent?.kind === 'dict' && parent.key === undefined) {
-        parent.key = this.#key(parent.last);
+        parent.key = this.key(parent.last);
         continue;
       } else {
         const opened = this.#open();
         if (opened) {
-          if (stack.length >= this.#depth) throw bad(`nested deeper than ${this.#depth} levels`, this.at);
+          if (stack.length >= this.#depth) throw tooDeep(this.at);
           stack.push(opened);
           continue;
         }
@@ -218,16 +265,16 @@ class Reader {
     this.at++;
     let last: string | undefined;
     while (this.#peek() !== END) {
-      last = this.#key(last);
+      last = this.key(last);
       const start = this.at;
       this.value();
-      if (last === wanted) return this.#bytes.subarray(start, this.at);
+      if (last === wanted) return this.bytes.subarray(start, this.at);
     }
     return undefined;
   }
 
   #peek(): number {
-    const byte = this.#bytes[this.at];
+    const byte = this.bytes[this.at];
     if (byte === undefined) throw bad('it ends too early', this.at);
     return byte;
   }
@@ -246,10 +293,11 @@ class Reader {
       : { kind: 'dict', fields: new Map(), key: undefined, last: undefined };
   }
 
-  #key(last: string | undefined): string {
+  /** The key that is next, after `last` in the same dictionary. */
+  key(last: string | undefined): string {
     const start = this.at;
     const end = this.#stringEnd();
-    const key = this.#bytes.toString('latin1', this.at, end);
+    const key = this.bytes.toString('latin1', this.at, end);
     this.at = end;
     if (last !== undefined && key <= last) throw bad('keys out of order', start);
     return key;
@@ -257,7 +305,7 @@ class Reader {
 
   #string(): Buffer {
     const end = this.#stringEnd();
-    const text = this.#bytes.subarray(this.at, end);
+    const text = this.bytes.subarray(this.at, end);
     this.at = end;
     return text;
   }
@@ -267,7 +315,7 @@ class Reader {
     this.#token();
     const start = this.at;
     const length = this.#digits(COLON);
-    if (length > this.#bytes.length - this.at) throw bad('a string is longer than the input', start);
+    if (length > this.bytes.length - this.at) throw bad('a string is longer than the input', start);
     return this.at + length;
   }
 
@@ -293,7 +341,7 @@ class Reader {
       number = number * 10 + (byte - ZERO);
       this.at++;
     }
-    if (this.at - start > 1 && this.#bytes[start] === ZERO) throw bad('a leading zero', start);
+    if (this.at - start > 1 && this.bytes[start] === ZERO) throw bad('a leading zero', start);
     this.at++;
     return number;
   }

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
 import type { Steps } from '../common/turns.ts';
-import { type BDict, type BValue, bytesOf, dictOf, field, intOf } from './bencode.ts';
+import { type BDict, type BencodeReader, bytesOf, dictOf, field, intOf } from './bencode.ts';
 import { HASH_SIZE, padHash } from './merkle.ts';
 
 export interface TreeFile {
@@ -16,13 +16,15 @@ export interface TreeFile {
 /** Files of a step: a fraction of a millisecond. */
 export const STEP = 256;
 
-/** Files in the order of the tree. Names are decoded, not judged: that is `checkTree`'s. Throws 'bad-metainfo' and others. */
-export function* readFileTree(tree: BDict): Steps<TreeFile[]> {
+/**
+ * Files in the order of the tree, which the reader has next. Names are decoded, not judged: that is `checkTree`'s. Throws
+ * 'bad-metainfo' and others.
+ */
+export function* readFileTree(reader: BencodeReader): Steps<TreeFile[]> {
   const files: TreeFile[] = [];
-  if (tree.has('')) throw new PeerwireError('bad-metainfo', 'The root of the file tree is a file.');
-  const open = [openFolder(tree, [])];
+  const open = [openFolder(reader, [])];
   while (open.length > 0) {
-    readOn(open, files, files.length + STEP);
+    readOn(reader, open, files, files.length + STEP);
     yield;
   }
   return files;
@@ -31,38 +33,83 @@ export function* readFileTree(tree: BDict): Steps<TreeFile[]> {
 /** A folder whose entries are being read. */
 interface OpenFolder {
   readonly path: readonly string[];
-  readonly entries: Iterator<[string, BValue]>;
+  last: string | undefined;
 }
 
-function openFolder(folder: BDict, path: readonly string[]): OpenFolder {
-  if (folder.size === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
-  return { path, entries: folder.entries() };
+function openFolder(reader: BencodeReader, path: readonly string[]): OpenFolder {
+  if (!reader.openDict()) dictOf(reader.value());
+  if (reader.closeDict()) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
+  return { path, last: undefined };
 }
 
 /** Reads on where the innermost of the open folders is, until there are so many files. No generator: those are slow. */
-function readOn(open: OpenFolder[], files: TreeFile[], most: number): void {
+function readOn(reader: BencodeReader, open: OpenFolder[], files: TreeFile[], most: number): void {
   while (files.length < most) {
     const folder = open.at(-1);
     if (!folder) return;
-    const next = folder.entries.next();
-    if (next.done) {
+    if (reader.closeDict()) {
       open.pop();
       continue;
     }
-    const [key, value] = next.value;
-    const path = [...folder.path, nameFromKey(key)];
-    const entry = dictOf(value);
-    const properties = entry.get('');
-    if (properties === undefined) {
-      open.push(openFolder(entry, path));
-    } else {
-      if (entry.size > 1) throw new PeerwireError('bad-metainfo', 'An entry of the file tree is both file and folder.');
-      files.push(readFile(dictOf(properties), path));
-    }
+    folder.last = reader.key(folder.last);
+    if (folder.last === '') throw new PeerwireError('bad-metainfo', 'The root of the file tree is a file.');
+    const path = [...folder.path, nameFromKey(folder.last)];
+    if (startsWith(reader, FILE)) files.push(readUsualFile(reader, path) ?? readFile(reader, path));
+    else open.push(openFolder(reader, path));
   }
 }
 
-function readFile(properties: BDict, path: readonly string[]): TreeFile {
+/** How an entry begins that is a file: with an empty key. */
+const FILE = Buffer.from('d0:');
+/** A file with nothing but length and root, as nearly all are, before the length, between it and the root, and after that. */
+const LENGTH = Buffer.from('d0:d6:lengthi');
+const ROOT = Buffer.from(`e11:pieces root${HASH_SIZE}:`);
+const FILE_END = Buffer.from('ee');
+const USUAL_TOKENS = 7;
+/** Digits of a safe integer at most. */
+const MOST_DIGITS = 15;
+const ZERO = 0x30;
+
+function startsWith({ bytes, at }: BencodeReader, expected: Buffer): boolean {
+  return hasAt(bytes, at, expected);
+}
+
+function hasAt(bytes: Buffer, at: number, expected: Buffer): boolean {
+  for (let index = 0; index < expected.length; index++) if (bytes[at + index] !== expected[index]) return false;
+  return true;
+}
+
+/** Recognizes a usual file by its bytes, which makes no values that are not kept; undefined when it is not one. */
+function readUsualFile(reader: BencodeReader, path: readonly string[]): TreeFile | undefined {
+  const { bytes } = reader;
+  if (!hasAt(bytes, reader.at, LENGTH)) return undefined;
+  const digits = reader.at + LENGTH.length;
+  let at = digits;
+  let length = 0;
+  for (; at - digits < MOST_DIGITS; at++) {
+    const digit = (bytes[at] ?? 0) - ZERO;
+    if (!(digit >= 0 && digit <= 9)) break;
+    length = length * 10 + digit;
+  }
+  // One that has a root is not empty.
+  if (bytes[digits] === ZERO || !hasAt(bytes, at, ROOT)) return undefined;
+  const start = at + ROOT.length;
+  const end = start + HASH_SIZE;
+  if (!hasAt(bytes, end, FILE_END)) return undefined;
+  reader.skip(end + FILE_END.length, USUAL_TOKENS);
+  const root = bytes.subarray(start, end);
+  checkFile(length, root);
+  return { path, length, root };
+}
+
+/** Any file. */
+function readFile(reader: BencodeReader, path: readonly string[]): TreeFile {
+  const entry = dictOf(reader.value());
+  if (entry.size > 1) throw new PeerwireError('bad-metainfo', 'An entry of the file tree is both file and folder.');
+  return fileOf(dictOf(entry.get('')), path);
+}
+
+function fileOf(properties: BDict, path: readonly string[]): TreeFile {
   const attributes = field(properties, 'attr', (value) => bytesOf(value).toString('latin1')) ?? '';
   if (attributes.includes('l') || properties.has('symlink path')) {
     throw new PeerwireError('bad-metainfo', 'The file tree has a symbolic link; those are not accepted.');

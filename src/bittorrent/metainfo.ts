@@ -5,7 +5,7 @@
 import { PeerwireError } from '../common/errors.ts';
 import { type InfoHash, infoHashFromBytes } from '../common/ids.ts';
 import { atOnce, inTurns, type Steps } from '../common/turns.ts';
-import { type BDict, bytesOf, decode, decodeSteps, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
+import { type BDict, BencodeReader, bytesOf, decode, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
 import { checkFile, compareTreePaths, encodeFileTree, readFileTree, STEP, type TreeFile } from './file-tree.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
 import { checkComponent, checkTreeSteps, MAX_PATH_DEPTH } from './safe-path.ts';
@@ -26,6 +26,7 @@ const LIMITS = { depth: MAX_PATH_DEPTH + 4, tokens: 1_000_000 };
  * `info` is set for the former only.
  */
 const FOLDER_KEY = 'peerwire folder';
+const TREE_KEY = 'file tree';
 
 export interface FileEntry {
   /** Relative to the torrent; of a single file exactly its name. */
@@ -72,13 +73,50 @@ function* infoSteps(bytes: Uint8Array): Steps<Info> {
   // A copy, since roots are views of it and callers reuse their memory.
   const own = Buffer.from(bytes);
   try {
-    return yield* readInfo(dictOf(yield* decodeSteps(own, LIMITS)), own);
+    return yield* readInfo(yield* decodeInfo(own), own);
   } catch (error) {
     throw explained(error);
   }
 }
 
-function* readInfo(info: BDict, bytes: Buffer): Steps<Info> {
+/** An `info` dictionary as it is written. */
+interface DecodedInfo {
+  /** But for the file tree. */
+  readonly fields: BDict;
+  /** The files of the tree, or what is wrong with it. */
+  readonly tree: TreeFile[] | { readonly problem: unknown };
+}
+
+/** Reads the tree of many files as it goes: maps of all that is in it would take longer than the rest. */
+function* decodeInfo(bytes: Buffer): Steps<DecodedInfo> {
+  const reader = new BencodeReader(bytes, LIMITS);
+  const fields: BDict = new Map();
+  let tree: DecodedInfo['tree'] = {
+    problem: new PeerwireError('bad-metainfo', 'The torrent is malformed: it has no file tree.'),
+  };
+  if (!reader.openDict()) dictOf(reader.value());
+  for (let key: string | undefined; !reader.closeDict(); ) {
+    key = reader.key(key);
+    if (key === TREE_KEY) tree = yield* decodeTree(reader);
+    else fields.set(key, reader.value());
+  }
+  reader.end();
+  return { fields, tree };
+}
+
+function* decodeTree(reader: BencodeReader): Steps<DecodedInfo['tree']> {
+  const { place } = reader;
+  try {
+    return yield* readFileTree(reader);
+  } catch (problem) {
+    // Told last: what is malformed, or of another version, is not a tree that is wrong.
+    reader.goBack(place);
+    yield* reader.steps();
+    return { problem };
+  }
+}
+
+function* readInfo({ fields: info, tree }: DecodedInfo, bytes: Buffer): Steps<Info> {
   // BEP 52: look at the version first, the rest may mean something else.
   if (info.get('meta version') !== 2) throw new PeerwireError('bad-metainfo', 'The torrent is not of version 2.');
   if (info.has('pieces') || info.has('files') || info.has('length')) {
@@ -86,7 +124,7 @@ function* readInfo(info: BDict, bytes: Buffer): Steps<Info> {
   }
   const pieceLength = intOf(info.get('piece length'));
   const name = textOf(info.get('name'));
-  const tree = yield* readFileTree(dictOf(info.get('file tree')));
+  if ('problem' in tree) throw tree.problem;
   yield* checkTreeSteps(tree.map(({ path }) => path));
   return yield* makeInfo(name, pieceLength, tree, info.has(FOLDER_KEY), bytes);
 }
@@ -203,7 +241,7 @@ function* newInfoSteps(options: NewInfo): Steps<Info> {
   // Put together by hand, in the order of the keys: the tree may be long.
   const parts: Uint8Array[] = [Buffer.from('d')];
   const add = (key: string, value: Uint8Array): void => void parts.push(encode(key), value);
-  add('file tree', yield* encodeFileTree(files));
+  add(TREE_KEY, yield* encodeFileTree(files));
   add('meta version', encode(2));
   add('name', encode(name));
   if (folder) add(FOLDER_KEY, encode(1));

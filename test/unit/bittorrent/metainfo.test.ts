@@ -206,6 +206,20 @@ describe('metainfo', () => {
         'bad-metainfo',
         /too many/,
       ],
+      ['a bomb of small files', manyFiles(125_001), 'bad-metainfo', /too many/],
+      [
+        'a wrong tree of another version',
+        infoWith({ 'file tree': {}, 'meta version': 3 }),
+        'bad-metainfo',
+        /version 2/,
+      ],
+      [
+        'a wrong tree before what is malformed',
+        Buffer.concat([tree({}).subarray(0, -1), Buffer.from('3:zzzi00ee')]),
+        'bad-metainfo',
+        /leading zero/,
+      ],
+      ['a file that ends too early', tree({ a: leaf(5, root(1)) }).subarray(0, 60), 'bad-metainfo', /malformed/],
     ];
     for (const [name, bytes, code, message] of refused) {
       it(`refuses ${name}`, () => throwsCode(() => parseInfo(bytes), code, message));
@@ -457,6 +471,15 @@ describe('metainfo', () => {
     }
   });
 });
+
+/** Nearly the largest that there may be; each file is eight values. */
+function manyFiles(count: number): Buffer {
+  const files = Array.from({ length: count }, (_, index): [string, Encodable] => [
+    String(index).padStart(6, '0'),
+    leaf(5, root(1)),
+  ]);
+  return tree(new Map(files));
+}
 
 function nested(depth: number): Encodable {
   let inner = leaf(0);
