@@ -171,12 +171,12 @@ export class FileStorage implements Storage {
     return location;
   }
 
-  /** Closes the file, for instance before it is renamed. Resolves when its present users are done and it is closed. */
-  async release(fileIndex: number): Promise<void> {
+  /** Closes files, for instance before they are renamed. Resolves when their present users are done and they are closed. */
+  async release(fileIndexes: ReadonlySet<number>): Promise<void> {
     await this.#small?.idle();
     if (this.#all.size === 0) return;
     await Promise.all(
-      [...this.#all].filter((entry) => entry.fileIndex === fileIndex).map((entry) => this.#retire(entry)),
+      [...this.#all].filter(({ fileIndex }) => fileIndexes.has(fileIndex)).map((entry) => this.#retire(entry)),
     );
   }
 

@@ -15,6 +15,7 @@ import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './a
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
 import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
+import type { RecentPlan } from './files/recent-plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import { stagedFile } from './files/staged-file.ts';
 import { syncFolder } from './files/sync.ts';
@@ -39,6 +40,8 @@ export interface DownloadOptions {
   readonly versions: VersionStore;
   readonly pool: HashPool;
   readonly cache: RootCache;
+  /** What was planned just before the download was asked for. */
+  readonly recentPlan: RecentPlan;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceName: (device: string) => string;
@@ -277,7 +280,7 @@ export class Download implements Disposable {
 
   async #work(signal: AbortSignal): Promise<void> {
     const { record } = this;
-    const { hub, pool, cache } = this.#options;
+    const { hub, pool } = this.#options;
     let journal: PieceJournal | undefined;
     let storage: FileStorage | undefined;
     let pieces: StagedPieces | undefined;
@@ -287,12 +290,7 @@ export class Download implements Disposable {
       const version = await hub.fetchVersion(record.network, record.infohash, signal);
       const { info } = version;
       this.#enter('checking');
-      const plan = await planFiles(info, record.destination, {
-        ...(record.file === undefined ? {} : { file: record.file }),
-        pool,
-        cache,
-        signal,
-      });
+      const plan = await this.#plan(info, signal);
       this.#checkPlan(plan);
       if (record.file === undefined && record.listedSize !== undefined && info.size !== record.listedSize) {
         throw new PeerwireError(
@@ -392,8 +390,10 @@ export class Download implements Disposable {
       record.path = only?.path ?? plan.target;
       record.elapsed = Math.round(this.#options.clock.now() - this.#startedAt);
       record.placed = {};
-      for (const [index, { path, ...location }] of locations)
-        if (location.kind === 'published' && inPlace.has(index)) record.placed[index] = { path, stamp: location.stamp };
+      for (const [index, location] of locations) {
+        if (location.kind !== 'published' || !inPlace.has(index)) continue;
+        record.placed[index] = { path: location.path, stamp: location.stamp };
+      }
       delete record.changed;
       record.partial = plan.files.some(({ fileIndex }) => record.placed[fileIndex] === undefined);
       if (synced.length > 0) await syncFolder(record.path === undefined ? record.destination : dirname(record.path));
@@ -479,6 +479,15 @@ export class Download implements Disposable {
       owned.dispose();
       lease.dispose();
     }
+  }
+
+  async #plan(info: Info, signal: AbortSignal): Promise<FilesPlan> {
+    const { pool, cache, recentPlan } = this.#options;
+    const { destination, file } = this.record;
+    const recent = recentPlan.take({ info, destination, file });
+    return (
+      recent ?? (await planFiles(info, destination, { ...(file === undefined ? {} : { file }), pool, cache, signal }))
+    );
   }
 
   #checkPlan(plan: FilesPlan): void {

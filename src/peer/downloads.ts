@@ -13,6 +13,7 @@ import type { Logger } from '../common/log.ts';
 import type { DownloadRequest, RecheckResult, TransferInfo } from './api.ts';
 import { Download } from './download.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
+import type { RecentPlan } from './files/recent-plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { CachedVersion } from './reads/cached-version.ts';
@@ -36,6 +37,7 @@ export interface DownloadsOptions {
   readonly versions: VersionStore;
   readonly pool: HashPool;
   readonly cache: RootCache;
+  readonly recentPlan: RecentPlan;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceName: (device: string) => string;

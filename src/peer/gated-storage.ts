@@ -15,7 +15,7 @@ export class GatedStorage implements Storage {
   async closedFor<T>(fileIndexes: readonly number[], action: () => Promise<T>): Promise<T> {
     const moving = (async () => {
       await Promise.allSettled(this.#reads);
-      for (const index of fileIndexes) await this.#inner.release(index);
+      await this.#inner.release(new Set(fileIndexes));
       return await action();
     })();
     this.#gate = moving.catch(() => undefined);

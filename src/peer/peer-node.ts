@@ -224,11 +224,10 @@ export class PeerNode implements PeerApi {
     const share = this.#parts.index.resolve(request.share);
     const { info } = await this.#parts.version(share);
     const { pool, cache } = this.#options;
-    const plan = await planFiles(info, resolve(request.destination), {
-      ...(request.file === undefined ? {} : { file: request.file }),
-      pool,
-      cache,
-    });
+    const destination = resolve(request.destination);
+    const { file } = request;
+    const plan = await planFiles(info, destination, { ...(file === undefined ? {} : { file }), pool, cache });
+    this.#parts.recentPlan.put({ info, destination, file }, plan);
     return {
       share,
       target: plan.target,

@@ -9,6 +9,7 @@ import { type DeviceId, formatDeviceId, type InfoHash, type NetworkId } from '..
 import type { Logger } from '../common/log.ts';
 import type { PeerEvent, RateLimits, ShareInfo } from './api.ts';
 import { Downloads } from './downloads.ts';
+import { RecentPlan } from './files/recent-plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
@@ -51,6 +52,7 @@ export class PeerParts {
   readonly reads: Reads;
   readonly uploads: Uploads;
   readonly index: ShareIndex;
+  readonly recentPlan: RecentPlan;
   readonly #options: PeerPartsOptions;
   readonly #events = new Emitter<PeerEvent>();
   readonly #disposables = new DisposableList();
@@ -73,7 +75,9 @@ export class PeerParts {
       content: (network, infohash) => this.#content(network, infohash),
     });
     if (options.limits) this.hub.setLimits(options.limits);
+    this.recentPlan = this.#disposables.add(new RecentPlan(clock));
     this.downloads = new Downloads({
+      recentPlan: this.recentPlan,
       dir,
       store,
       hub: this.hub,

@@ -13,7 +13,7 @@ import { finishStagedFile } from './finish-staged.ts';
 import { freeNames } from './free-names.ts';
 import { moveExclusive, moveOver } from './move-file.ts';
 import { Pacer } from './pacer.ts';
-import { isRisky } from './risky.ts';
+import { RiskJudge } from './risky.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { isStagingName, newStagingName } from './staging-name.ts';
 import { type Found, type SurveyOptions, survey, surveyFolder } from './survey.ts';
@@ -136,22 +136,19 @@ class Placement {
   checkRisk(): void {
     const { info, allowRisky } = this.#options;
     if (allowRisky) return;
-    const risky = this.#indexes.map((index) => targetPath(info, index)).filter(isRisky);
+    const judge = new RiskJudge();
+    const risky = this.#indexes.map((index) => targetPath(info, index)).filter((path) => judge.isRisky(path));
     if (risky.length === 0) return;
     throw new PeerwireError('usage', `${list(risky)} can run or steer programs; confirm that you want to have it.`);
   }
 
   async run(root: SafeFolder): Promise<PlacedFile[]> {
+    this.#checkCancelled();
+    const whole = this.#isNewFolder(root) ? await this.#placeWhole(root) : undefined;
+    if (whole) return whole;
     const tree = targetTree(this.#options.info, this.#indexes);
-    let found = await survey(tree, root, this.#survey);
+    const found = await survey(tree, root, this.#survey);
     this.#checkObstacles(found);
-    if (this.#isNewFolder(found)) {
-      const placed = await this.#placeWhole(root);
-      if (placed) return placed;
-      // Somebody was faster: what is it?
-      found = await survey(tree, root, this.#survey);
-      this.#checkObstacles(found);
-    }
     await visitTargets(tree, root, {
       create: true,
       visit: async (folder, files) => {
@@ -171,21 +168,26 @@ class Placement {
     return this.#indexes.flatMap((index) => this.#placed.get(index) ?? []);
   }
 
-  #isNewFolder(found: ReadonlyMap<number, Found>): boolean {
+  /** Nothing has its name: no look at the place of each file is needed. */
+  #isNewFolder(root: SafeFolder): boolean {
     const { info } = this.#options;
     if (info.single || this.#indexes.length < info.files.length) return false;
-    return this.#indexes.every((index) => found.get(index)?.state === 'missing');
+    try {
+      return lstatSync(root.entry(info.name), { throwIfNoEntry: false }) === undefined;
+    } catch {
+      return false;
+    }
   }
 
   /** Places a new folder with all its files at once; undefined when that cannot be. */
   async #placeWhole(root: SafeFolder): Promise<PlacedFile[] | undefined> {
     const { info, staging } = this.#options;
     const stamps = staging === undefined ? undefined : await placeWholeFolder({ ...this.#options, staging }, root);
-    const folder = join(root.path, sep);
+    const folder = join(root.path, info.name, sep);
     return (
       stamps &&
       this.#indexes.map((fileIndex) => {
-        const path = folder + targetPath(info, fileIndex).join(sep);
+        const path = folder + fileAt(info, fileIndex).path.join(sep);
         return { fileIndex, path, outcome: 'placed', stamp: stamps[fileIndex] };
       })
     );

@@ -8,7 +8,7 @@ import type { HashPool } from '../hash-pool.ts';
 import { fileError } from './file-error.ts';
 import { findCopies, type WantedFile } from './find-copies.ts';
 import { Pacer } from './pacer.ts';
-import { isRisky } from './risky.ts';
+import { RiskJudge } from './risky.ts';
 import { RootCache } from './root-cache.ts';
 import { SafeFolder } from './safe-folder.ts';
 import { type Found, survey } from './survey.ts';
@@ -70,6 +70,7 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   const base = real ?? destination;
   const top = join(base, info.single ? '' : info.name, sep);
   const pacer = new Pacer();
+  const judge = new RiskJudge();
   const risky: string[] = [];
   const files: PlannedFile[] = [];
   const count = { missing: 0, same: 0, different: 0 };
@@ -85,7 +86,7 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
     if (state !== 'same' && copyFrom === undefined) fetchSize += length;
     // Put together by hand: `join` would normalize what is known to be safe, once for each of many files.
     const target = top + (sep === '/' ? path : path.replaceAll('/', sep));
-    if (state !== 'same' && isRisky(targetPath(info, fileIndex))) risky.push(path);
+    if (state !== 'same' && judge.isRisky(targetPath(info, fileIndex))) risky.push(path);
     files.push({
       fileIndex,
       path,

@@ -118,19 +118,43 @@ const ENDINGS = new Set([
  * confirms it before it is placed. Case does not matter, since it does not on Windows and macOS.
  */
 export function isRisky(path: readonly string[]): boolean {
-  // By plain loops: it is asked for each of many files.
-  let above = '';
-  for (const [depth, original] of path.entries()) {
-    const name = original.toLowerCase();
-    const last = depth === path.length - 1;
-    // The last name may be a folder's too: a file `.git` points git to a repository elsewhere.
-    if (FOLDERS.has(name) || (last && isRiskyFile(name))) return true;
-    if (above === '.github' && GITHUB.has(name)) return true;
-    // Hooks of a bare repository.
-    if (!last && name === 'hooks' && above.endsWith('.git')) return true;
-    above = name;
+  return new RiskJudge().isRisky(path);
+}
+
+/** The same for one of many files after another: those that follow each other are mostly in the same folder. */
+export class RiskJudge {
+  /** Whose folder was judged. */
+  #path: readonly string[] = [];
+  #risky = false;
+  /** Name of the folder, in lower case. */
+  #above = '';
+
+  isRisky(path: readonly string[]): boolean {
+    if (!isBeside(path, this.#path)) this.#judgeFolder(path);
+    if (this.#risky) return true;
+    const name = (path.at(-1) ?? '').toLowerCase();
+    // It may be a folder's name, too: a file `.git` points git to a repository elsewhere.
+    return FOLDERS.has(name) || isRiskyFile(name) || (this.#above === '.github' && GITHUB.has(name));
   }
-  return false;
+
+  #judgeFolder(path: readonly string[]): void {
+    this.#path = path;
+    this.#risky = false;
+    this.#above = '';
+    for (const original of path.slice(0, -1)) {
+      const name = original.toLowerCase();
+      if (FOLDERS.has(name) || (this.#above === '.github' && GITHUB.has(name))) this.#risky = true;
+      // Hooks of a bare repository.
+      if (name === 'hooks' && this.#above.endsWith('.git')) this.#risky = true;
+      this.#above = name;
+    }
+  }
+}
+
+function isBeside(path: readonly string[], other: readonly string[]): boolean {
+  if (path.length !== other.length) return false;
+  for (let depth = path.length - 2; depth >= 0; depth--) if (path[depth] !== other[depth]) return false;
+  return true;
 }
 
 /** `name` in lower case. */

@@ -87,7 +87,7 @@ describe('FileStorage', () => {
     const view = Buffer.alloc(2);
     await storage.read(0, 0, [view]);
     assert.equal(view.toString(), 'ab');
-    await storage.release(0);
+    await storage.release(new Set([0]));
     // Read first: the file that is open for reading alone is no obstacle to writing.
     await storage.read(0, 0, [view]);
     await storage.write(0, 0, Buffer.from('cd'));
@@ -106,7 +106,7 @@ describe('FileStorage', () => {
       use('read', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)])),
       use('write', storage.write(0, 0, Buffer.alloc(4 * 1024 * 1024, 1))),
     ];
-    await Promise.all([...using, use('release', storage.release(0)), use('again', storage.release(0))]);
+    await Promise.all([...using, use('release', storage.release(new Set([0]))), use('again', storage.release(new Set([0])))]);
     assert.deepEqual(done.slice(2).sort(), ['again', 'release']);
     const last = use('last', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)]));
     await use('close', storage.close());

@@ -271,14 +271,14 @@ describe('FileStorage with many small files', () => {
     let written = 0;
     const write = (index: number): Promise<unknown> => storage.write(index, 0, content(index)).then(() => written++);
     const first = all.slice(0, 500).map(write);
-    await storage.release(499);
+    await storage.release(new Set([499]));
     assert.equal(written, 500);
     let read = false;
     const reads = all.slice(0, 500).map((fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
     const reading = storage.readAll(reads).then(() => {
       read = true;
     });
-    await storage.release(3);
+    await storage.release(new Set([3]));
     await Promise.resolve();
     assert.ok(read);
     await reading;
