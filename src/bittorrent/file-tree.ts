@@ -128,7 +128,7 @@ export function checkFile(length: number, root: Buffer | undefined): void {
   }
   if (root && root.length !== HASH_SIZE) throw new PeerwireError('bad-metainfo', 'A merkle root has 32 bytes.');
   if (length === 0 && root) throw new PeerwireError('bad-metainfo', 'An empty file has a merkle root.');
-  if (length > 0 && (!root || root.equals(padHash(0)))) {
+  if (length > 0 && (!root || (root[0] === 0 && root.equals(padHash(0))))) {
     throw new PeerwireError('bad-metainfo', 'A file has no merkle root.');
   }
 }
@@ -166,8 +166,6 @@ class TreeEncoder {
   }
 
   add(files: readonly TreeFile[]): void {
-    const bytes = this.#bytes;
-    let at = this.#at;
     let open = this.#open;
     let text = this.#text;
     for (const { path, length, root } of files) {
@@ -181,16 +179,12 @@ class TreeEncoder {
         open = folders;
       }
       text += `${keyText(path[depth] ?? '')}d0:d6:lengthi${length}e`;
-      if (root) {
-        at += bytes.write(`${text}11:pieces root${HASH_SIZE}:`, at, 'latin1');
-        at += root.copy(bytes, at);
-        text = '';
-      }
-      text += 'ee';
+      // As text, so that all of it is written at once.
+      text += root ? `11:pieces root${HASH_SIZE}:${root.toString('latin1')}ee` : 'ee';
     }
-    this.#at = at;
+    this.#at += this.#bytes.write(text, this.#at, 'latin1');
     this.#open = open;
-    this.#text = text;
+    this.#text = '';
   }
 
   finish(): Buffer {

@@ -190,8 +190,8 @@ export interface NewFile {
   readonly path: readonly string[];
   /** Bytes. */
   readonly length: number;
-  /** Required unless the file is empty. */
-  readonly root: Uint8Array | undefined;
+  /** Required unless the file is empty. Kept, not copied: it must not change any more. */
+  readonly root: Buffer | undefined;
 }
 
 export interface NewInfo {
@@ -202,12 +202,6 @@ export interface NewInfo {
   /** One file whose path is the name, and not a folder. */
   readonly single: boolean;
   readonly private?: boolean;
-}
-
-function treeFile({ path, length, root }: NewFile): TreeFile {
-  const own = root && Buffer.from(root);
-  checkFile(length, own);
-  return { path, length, root: own };
 }
 
 /** Bytes of metadata that are within all limits: two tokens take five bytes at least. */
@@ -227,7 +221,10 @@ function* newInfoSteps(options: NewInfo): Steps<Info> {
   const { name, pieceLength, single } = options;
   const files: TreeFile[] = [];
   for (let start = 0; start < options.files.length; start += STEP) {
-    files.push(...options.files.slice(start, start + STEP).map(treeFile));
+    for (const file of options.files.slice(start, start + STEP)) {
+      checkFile(file.length, file.root);
+      files.push(file);
+    }
     yield;
   }
   // First of all: what is not a tree has no order.

@@ -25,6 +25,8 @@ const NOT_UNICODE = /[\p{Cs}\p{Noncharacter_Code_Point}\uFFFD]/u;
 const STAND_IN = /[\uF000-\uF0FF]/;
 const RESERVED_CHARACTER = /[/\\:<>"|?*]/;
 const RESERVED_NAME = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|$)/i;
+/** How those begin. */
+const RESERVED_START = 'acnplACNPL';
 /** Windows would open `GIT~1` as the short name of `.git` (CVE-2019-1352). */
 const SHORT_NAME = /^(?=[^.]{1,8}(?:\.|$))[^.]*~[0-9]+(?:\.[^.]{0,3})?$/;
 /** Printable ASCII without anything reserved, the last character neither dot nor space: only names are left to check. */
@@ -54,7 +56,8 @@ function problemOf(name: string): string | undefined {
     if (name.endsWith('.') || name.endsWith(' ')) return 'Windows drops a dot or space at the end of a name';
     if (name.normalize('NFC') !== name) return 'it is not in Unicode normal form C';
   }
-  if (RESERVED_NAME.test(name)) return 'Windows reserves this name for a device';
+  if (RESERVED_START.includes(name.charAt(0)) && RESERVED_NAME.test(name))
+    return 'Windows reserves this name for a device';
   if (name.includes('~') && SHORT_NAME.test(name)) return 'Windows could take it for the short name of another file';
   return undefined;
 }
@@ -72,14 +75,9 @@ function checkExtent(path: readonly string[]): void {
 }
 
 interface Folder {
-  /** Children by folded name. */
-  readonly children: Map<string, Child>;
-}
-
-interface Child {
   readonly name: string;
-  /** Undefined for a file. */
-  readonly folder: Folder | undefined;
+  /** By folded name; of a file its name only. */
+  readonly children: Map<string, Folder | string>;
 }
 
 /**
@@ -94,7 +92,7 @@ export function checkTree(paths: readonly (readonly string[])[]): void {
 const STEP = 256;
 
 export function* checkTreeSteps(paths: readonly (readonly string[])[]): Steps<void> {
-  const root: Folder = { children: new Map() };
+  const root: Folder = { name: '', children: new Map() };
   // Files that follow each other are mostly in the same folder, which need not be looked up again.
   let last: Place = { path: [], folders: [root] };
   for (let start = 0; start < paths.length; start += STEP) {
@@ -144,18 +142,20 @@ function addEntry(parent: Folder, name: string, isFile: boolean, path: readonly 
   const known = parent.children.get(folded);
   if (known === undefined) {
     checkComponent(name);
-    const folder: Folder | undefined = isFile ? undefined : { children: new Map() };
-    parent.children.set(folded, { name, folder });
+    const folder: Folder | undefined = isFile ? undefined : { name, children: new Map() };
+    parent.children.set(folded, folder ?? name);
     return folder;
   }
+  const folder = typeof known === 'string' ? undefined : known;
+  const knownName = typeof known === 'string' ? known : known.name;
   const whole = path.join('/');
-  if (known.name !== name) {
+  if (knownName !== name) {
     checkComponent(name);
-    throw unsafe(whole, `on some systems it is the same as “${escapeName(known.name)}” beside it`);
+    throw unsafe(whole, `on some systems it is the same as “${escapeName(knownName)}” beside it`);
   }
-  if (isFile) throw unsafe(whole, known.folder ? 'a folder has the same path' : 'another file has the same path');
-  if (!known.folder) throw unsafe(whole, `“${escapeName(name)}” is also a file`);
-  return known.folder;
+  if (isFile) throw unsafe(whole, folder ? 'a folder has the same path' : 'another file has the same path');
+  if (!folder) throw unsafe(whole, `“${escapeName(name)}” is also a file`);
+  return folder;
 }
 
 /** A UTF-16 code unit becomes three bytes at most. */

@@ -37,5 +37,7 @@ export function formatAge(time: number, now: number): string {
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
+  // Not by `toLocaleString`, which takes 20 ms to load.
+  const digits = String(count).replaceAll(/(?<=[0-9])(?=(?:[0-9]{3})+$)/g, ',');
+  return `${digits} ${count === 1 ? one : many}`;
 }

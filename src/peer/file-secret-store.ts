@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { PeerwireError, systemCode } from '../common/errors.ts';
@@ -61,6 +60,8 @@ export class FileSecretStore implements SecretStore {
 
   async #write(text: string): Promise<void> {
     await mkdir(path.dirname(this.#file), { recursive: true, mode: 0o700 });
+    // Only now: most commands write none.
+    const { randomBytes } = await import('node:crypto');
     const temporary = `${this.#file}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       const handle = await open(temporary, 'wx', 0o600);

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rmdir, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PeerwireError, systemCode } from '../common/errors.ts';
@@ -38,7 +37,7 @@ async function acquire(lock: string): Promise<boolean> {
   const since = await stat(lock).catch(() => undefined);
   if (since !== undefined && Date.now() - since.mtimeMs > STALE) {
     // Of several that find it stale, one renames it; the others try again.
-    const aside = `${lock}.${randomBytes(4).toString('hex')}`;
+    const aside = `${lock}.${process.pid}-${Date.now()}`;
     await rename(lock, aside).then(
       () => rmdir(aside),
       () => undefined,

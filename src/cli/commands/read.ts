@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { abortable } from '../../common/abort.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { PeerApi, ReadRequest, ShareFile, ShareInfo } from '../../peer/api.ts';
 import { awaitFiles, awaitShare, nobodyHas } from '../await-share.ts';
 import type { Cli, CommandContext } from '../cli.ts';
+import { newOperation } from '../operation.ts';
 import { withPeer } from '../session.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { parseSeconds } from '../values.ts';
@@ -79,7 +79,7 @@ async function copy(
   const begin = (): void => {
     const length = Math.min(CHUNK, end - next);
     const ahead = Math.min(AHEAD, end - next - length);
-    const operation = randomUUID();
+    const operation = newOperation();
     const result = api.readFile({ ...request, offset: next, length, ahead, operation });
     result.catch(() => undefined); // Awaited in its turn, unless an earlier one fails.
     reading.push({ operation, result });

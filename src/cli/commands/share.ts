@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { abortable } from '../../common/abort.ts';
@@ -6,6 +5,7 @@ import { formatBytes } from '../../common/format-bytes.ts';
 import type { PeerApi, ShareInfo, ShareRequest } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
 import { findShare, unknownShare } from '../find-share.ts';
+import { newOperation } from '../operation.ts';
 import { hashingProgress } from '../progress.ts';
 import { OFFLINE, withPeer } from '../session.ts';
 import { plural, safeText } from '../text.ts';
@@ -40,7 +40,7 @@ export function addShareCommands(program: Command, cli: Cli): void {
 
 async function share(context: CommandContext, file: string, options: ShareOptions): Promise<void> {
   await withPeer(context, OFFLINE, async ({ api, temporary }) => {
-    const operation = randomUUID();
+    const operation = newOperation();
     const { network, name, message, to, includeSecrets } = options;
     // A running peer has another working directory.
     const source = path.resolve(file);
