@@ -54,6 +54,11 @@ export class HashPool implements Disposable, FileBatcher {
     this.#threads = new HashThreads(options);
   }
 
+  /** Starts a worker, unless there is one, for what will be asked soon. */
+  warmUp(): void {
+    this.#threads.warmUp();
+  }
+
   /** Workers running now. */
   get workers(): number {
     return this.#threads.running;

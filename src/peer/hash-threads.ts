@@ -20,6 +20,8 @@ const FILE_DEPTH = 2;
 const FEW_PIECES = 3;
 /** Pieces that wait at a worker before another is started: that costs some 90 ms of processor time. */
 const PIECE_DEPTH = 8;
+/** The same of batches of small files, which wait for the disk and for the thread that hands them out as much as for a worker. */
+const PARTS_DEPTH = 32;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;
@@ -198,7 +200,8 @@ export class HashThreads implements Disposable {
       const request = makeRequest(++this.#lastId);
       // While it walks, files to hash had better go to others.
       const file = request.type === 'walk';
-      this.#send(this.#freeWorker(), request, { file, signal, onProgress, onFound, ...settle });
+      const depth = type === 'parts' ? PARTS_DEPTH : PIECE_DEPTH;
+      this.#send(this.#freeWorker(depth), request, { file, signal, onProgress, onFound, ...settle });
     });
   }
 
@@ -248,7 +251,7 @@ export class HashThreads implements Disposable {
   }
 
   /** The first worker that has little to do, or the least busy one; another is started when pieces queue up at all that run. */
-  #freeWorker(): PoolWorker {
+  #freeWorker(depth: number): PoolWorker {
     let best: PoolWorker | undefined;
     for (const entry of this.#workers) {
       if (entry.ready && entry.pending.size < FEW_PIECES) return entry;
@@ -256,7 +259,7 @@ export class HashThreads implements Disposable {
       if (!best || (entry.ready && !best.ready)) best = entry;
       else if (entry.ready === best.ready && entry.pending.size < best.pending.size) best = entry;
     }
-    if (best && best.pending.size < PIECE_DEPTH) return best;
+    if (best && best.pending.size < depth) return best;
     const starting = this.#workers.some(({ ready }) => !ready);
     if (this.#workers.length < this.#size && !starting) {
       const started = this.#startWorker();

@@ -34,6 +34,10 @@ import { changed } from './share-index.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS } from './transfer-settings.ts';
 import { MAX_NAME } from './trust/certificates.ts';
 import { wordsFor } from './trust/words.ts';
+import type { Version } from './version-store.ts';
+
+/** Bytes of a download that needs a hashing thread. */
+const MUCH = 8 * 1024 * 1024;
 
 export interface PeerNodeOptions
   extends Pick<PeerPartsOptions, 'self' | 'pool' | 'cache' | 'networks' | 'shares' | 'clock'> {
@@ -147,7 +151,7 @@ export class PeerNode implements PeerApi {
   }
 
   async awaitMetadata(share: string): Promise<void> {
-    await this.#parts.version(this.#parts.index.resolve(share));
+    await this.#versionToGet(this.#parts.index.resolve(share));
   }
 
   async shareFiles(share: string): Promise<ShareFile[]> {
@@ -222,7 +226,7 @@ export class PeerNode implements PeerApi {
 
   async plan(request: PlanRequest): Promise<DownloadPlan> {
     const share = this.#parts.index.resolve(request.share);
-    const { info } = await this.#parts.version(share);
+    const { info } = await this.#versionToGet(share);
     const { pool, cache } = this.#options;
     const destination = resolve(request.destination);
     const { file } = request;
@@ -240,6 +244,13 @@ export class PeerNode implements PeerApi {
       fetchSize: plan.fetchSize,
       risky: plan.risky,
     };
+  }
+
+  /** Of a share that somebody is about to download. */
+  async #versionToGet(share: ShareInfo): Promise<Version> {
+    // Starting a thread takes a while: the metadata may come meanwhile.
+    if (share.size >= MUCH && !share.own) this.#options.pool.warmUp();
+    return await this.#parts.version(share);
   }
 
   async download(request: DownloadRequest): Promise<TransferInfo> {
