@@ -70,6 +70,27 @@ export class FileStorage implements Storage {
   }
 
   async readAll(reads: readonly WholeRead[]): Promise<void> {
+    const shared = reads.length < FEW_FILES ? undefined : sharedMemoryOf(reads.map(({ view }) => view));
+    if (!shared || !(await this.#readShared(shared, reads))) await this.#readGathered(reads);
+  }
+
+  /** To where the bytes go; false, and nothing done, when some of the files are open, or nobody can. */
+  async #readShared(shared: SharedArrayBuffer, reads: readonly WholeRead[]): Promise<boolean> {
+    const parts: FilePart[] = [];
+    let small: SmallFiles | undefined;
+    for (const { fileIndex, view } of reads) {
+      const location = this.#locate(fileIndex);
+      small = this.#smallFiles(fileIndex, location);
+      if (!small) return false;
+      const part = { path: location.path, offset: 0, length: view.length, at: view.byteOffset };
+      parts.push(location.kind === 'staged' ? part : { ...part, stamp: location.stamp });
+    }
+    const [failure] = (await small?.readShared(shared, parts))?.failures ?? [];
+    if (failure) throw new PeerwireError(failure.code, failure.message);
+    return true;
+  }
+
+  async #readGathered(reads: readonly WholeRead[]): Promise<void> {
     const together: SmallRead[] = [];
     const others: WholeRead[] = [];
     let small: SmallFiles | undefined;
@@ -96,7 +117,7 @@ export class FileStorage implements Storage {
   }
 
   async writeVerified(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
-    const shared = files.length < FEW_FILES ? undefined : sharedMemoryOf(files);
+    const shared = files.length < FEW_FILES ? undefined : sharedMemoryOf(files.map(({ data }) => data));
     return (shared && (await this.#writeShared(shared, files))) ?? (await this.#writeGathered(files));
   }
 
@@ -292,11 +313,11 @@ function outcomeOf(failure: PeerwireError): WriteOutcome {
   return failure.code === 'corrupt' ? 'wrong' : failure;
 }
 
-/** The one that holds the bytes of all files. */
-function sharedMemoryOf(files: readonly VerifiedFile[]): SharedArrayBuffer | undefined {
-  const buffer = files[0]?.data.buffer;
+/** The one that holds all of these bytes. */
+function sharedMemoryOf(views: readonly Uint8Array[]): SharedArrayBuffer | undefined {
+  const buffer = views[0]?.buffer;
   if (!(buffer instanceof SharedArrayBuffer)) return undefined;
-  return files.every(({ data }) => data.buffer === buffer) ? buffer : undefined;
+  return views.every((view) => view.buffer === buffer) ? buffer : undefined;
 }
 
 /** One character a byte, as `sha256Text`. */

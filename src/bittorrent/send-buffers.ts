@@ -8,7 +8,8 @@ const STEPS = 4;
 
 /**
  * Memory that uploads read into, used again and again: one for all swarms, since few batches are under way at once. Left to
- * the garbage collector, some 50 MB of it lie around at full speed.
+ * the garbage collector, some 50 MB of it lie around at full speed. Shared, so that another thread can read many small files
+ * straight into it.
  */
 export class SendBuffers {
   readonly #room: number;
@@ -23,7 +24,7 @@ export class SendBuffers {
   take(length: number): Buffer {
     if (length <= BLOCK_SIZE) return Buffer.allocUnsafe(length);
     const size = this.#roundUp(length);
-    return this.#spare.take(size) ?? Buffer.allocUnsafeSlow(size);
+    return this.#spare.take(size) ?? Buffer.from(new SharedArrayBuffer(size));
   }
 
   /** Nobody may use it any more. */

@@ -59,7 +59,7 @@ export class SmallFiles {
   readonly #batcher: FileBatcher;
   readonly #reads: Lane;
   readonly #writes: Lane;
-  /** Writes from where the bytes are. */
+  /** What goes to or comes from where the bytes are. */
   readonly #direct = new Set<Promise<unknown>>();
 
   constructor(batcher: FileBatcher) {
@@ -96,13 +96,21 @@ export class SmallFiles {
   }
 
   /** Files whose bytes lie together in shared memory already, which is lent until they are written. Rejects as the batcher does. */
-  async writeShared(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
-    const writing = this.#batcher.writeParts(data, parts);
-    this.#direct.add(writing);
+  writeShared(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
+    return this.#lend(this.#batcher.writeParts(data, parts));
+  }
+
+  /** The same for reading them to where they shall be. */
+  readShared(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult> {
+    return this.#lend(this.#batcher.readParts(data, parts));
+  }
+
+  async #lend(work: Promise<PartsResult>): Promise<PartsResult> {
+    this.#direct.add(work);
     try {
-      return await writing;
+      return await work;
     } finally {
-      this.#direct.delete(writing);
+      this.#direct.delete(work);
     }
   }
 

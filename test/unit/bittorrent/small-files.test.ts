@@ -187,6 +187,43 @@ describe('FileStorage with many small files', () => {
     assert.deepEqual(batches.sizes, []);
   });
 
+  it('reads many whole ones straight into shared memory, unless one of them is open', async () => {
+    const storage = new FileStorage(staged, batches);
+    await Promise.all(all.map((index) => storage.write(index, 0, content(index))));
+    const lent: unknown[] = [];
+    const lending: FileBatcher = {
+      readParts: (data, parts) => {
+        lent.push(data);
+        return batches.readParts(data, parts);
+      },
+      writeParts: (data, parts) => batches.writeParts(data, parts),
+    };
+    const reading = new FileStorage(staged, lending);
+    const { reads, memory } = sharedReads(all);
+    for (const open of [false, true]) {
+      if (open) await reading.writeBy(7, async () => {});
+      memory.fill(0);
+      lent.length = 0;
+      await reading.readAll(reads);
+      assert.deepEqual(memory, Buffer.concat(all.map(content)));
+      assert.equal(lent.includes(memory.buffer), !open);
+    }
+    await storage.close();
+    await reading.close();
+  });
+
+  function sharedReads(indexes: readonly number[]) {
+    const size = indexes.reduce((sum, index) => sum + content(index).length, 0);
+    const memory = Buffer.from(new SharedArrayBuffer(size));
+    let at = 0;
+    const reads = indexes.map((fileIndex) => {
+      const view = memory.subarray(at, at + content(fileIndex).length);
+      at += view.length;
+      return { fileIndex, view };
+    });
+    return { reads, memory };
+  }
+
   it('reads big ones among them, and those that are open', async () => {
     const size = (index: number): number => (index % 5 === 0 ? SMALL_FILE + 1 + index : 1 + index);
     const location = (index: number): FileLocation => ({
@@ -208,6 +245,7 @@ describe('FileStorage with many small files', () => {
 
   for (const [name, count, bad] of [
     ['many', 100, 60],
+    ['many into shared memory', 100, 60],
     ['a few', 5, 2],
   ] as const) {
     for (const [what, spoil] of [
@@ -230,7 +268,10 @@ describe('FileStorage with many small files', () => {
           return { kind: 'published', path, stamp: stampOf(statSync(path, { bigint: true })) };
         });
         const storage = new FileStorage((index) => locations[index]!, batches);
-        const reads = locations.map((_, fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
+        const reads =
+          name === 'many into shared memory'
+            ? sharedReads([...locations.keys()]).reads
+            : locations.map((_, fileIndex) => ({ fileIndex, view: Buffer.alloc(content(fileIndex).length) }));
         await storage.readAll(reads);
         for (const { view } of reads) view.fill(0);
         spoil(join(dir, `${bad}`));
