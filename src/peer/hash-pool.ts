@@ -5,6 +5,7 @@ import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
+import { EarlyHashes } from './files/early-hashes.ts';
 import type { FinishResult, StagedFile } from './files/finish-staged.ts';
 import {
   BATCH_FILES,
@@ -35,13 +36,6 @@ const FEW_FILES = 64;
 /** A worker looks at so many files for one message, for so many messages at once: more would only keep pieces waiting. */
 const STAMPS_BATCH = 1024;
 const BATCHES_AT_ONCE = 2;
-
-/** Small files that are hashed while a walk goes on to find others. */
-export interface EarlyFiles {
-  readonly files: readonly WalkedFile[];
-  /** By position in `files`. May reject as `hashFiles` does; nobody has to listen. */
-  readonly hashes: Promise<readonly (FileHash | PeerwireError)[]>;
-}
 
 /** Hashes files and pieces, in worker threads unless it is very little; small files are read and written there, too. */
 export class HashPool implements Disposable, FileBatcher {
@@ -188,16 +182,13 @@ export class HashPool implements Disposable, FileBatcher {
    * The same of files that will be hashed next, by all workers, waiting until they are settled: that begins with the small
    * ones of many while the walk goes on. A file that changes meanwhile counts as changed, as with `hashFiles`.
    */
-  async walkToHash(
-    path: string,
-    options: WalkOptions = {},
-  ): Promise<{ walked: WalkResult; early: readonly EarlyFiles[] }> {
+  async walkToHash(path: string, options: WalkOptions = {}): Promise<{ walked: WalkResult; early: EarlyHashes }> {
     const few = await walkFew(path, FEW_FILES, options);
-    if (few) return { walked: few, early: [] };
-    const early: EarlyFiles[] = [];
+    const early = new EarlyHashes();
+    if (few) return { walked: few, early };
     const walking = this.#threads.walk(path, options, (packed) => {
       const files = unpackFiles(packed);
-      early.push(this.#hashEarly(packed, files, options.signal));
+      if (files.some(isSmall)) early.add(files.filter(isSmall), this.#hashEarly(packed, files, options.signal));
       return files;
     });
     // The walk keeps one busy meanwhile.
@@ -205,17 +196,14 @@ export class HashPool implements Disposable, FileBatcher {
     return { walked: await walking, early };
   }
 
-  #hashEarly(packed: PackedFiles, files: readonly WalkedFile[], signal: AbortSignal | undefined): EarlyFiles {
-    const small = files.filter(isSmall);
-    const hashes =
-      small.length === 0
-        ? Promise.resolve([])
-        : this.#hashTask(files, () => ({ ...packed, settle: true }), signal).then((all) =>
-            small.length === files.length ? all : all.filter((_, position) => (files[position]?.size ?? 0) <= SMALLEST),
-          );
-    // The walk may fail before anybody listens.
-    hashes.catch(() => undefined);
-    return { files: small, hashes };
+  /** Hashes of the small ones, in their order. */
+  async #hashEarly(
+    packed: PackedFiles,
+    files: readonly WalkedFile[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly (FileHash | PeerwireError)[]> {
+    const all = await this.#hashTask(files, () => ({ ...packed, settle: true }), signal);
+    return all.filter((_, position) => (files[position]?.size ?? 0) <= SMALLEST);
   }
 
   /** Positions of the files that look otherwise now, or cannot be seen. Rejects with 'cancelled', 'closed' or 'internal'. */

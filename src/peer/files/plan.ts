@@ -14,6 +14,10 @@ import { SafeFolder } from './safe-folder.ts';
 import { type Found, survey } from './survey.ts';
 import { targetPath, targetTree } from './target-tree.ts';
 
+/** Files of a step: a fraction of a millisecond. */
+const STEP = 256;
+const MISSING: Found = { state: 'missing' };
+
 export interface PlannedFile {
   readonly fileIndex: number;
   /** `/`-separated, relative to the share. */
@@ -75,11 +79,11 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
   const files: PlannedFile[] = [];
   const count = { missing: 0, same: 0, different: 0 };
   let fetchSize = 0;
-  for (const fileIndex of indexes) {
-    await pacer.pause();
+  for (const [position, fileIndex] of indexes.entries()) {
+    if (position % STEP === 0) await pacer.pause();
     const { length, path: names } = fileAt(info, fileIndex);
     const path = names.join('/');
-    const is: Found = found.get(fileIndex) ?? { state: 'missing' };
+    const is = found.get(fileIndex) ?? MISSING;
     const state = is.state === 'obstacle' ? 'different' : is.state;
     const copyFrom = copies.get(fileIndex);
     count[state]++;
@@ -87,15 +91,9 @@ export async function planFiles(info: Info, destination: string, options: PlanOp
     // Put together by hand: `join` would normalize what is known to be safe, once for each of many files.
     const target = top + (sep === '/' ? path : path.replaceAll('/', sep));
     if (state !== 'same' && judge.isRisky(targetPath(info, fileIndex))) risky.push(path);
-    files.push({
-      fileIndex,
-      path,
-      size: length,
-      state,
-      target,
-      ...(is.state === 'same' && { stamp: is.stamp }),
-      ...(copyFrom !== undefined && { copyFrom }),
-    });
+    const file = { fileIndex, path, size: length, state, target };
+    if (is.state === 'same') files.push({ ...file, stamp: is.stamp });
+    else files.push(copyFrom === undefined ? file : { ...file, copyFrom });
   }
   return { target: join(base, info.name), files, ...count, fetchSize, risky };
 

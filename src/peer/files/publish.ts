@@ -1,8 +1,8 @@
 import type { FileStamp } from '../../bittorrent/file-stamp.ts';
-import { compareTreePaths } from '../../bittorrent/file-tree.ts';
 import { choosePieceLength, createInfoInTurns, type Info, type PieceLayers } from '../../bittorrent/metainfo.ts';
 import { PeerwireError } from '../../common/errors.ts';
-import type { EarlyFiles, HashPool } from '../hash-pool.ts';
+import type { HashPool } from '../hash-pool.ts';
+import type { EarlyHashes } from './early-hashes.ts';
 import type { FileHash } from './hash-in-ranges.ts';
 import { changedError } from './hash-range.ts';
 import type { WalkedFile } from './walk.ts';
@@ -24,7 +24,7 @@ export interface BuildOptions {
   /** Those of a `WalkResult`. */
   readonly files: readonly WalkedFile[];
   /** Those of them that are being hashed already, the very same objects; others are not looked at. */
-  readonly early?: readonly EarlyFiles[];
+  readonly early?: EarlyHashes;
   /** Of the share; a file is shared under it, whatever it is called on disk. */
   readonly name: string;
   readonly single: boolean;
@@ -39,12 +39,10 @@ export interface BuildOptions {
  * 'unsafe-path' (the name), 'usage' (no files), 'cancelled', 'io'.
  */
 export async function buildVersion(options: BuildOptions): Promise<BuiltVersion> {
-  const { name, single, pool, early = [], signal, onProgress } = options;
-  if (options.files.length === 0) {
+  const { name, single, pool, early, signal, onProgress, files } = options;
+  if (files.length === 0) {
     throw new PeerwireError('usage', `There is nothing to share in “${name}”: it has no files, or all are left out.`);
   }
-  // In the torrent's order, so that positions are file indexes.
-  const files = [...options.files].sort((a, b) => compareTreePaths(a.path, b.path));
   const total = files.reduce((sum, { size }) => sum + size, 0);
   const pieceLength = choosePieceLength(total);
 
@@ -53,25 +51,16 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     done += bytes;
     onProgress?.({ done, total });
   };
-  const results = new Map<WalkedFile, FileHash | PeerwireError | undefined>();
-  const hashingEarly = early.map(async (batch) => {
-    const hashes = await batch.hashes;
-    let bytes = 0;
-    for (const [position, file] of batch.files.entries()) {
-      results.set(file, hashes[position]);
-      bytes += file.size;
-    }
-    report(bytes);
-  });
-  for (const batch of early) for (const file of batch.files) results.set(file, undefined);
-  const others = files.filter((file) => !results.has(file));
+  const others = early ? files.filter((file) => !early.includes(file)) : files;
   const hashingOthers = pool.hashFiles(
     others.map(({ absolute, size, stamp }) => ({ path: absolute, size, stamp })),
     { pieceLength, settle: true, onProgress: report, ...(signal && { signal }) },
   );
-  const [hashesOfOthers] = await Promise.all([hashingOthers, ...hashingEarly]);
-  for (const [position, file] of others.entries()) results.set(file, hashesOfOthers[position]);
-  const hashes = files.map((file) => unchanged(file, results.get(file)));
+  const [hashesOfOthers] = await Promise.all([hashingOthers, early?.finish(report)]);
+  const nextOther = hashesOfOthers.values();
+  const hashes = files.map((file) =>
+    unchanged(file, early?.includes(file) ? early.hashOf(file) : nextOther.next().value),
+  );
   // Whatever was hashed first had the most time to change. Looked at while this thread makes the metadata.
   const looking = pool.changed(files, signal);
   // Heard below.
@@ -92,7 +81,14 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
   const [changed] = await looking;
   if (changed !== undefined) throw changedError(files[changed]?.absolute ?? name);
   if (signal?.aborted) throw new PeerwireError('cancelled', 'Hashing was cancelled.');
-  return { info, layers, sources: files };
+  return { info, layers, sources: single ? files : inOrder(info, files) };
+}
+
+/** The files by file index. A walk gives them so. */
+function inOrder(info: Info, files: readonly WalkedFile[]): readonly WalkedFile[] {
+  if (info.files.every(({ path }, index) => path === files[index]?.path)) return files;
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  return info.files.flatMap(({ path }) => byPath.get(path) ?? []);
 }
 
 function unchanged(file: WalkedFile, result: FileHash | PeerwireError | undefined): FileHash {

@@ -66,7 +66,7 @@ export async function walk(path: string, options: WalkOptions = {}): Promise<Wal
   return await walkUpTo(path, Number.POSITIVE_INFINITY, options);
 }
 
-/** The same, unless there are more than `most` files: then undefined, as soon as that is known. */
+/** The same, unless there are more than `most` files, or folders beside each other: then undefined, as soon as that is known. */
 export async function walkFew(path: string, most: number, options: WalkOptions = {}): Promise<WalkResult | undefined> {
   try {
     return await walkUpTo(path, most, options);
@@ -140,6 +140,8 @@ class FolderWalk {
     const rules = await IgnoreRules.above(this.#root);
     let level: FolderTask[] = [{ absolute: this.#root, path: [], rules }];
     while (level.length > 0) {
+      // Each holds one at least, mostly.
+      if (level.length > this.#most) throw MORE;
       const next: FolderTask[] = [];
       await forEachLimit(level, FOLDERS_AT_ONCE, async (task) => {
         if (this.#options.blocking) await this.#pacer.pause();

@@ -106,7 +106,11 @@ describe('FileStorage', () => {
       use('read', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)])),
       use('write', storage.write(0, 0, Buffer.alloc(4 * 1024 * 1024, 1))),
     ];
-    await Promise.all([...using, use('release', storage.release(new Set([0]))), use('again', storage.release(new Set([0])))]);
+    await Promise.all([
+      ...using,
+      use('release', storage.release(new Set([0]))),
+      use('again', storage.release(new Set([0]))),
+    ]);
     assert.deepEqual(done.slice(2).sort(), ['again', 'release']);
     const last = use('last', storage.read(0, 0, [Buffer.alloc(4 * 1024 * 1024)]));
     await use('close', storage.close());

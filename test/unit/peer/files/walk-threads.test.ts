@@ -45,7 +45,7 @@ describe('walking a folder of many files', () => {
     const two = new HashPool({ workerUrl: HASH_WORKER, size: 2 });
     const { walked, early } = await two.walkToHash(root);
     assert.deepEqual(walked, await walk(root));
-    const files = early.flatMap((batch) => batch.files);
+    const files = walked.files.filter((file) => early.includes(file));
     // The very same objects, each once.
     const all = new Set(walked.files);
     assert.ok(files.every((file) => all.delete(file)));
@@ -53,7 +53,15 @@ describe('walking a folder of many files', () => {
       [...all].map(({ path }) => path.join('/')),
       ['1/big'],
     );
-    const hashes = (await Promise.all(early.map((batch) => batch.hashes))).flat();
+    let reported = 0;
+    await early.finish((bytes) => {
+      reported += bytes;
+    });
+    assert.equal(
+      reported,
+      files.reduce((sum, { size }) => sum + size, 0),
+    );
+    const hashes = files.map((file) => early.hashOf(file));
     const expected = await pool.hashFiles(
       files.map(({ absolute, size }) => ({ path: absolute, size })),
       { pieceLength: 65_536, settle: true },
