@@ -107,6 +107,21 @@ describe('downloads under disturbance', function () {
     for (const place of places) assert.ok(readFileSync(path.join(place, 'file.bin')).equals(content));
   });
 
+  it('overwrites nothing that came after the plan', async () => {
+    const { b } = await pair(MiB, 0);
+    const request = { share: 'file.bin', destination: destination() };
+    const plan = await b.plan(request);
+    assert.equal(plan.missing, 1);
+    mkdirSync(destination());
+    writeFileSync(path.join(destination(), 'file.bin'), 'mine');
+    const { id } = await b.download({ ...request, onConflict: 'fail' });
+    const row = async (): Promise<TransferInfo | undefined> =>
+      (await b.transfers()).find((transfer) => transfer.id === id && transfer.state === 'failed');
+    while (!(await row())) await once(b.onEvent, (event) => event.event === 'transfer');
+    assert.equal((await row())?.error?.code, 'exists');
+    assert.equal(readFileSync(path.join(destination(), 'file.bin'), 'utf8'), 'mine');
+  });
+
   it('a download keeps its own limit and priority, over a restart, too', async () => {
     const { a, b, content } = await pair(6 * MiB, 0);
     const share = { share: 'file.bin', destination: destination(), onConflict: 'fail' } as const;

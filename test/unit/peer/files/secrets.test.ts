@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { isRisky } from '../../../../src/peer/files/risky.ts';
+import { isRisky, RiskJudge } from '../../../../src/peer/files/risky.ts';
 import { isSecretName } from '../../../../src/peer/files/secrets.ts';
 
 describe('names of secrets', () => {
@@ -34,4 +34,16 @@ describe('risky files', () => {
   const plain = `src/main.ts vscode/settings.json .github/CODEOWNERS .github/ISSUE_TEMPLATE/bug.md .gitignore .gitattributes README.md
     hooks/useState.ts src/hooks/index.ts Makefile package.json build.sh .editorconfig devcontainer.md git/hooks/x agents/index.ts`;
   for (const path of plain.split(/\s+/)) it(`${path} is none`, () => assert.equal(isRisky(path.split('/')), false));
+
+  it('are told one after another as they are told alone', () => {
+    const paths =
+      `${risky} ${plain} .github/x .github/skills .github/hooks/x .github/hooks/y a.git/hooks/x a.git/x hooks x`
+        .split(/\s+/)
+        .map((path) => path.split('/'));
+    for (const first of paths) {
+      const judge = new RiskJudge();
+      for (const path of [first, ...paths.toReversed(), first])
+        assert.equal(judge.isRisky(path), isRisky(path), path.join('/'));
+    }
+  });
 });
