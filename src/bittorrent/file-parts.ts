@@ -14,9 +14,9 @@ export interface FilePart {
   readonly length: number;
   readonly at: number;
   /** The file is not ours: after reading it must still look like this. */
-  readonly stamp?: FileStamp;
+  readonly stamp: FileStamp | undefined;
   /** SHA-256 as text of one character a byte: what does not have it is not written, and fails with 'corrupt'. */
-  readonly hash?: string;
+  readonly hash: string | undefined;
 }
 
 /** What went wrong with the part at this position. */

@@ -82,8 +82,9 @@ export class FileStorage implements Storage {
       const location = this.#locate(fileIndex);
       small = this.#smallFiles(fileIndex, location);
       if (!small) return false;
-      const part = { path: location.path, offset: 0, length: view.length, at: view.byteOffset };
-      parts.push(location.kind === 'staged' ? part : { ...part, stamp: location.stamp });
+      const { path } = location;
+      const stamp = location.kind === 'staged' ? undefined : location.stamp;
+      parts.push({ path, offset: 0, length: view.length, at: view.byteOffset, stamp, hash: undefined });
     }
     const [failure] = (await small?.readShared(shared, parts))?.failures ?? [];
     if (failure) throw new PeerwireError(failure.code, failure.message);
@@ -132,7 +133,9 @@ export class FileStorage implements Storage {
       const location = this.#staged(fileIndex);
       small = this.#smallFiles(fileIndex, location);
       if (!small) return undefined;
-      parts.push({ path: location.path, offset: 0, length: data.length, at: data.byteOffset, hash: textOf(root) });
+      const { path } = location;
+      const { length, byteOffset: at } = data;
+      parts.push({ path, offset: 0, length, at, stamp: undefined, hash: textOf(root) });
     }
     if (!small) return undefined;
     const { failures, stamps } = await small.writeShared(shared, parts);

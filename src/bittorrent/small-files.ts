@@ -244,14 +244,7 @@ class Lane {
     const memory = Buffer.from(shared);
     let at = 0;
     const parts = batch.map(({ path, stamp, hash, offset, length, views }): FilePart => {
-      const part = {
-        path,
-        offset,
-        length,
-        at,
-        ...(stamp !== undefined && { stamp }),
-        ...(hash !== undefined && { hash }),
-      };
+      const part = { path, offset, length, at, stamp, hash };
       if (this.#kind === 'write') for (const view of views) at += copyBytes(bufferOf(view), 0, view.length, memory, at);
       else at += length;
       return part;

@@ -45,18 +45,20 @@ export function unpackParts({ paths, numbers, stamps, hashes }: PackedParts): Fi
   let hashed = 0;
   const parts = pathOf.map((path, position): FilePart => {
     const first = NUMBERS * position;
-    const stamp = stampOf?.[position] ?? '';
-    const part = {
+    const stamp = stampOf?.[position] || undefined;
+    let hash: string | undefined;
+    if (numbers[first + 3] === 1) {
+      hash = hashes.slice(hashed, hashed + HASH_LENGTH);
+      hashed += HASH_LENGTH;
+    }
+    return {
       path,
       offset: numbers[first] ?? 0,
       length: numbers[first + 1] ?? 0,
       at: numbers[first + 2] ?? 0,
-      ...(stamp !== '' && { stamp: stamp as FileStamp }),
+      stamp: stamp as FileStamp | undefined,
+      hash,
     };
-    if (numbers[first + 3] !== 1) return part;
-    const hash = hashes.slice(hashed, hashed + HASH_LENGTH);
-    hashed += HASH_LENGTH;
-    return { ...part, hash };
   });
   if (parts.length !== count || hashed !== hashes.length)
     throw new PeerwireError('internal', 'Parts of files were not packed as they should be.');

@@ -9,6 +9,8 @@ describe('packed parts', () => {
     offset: 0,
     length: 7,
     at: 9,
+    stamp: undefined,
+    hash: undefined,
     ...more,
   });
   const stamp = '5.1000000000000000000.2.3' as FileStamp;
