@@ -299,7 +299,6 @@ export class Download implements Disposable {
         );
       }
       const toFetch = filesToFetch(plan, record.policy);
-      const wanted = toFetch.flatMap((file) => piecesOf(fileAt(info, file.fileIndex)));
       this.record.size = plan.files.reduce((sum, file) => sum + file.size, 0);
 
       const staging = await this.#stagingDir(toFetch.length > 0);
@@ -338,8 +337,17 @@ export class Download implements Disposable {
       await adoptPieces({ files: fetching, version, cached, pool, have, journal, storage, signal });
       // Before its records are counted as arrivals.
       await journal.flush();
-      const missing = new Set(wanted.filter((piece) => !have.has(piece)));
-      this.#done = this.record.size - [...missing].reduce((sum, piece) => sum + pieceAt(info, piece).length, 0);
+      const missing = new Set<number>();
+      let missingSize = 0;
+      for (const { fileIndex } of toFetch) {
+        const { firstPiece, pieceCount, length } = fileAt(info, fileIndex);
+        for (let index = 0; index < pieceCount; index++) {
+          if (have.has(firstPiece + index)) continue;
+          missing.add(firstPiece + index);
+          missingSize += Math.min(info.pieceLength, length - index * info.pieceLength);
+        }
+      }
+      this.#done = this.record.size - missingSize;
       const written = storage;
       const gate = new GatedStorage(written);
 
@@ -356,7 +364,7 @@ export class Download implements Disposable {
           signal,
         );
       }
-      if (wanted.some((piece) => !have.has(piece)))
+      if (toFetch.some(({ fileIndex }) => piecesOf(fileAt(info, fileIndex)).some((piece) => !have.has(piece))))
         throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();

@@ -63,6 +63,7 @@ export class StagedPieces {
 
   async #take(fileIndexes: readonly number[], trusting: boolean): Promise<void> {
     const { info, journal, have, stagedPath, onProgress } = this.#options;
+    if (journal.count === 0) return;
     const runs: Run[] = [];
     for (const fileIndex of fileIndexes) this.#doubtful.add(fileIndex);
     for (const fileIndex of fileIndexes) {
