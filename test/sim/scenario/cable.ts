@@ -98,8 +98,8 @@ export class Cable {
 
   #watch(end: MemoryConnection, owner: End, other: string): void {
     const who = `${owner.name} → ${other}`;
-    const peer = isEngine(owner) && owner.plan.lie === undefined ? owner.peer : undefined;
-    const tap = peer ? new WireTap(this.#judge, who, peer, this.#sim.clock) : undefined;
+    const honest = isEngine(owner) && owner.plan.lie === undefined ? owner : undefined;
+    const tap = honest?.peer && new WireTap(this.#judge, who, honest.peer, honest.takeovers, this.#sim.clock);
     end.onWrite = (chunks) => tap?.written(chunks);
     end.onLeave = (bytes) => {
       tap?.sent(bytes);

@@ -13,6 +13,7 @@ import { corruption } from './liar.ts';
 import type { Run } from './run.ts';
 import type { PeerPlan } from './scenario.ts';
 import type { Schedule } from './schedule.ts';
+import { Takeovers } from './takeovers.ts';
 
 /** Ms after which its owner tells a peer with a problem to go on. */
 const RESUME_AFTER = 1_000;
@@ -33,6 +34,7 @@ export class EnginePeer {
   readonly banned = new Set<string>();
   /** Bytes fetched by its earlier lives. */
   fetchedBefore = 0;
+  readonly takeovers = new Takeovers();
   /** Bytes that it had from the start. */
   hadAtStart = 0;
   readonly #sim: Simulation;

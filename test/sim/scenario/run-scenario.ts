@@ -128,7 +128,7 @@ function isBlamed({ plan, wrongPieces, banned }: Pick<EnginePeer, 'plan' | 'wron
   return plan.lie !== undefined || wrongPieces <= 2 || banned.size > 0;
 }
 
-/** Without faults no byte comes twice before the endgame, and none at all from an only source. */
+/** Without faults no byte comes twice before the endgame, but what is taken over; and none at all from an only source. */
 function judgeWaste(scenario: Scenario, ends: readonly End[], judge: Judge): number {
   const size = scenario.sizes.reduce((sum, length) => sum + length, 0);
   const calm = scenario.faults.length === 0 && scenario.peers.every((plan) => isCalm(plan));
@@ -141,7 +141,9 @@ function judgeWaste(scenario: Scenario, ends: readonly End[], judge: Judge): num
     wasted += waste;
     const neighbors = scenario.links.filter(({ from, to }) => ends[from] === peer || ends[to] === peer).length;
     const others = Math.min(Math.max(0, neighbors - 1), ENDGAME_PEERS);
-    const most = others * Math.min(size, ENDGAME_BLOCKS * 16_384);
+    // Of a slow one's what had left when a faster one took it over comes, too.
+    const crossed = others > 0 ? Math.min(size, peer.takeovers.crossed) : 0;
+    const most = others * Math.min(size, ENDGAME_BLOCKS * 16_384) + crossed;
     if (calm && waste > most) judge.violation(`${peer.name} fetched ${waste} bytes too many of ${size}`);
   }
   return needed === 0 ? 0 : wasted / needed;

@@ -3,6 +3,7 @@ import type { SimPeer } from '../simulation.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
 import type { Judge } from './judge.ts';
 import { MessageReader } from './message-reader.ts';
+import type { Takeovers } from './takeovers.ts';
 
 const ID = { bitfield: 5, have: 4, request: 6, block: 7, cancel: 8, haveAll: 14, reject: 16, extended: 20 } as const;
 /** What an honest peer may let wait: the engine promises to reject beyond 2048 requests, and some are being read. */
@@ -19,6 +20,9 @@ export class WireTap {
   readonly #who: string;
   readonly #peer: SimPeer;
   readonly #clock: VirtualClock;
+  readonly #takeovers: Takeovers;
+  /** Requests that were cancelled before what they are for was here, and not answered. */
+  readonly #takenOver = new Set<string>();
   readonly #sent: MessageReader;
   readonly #read: MessageReader;
   /** Requests read and not answered. */
@@ -35,7 +39,8 @@ export class WireTap {
   readonly #announced = new Set<number>();
   #announcedAll = false;
 
-  constructor(judge: Judge, who: string, peer: SimPeer, clock: VirtualClock) {
+  constructor(judge: Judge, who: string, peer: SimPeer, takeovers: Takeovers, clock: VirtualClock) {
+    this.#takeovers = takeovers;
     this.#judge = judge;
     this.#who = who;
     this.#peer = peer;
@@ -86,6 +91,10 @@ export class WireTap {
         return;
       case ID.request:
         this.#onRequestSent(payload);
+        return;
+      case ID.cancel:
+        if (this.#takeovers.isTakeover(payload.readUInt32BE(0), payload.readUInt32BE(4), payload.readUInt32BE(8)))
+          this.#takenOver.add(payload.toString('latin1'));
         return;
       case ID.reject:
         this.#answered(payload.toString('latin1', 0, 12), 'rejects');
@@ -144,10 +153,17 @@ export class WireTap {
       case ID.reject:
       case ID.block:
         if (payload.length < 8) return;
-        if (add(this.#outstanding, id === ID.reject ? payload.toString('latin1') : blockKey(payload), -1))
-          this.#outstandingCount--;
+        this.#onAnswerRead(id, payload);
         return;
     }
+  }
+
+  #onAnswerRead(id: number, payload: Buffer): void {
+    const key = id === ID.reject ? payload.toString('latin1') : blockKey(payload);
+    if (add(this.#outstanding, key, -1)) this.#outstandingCount--;
+    const crossing = this.#takenOver.delete(key);
+    if (id === ID.block)
+      this.#takeovers.came(payload.readUInt32BE(0), payload.readUInt32BE(4), payload.length - 8, crossing);
   }
 
   /** What arrives at one moment, however much, is refused or taken up before the next. */
