@@ -170,8 +170,11 @@ export class Downloader {
     const request = this.#requests.onReject(session, piece, begin, length);
     if (!request) return;
     // A reject also answers a cancel (BEP 6).
-    if (request.run) this.#runs.refused(session, this.#options.clock.now());
-    else if (!request.cancelled) this.#keepFrom(session, piece);
+    // And who chokes us refuses everything.
+    if (!request.cancelled && !session.peerChoking) {
+      if (request.run) this.#runs.refused(session, this.#options.clock.now());
+      else this.#keepFrom(session, piece);
+    }
     this.#scheduler.pumpAll();
   }
 

@@ -43,7 +43,7 @@ export class PieceBuffers {
     this.#mark = new Watermark(budget, budget);
     this.#most = budget * (1 + KEPT_BEYOND);
     this.#mark.onLow(() => {
-      for (const user of this.#byPriority()) user.retry();
+      for (const user of this.#byPriority()) if (user.waiting) user.retry();
     });
   }
 

@@ -295,14 +295,17 @@ export class RequestScheduler {
     this.#timer = this.#parts.clock.setTimeout(() => {
       this.#timer = undefined;
       if (this.#paused) return;
-      const { sessions, urgent, pieces } = this.#parts;
+      const { sessions, urgent, pieces, runs } = this.#parts;
       for (const piece of urgent) {
         const active = pieces.get(piece);
-        if (!active) continue;
-        hurry(active, this.#peers(), (session, request) => this.#hurry(active, session, request));
+        if (active) {
+          hurry(piece, active.requests(), this.#peers(), (session, late) => this.#hurry(active, session, late));
+        } else if (runs.has(piece)) {
+          hurry(piece, this.#runOf(piece), this.#peers(), (session, late) => this.#leaveRun(session, late));
+        }
       }
       for (const session of sessions) if (session.requests.size === 0) this.pump(session);
-      if (urgent.size > 0 && pieces.size > 0) this.#lookAgainSoon();
+      if (urgent.size > 0 && !this.#holdsNothing) this.#lookAgainSoon();
     }, PATIENCE);
   }
 
@@ -327,6 +330,22 @@ export class RequestScheduler {
       asked += request.count;
     }
     if (asked > 0 && session.fast) this.#jumpQueue(session);
+  }
+
+  /** The request for the run that the piece is part of. */
+  *#runOf(piece: number): Generator<PieceRequest<PeerSession>> {
+    for (const session of this.#parts.sessions)
+      for (const request of session.requests)
+        if (request.run && piece >= request.piece && piece < request.piece + request.run.count) yield request;
+  }
+
+  /** Gives up a run that an urgent piece waits in, so that this peer can be asked for the piece. */
+  #leaveRun(session: PeerSession, late: PieceRequest<PeerSession>): void {
+    const { requests, clock } = this.#parts;
+    if (late.peer.requests.incoming?.request === late) late.peer.requests.snub(clock.now());
+    requests.cancel(late);
+    requests.giveUp(late);
+    this.pumpSoon(session);
   }
 
   /** Those that answer first: what a silent peer gave up is not for that peer again while another can be asked. */

@@ -1,4 +1,3 @@
-import type { ActivePiece } from './active-piece.ts';
 import type { PeerSession } from './peer-session.ts';
 import type { PieceRequest } from './request-queue.ts';
 
@@ -118,20 +117,21 @@ export function askAgain(
 }
 
 /**
- * Finds requests of an urgent piece that somebody else would have answered by now, or that a peer which stalls was asked.
+ * Finds requests for an urgent piece that somebody else would have answered by now, or that a peer which stalls was asked.
  * A peer that never answered anything may be tried, too.
  */
 export function hurry(
-  piece: ActivePiece<PeerSession>,
+  piece: number,
+  requests: Iterable<Request>,
   { sessions, now }: Peers,
   ask: (session: PeerSession, request: Request) => void,
 ): void {
-  for (const request of piece.requests()) {
+  for (const request of requests) {
     let best: PeerSession | undefined;
     let bestTime = patience(request, now);
     for (const session of sessions) {
       const { requests, peerChoking } = session;
-      if (session === request.peer || peerChoking || requests.snubs > 0 || !session.has(piece.index)) continue;
+      if (session === request.peer || peerChoking || requests.snubs > 0 || !session.has(piece)) continue;
       const time = timeToDeliver(session, request.length, now);
       if (time >= bestTime || isStalled(session, request.length, now)) continue;
       best = session;

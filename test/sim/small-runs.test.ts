@@ -200,6 +200,57 @@ describe('runs of small files between our own peers', () => {
     assert.ok(sim.clock.now() - started < 800, `${sim.clock.now() - started} ms`);
   });
 
+  it('of who drips are given up for what somebody waits for, when another can bring it', async () => {
+    sim = new Simulation(9, [...smallFiles(300), 24 * MiB], PIECE);
+    const receiver = sim.addPeer('receiver', 'none');
+    let dripping: Request | undefined;
+    let runs = 0;
+    server(sim, receiver, 'drip', (request, peer) => {
+      if (dripping) return 'nothing';
+      if (!isRun(sim, request) || ++runs < 3) return 'answer';
+      dripping = request;
+      const bytes = answer(sim, request);
+      peer.connection.write([encodeBlockHeader(request.piece, request.begin, request.length)]);
+      let at = 0;
+      sim.clock.setInterval(() => peer.connection.write([bytes.subarray(at, (at += 50))]), 100);
+      return 'nothing';
+    });
+    assert.ok(await sim.clock.run(() => dripping !== undefined, 5_000));
+    // It has more to bring than anybody waits for.
+    sim.connect(receiver, sim.addPeer('honest', 'all'), { latency: 5, rate: 1e6 });
+    await sim.clock.run(() => receiver.swarm.fetched > 3 * MiB, 10_000);
+    const wanted = dripping!.piece + 2;
+    assert.ok(!receiver.have.has(wanted));
+    receiver.swarm.prioritize([wanted]);
+    const started = sim.clock.now();
+    assert.ok(await sim.clock.run(() => receiver.have.has(wanted), 10_000), 'it waits for who drips');
+    assert.ok(sim.clock.now() - started < 2_000, `${sim.clock.now() - started} ms`);
+    await completes(receiver, 60_000);
+  });
+
+  it('go on at once with who choked us for a moment', async () => {
+    sim = new Simulation(10, smallFiles(600), PIECE);
+    const receiver = sim.addPeer('receiver', 'none');
+    let mood: 'good' | 'bad' | 'good again' = 'good';
+    const peer = server(sim, receiver, 'moody', (request, self) => {
+      if (mood === 'good' && isRun(sim, request)) {
+        mood = 'bad';
+        self.send({ type: 'choke' });
+        sim.clock.setTimeout(() => {
+          mood = 'good again';
+          self.send({ type: 'unchoke' });
+        }, 300);
+      }
+      if (mood !== 'bad') return 'answer';
+      self.send({ ...request, type: 'reject' });
+      return 'nothing';
+    });
+    await completes(receiver, 4_000);
+    assert.equal(mood, 'good again');
+    // One by one they would be as many as there are files.
+    assert.ok(requestsOf(peer).length < 350, `${requestsOf(peer).length} requests`);
+  });
+
   it('fit the memory that there is', async () => {
     sim = new Simulation(8, smallFiles(2000), PIECE);
     const receiver = sim.addPeer('receiver', 'none');

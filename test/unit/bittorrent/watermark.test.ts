@@ -89,7 +89,7 @@ describe('the users of PieceBuffers', () => {
     buffers.give(held.pop()!);
     assert.deepEqual(order, [], 'there is nothing to be had yet');
     buffers.give(held.pop()!);
-    assert.deepEqual(order, ['high', 'normal', 'low'], 'all are told, the most important first');
+    assert.deepEqual(order, ['high', 'low'], 'those that wait are told, the most important first');
     assert.equal(high.take(2 * MiB, 'normal'), undefined, 'there is not enough yet');
     assert.equal(normal.take(MiB, 'normal'), undefined, 'it took what high waits for');
     assert.equal(low.take(MiB, 'normal'), undefined);
@@ -103,6 +103,18 @@ describe('the users of PieceBuffers', () => {
     assert.ok(alone.take(MiB, 'normal'), 'it waits for nobody');
     lowPriority = 'high';
     assert.equal(low.rank, 0);
+  });
+
+  it('know whether others wait', () => {
+    const buffers = new PieceBuffers(2 * MiB);
+    const [one, two] = [buffers.user(() => 'normal'), buffers.user(() => 'normal')];
+    assert.ok(one.take(2 * MiB, 'normal'));
+    assert.equal(one.take(MiB, 'normal'), undefined);
+    assert.deepEqual([one.othersWait, two.othersWait], [false, true]);
+    assert.equal(two.take(MiB, 'normal'), undefined);
+    assert.deepEqual([one.othersWait, two.othersWait], [true, true]);
+    two.dispose();
+    assert.equal(one.othersWait, false);
   });
 
   it('do not wait for one that has gone', () => {
