@@ -3,10 +3,14 @@ import { encode } from '../../src/bittorrent/bencode.ts';
 import { BLOCK_SIZE, sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { infoHashFromBytes } from '../../src/common/ids.ts';
+import { hostilePeer } from './hostile-peer.ts';
 import { seededRandom } from './seeded-random.ts';
 import { Simulation } from './simulation.ts';
 
 const MiB = 1024 * 1024;
+/** The message that announces a piece (BEP 3). */
+const HAVE_ID = 4;
+const HAVE_SIZE = 9;
 /** Sizes around every boundary: empty, one byte, a block less and more one, several pieces. */
 const SIZES = [0, 1, 16_383, 16_384, 16_385, 65_536, 65_537, 3 * MiB + 12_345];
 const seed = Number(process.env.SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -105,6 +109,27 @@ describe(`swarm simulation (SIM_SEED=${seed})`, () => {
     assert.ok(await sim.clock.run(() => receivers.every((peer) => peer.completed), 60_000), 'it did not complete');
     const fromOrigin = origin.swarm.accounts().reduce((sum, account) => sum + account.uploaded, 0);
     assert.ok(fromOrigin < 1.6 * sim.version.info.size, `the origin sent ${fromOrigin}`);
+  });
+
+  it('pieces that come soon after each other are announced together, and none is forgotten', async () => {
+    sim = new Simulation(seed, [400 * BLOCK_SIZE], BLOCK_SIZE);
+    const receiver = sim.addPeer('receiver', 'none');
+    const observer = hostilePeer(sim, receiver, 'observer');
+    let writes = 0;
+    observer.other.onWrite = (chunks) => {
+      const isHave = chunks.some((chunk) => chunk.length >= HAVE_SIZE && chunk[4] === HAVE_ID);
+      if (isHave) writes++;
+    };
+    await sim.clock.run(() => observer.received.length > 0, 1_000);
+    sim.connect(receiver, sim.addPeer('source', 'all'), { latency: 5, rate: 2_000_000 });
+    const started = sim.clock.now();
+    assert.ok(await sim.clock.run(() => receiver.completed, 60_000), 'it did not complete');
+    const haves = (): Set<number> =>
+      new Set(observer.received.flatMap((message) => (message.type === 'have' ? [message.piece] : [])));
+    assert.ok(await sim.clock.run(() => haves().size === 400, 1_000), `${haves().size} announced`);
+    // Ten times a second.
+    const most = (sim.clock.now() - started) / 100 + 2;
+    assert.ok(writes > 5 && writes <= most, `${writes} times in ${sim.clock.now() - started} ms`);
   });
 
   it('a source that dies or stalls is replaced by another', async () => {
