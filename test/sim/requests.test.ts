@@ -255,6 +255,29 @@ describe('requests', () => {
     assert.ok(unwanted > 45_000, `${unwanted} ms`);
   });
 
+  it('are thought about once for all that happens at one moment', async () => {
+    sim = new Simulation(15, new Array<number>(64).fill(BLOCK_SIZE), BLOCK_SIZE);
+    sim.buffers = new PieceBuffers(8 * BLOCK_SIZE);
+    const victim = sim.addPeer('victim', 'none');
+    const asked: BlockRequest[] = [];
+    const first = peerThat(victim, 'first', (request) => asked.push(request));
+    assert.ok(await sim.clock.run(() => asked.length === 8, 1_000), `${asked.length} requests fill the memory`);
+    let others = 0;
+    for (let number = 0; number < 40; number++) peerThat(victim, `other${number}`, () => others++);
+    await sim.clock.run(() => false, 100);
+    assert.equal(others, 0);
+    let looks = 0;
+    const { fits } = victim.buffers;
+    victim.buffers.fits = function (...args) {
+      looks++;
+      return fits.apply(this, args);
+    };
+    first.send(...asked.map((request) => ({ ...request, type: 'reject' }) as const));
+    await sim.clock.run(() => others > 0, 1_000);
+    // Each of the rejects concerns each of the peers; and what memory comes free is taken.
+    assert.ok(looks < 40 * 4, `memory was looked for ${looks} times`);
+  });
+
   it('go on after hashing failed once', async () => {
     sim = new Simulation(9, [4 * MiB], 512 * 1024);
     const { info } = sim.version;
