@@ -5,7 +5,7 @@ import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
 import { SuperSeedingMode, type SuperSeedingModeOptions, type UploadClient } from './super-seeding-mode.ts';
 import { readBatch, uploadCost } from './upload-batch.ts';
-import { type CostOf, UploadQueue, type UploadRequest } from './upload-queue.ts';
+import { type CostOf, isRun, UploadQueue, type UploadRequest } from './upload-queue.ts';
 import type { UploadLane, UploadScheduler } from './upload-scheduler.ts';
 import { BLOCK_HEADER_SIZE, type BlockRequest } from './wire/messages.ts';
 
@@ -164,7 +164,7 @@ export class Uploader {
     const { scheduler, info, storage } = this.#options;
     const payload = batch.reduce((sum, { length }) => sum + length, 0);
     const bytes = payload + batch.length * BLOCK_HEADER_SIZE;
-    const buffer = scheduler.buffers.take(bytes);
+    const buffer = scheduler.buffers.take(bytes, batch.some(isRun));
     const finish = (): void => {
       scheduler.buffers.give(buffer);
       lane.sent(cost);

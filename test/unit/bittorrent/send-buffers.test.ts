@@ -42,11 +42,27 @@ describe('SendBuffers', () => {
     assert.equal(Array.from({ length: 30 }, () => buffers.take(MIB)).filter(isReused).length, 8);
   });
 
+  it('gives shared memory to whom it is to be shared with only, and keeps no more for both kinds', () => {
+    const buffers = new SendBuffers(0);
+    const isShared = ({ buffer }: Buffer): boolean => buffer instanceof SharedArrayBuffer;
+    const own = Array.from({ length: 8 }, () => buffers.take(MIB));
+    const shared = Array.from({ length: 5 }, () => buffers.take(MIB, true));
+    assert(!own.some(isShared) && shared.every(isShared));
+    for (const buffer of [...own, ...shared]) buffers.give(buffer);
+    const again = Array.from({ length: 8 }, () => buffers.take(MIB));
+    assert(!again.some(isShared));
+    assert.equal(again.filter((buffer) => own.some((other) => isSame(buffer, other))).length, 3);
+    const sharedAgain = Array.from({ length: 5 }, () => buffers.take(MIB, true));
+    assert(sharedAgain.every((buffer) => shared.some((other) => isSame(buffer, other))));
+  });
+
   it('lets all of it go', () => {
     const buffers = new SendBuffers(0);
-    const first = buffers.take(MIB);
-    buffers.give(first);
-    buffers.trim();
-    assert(!isSame(buffers.take(MIB), first));
+    for (const shared of [false, true]) {
+      const first = buffers.take(MIB, shared);
+      buffers.give(first);
+      buffers.trim();
+      assert(!isSame(buffers.take(MIB, shared), first));
+    }
   });
 });
