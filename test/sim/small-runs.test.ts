@@ -212,7 +212,10 @@ describe('runs of small files between our own peers', () => {
       const bytes = answer(sim, request);
       peer.connection.write([encodeBlockHeader(request.piece, request.begin, request.length)]);
       let at = 0;
-      sim.clock.setInterval(() => peer.connection.write([bytes.subarray(at, (at += 50))]), 100);
+      sim.clock.setInterval(() => {
+        peer.connection.write([bytes.subarray(at, at + 50)]);
+        at += 50;
+      }, 100);
       return 'nothing';
     });
     assert.ok(await sim.clock.run(() => dripping !== undefined, 5_000));
