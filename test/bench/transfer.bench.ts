@@ -19,6 +19,9 @@ import { webtorrent } from './rivals/webtorrent.ts';
 const GIB = 1024 ** 3;
 const MB = 1e6;
 
+/** Of the code of both peers. */
+type State = 'cold' | 'warm';
+
 interface Transfer {
   readonly seconds: number;
   /** Processor seconds of all threads: means something on a busy machine, too. */
@@ -40,7 +43,7 @@ export const bench: Bench = {
       const { keyPem, certPem } = createIdentity();
       const pem = path.join(folder, 'pipe.pem');
       await writeFile(pem, keyPem + certPem);
-      const transfers: Record<'cold' | 'warm', Transfer>[] = [];
+      const transfers: Record<State, Transfer[]> = { cold: [], warm: [] };
       const pipes: number[] = [];
       const staticPipes: number[] = [];
       const rivals = await prepareRivals({ file: path.join(folder, 'big.bin'), size, pem }, folder, options);
@@ -49,12 +52,16 @@ export const bench: Bench = {
         options.progress(`run ${run + 1} of ${options.runs}`);
         pipes.push(await pipe(size, pem, 'data'));
         staticPipes.push(await pipe(size, pem, 'onread'));
-        transfers.push(await transfer(folder, path.join(folder, 'big.bin')));
+        const { cold, warm } = await transfer(folder, path.join(folder, 'big.bin'));
+        transfers.cold.push(...cold);
+        transfers.warm.push(...warm);
+        pipes.push(await pipe(size, pem, 'data'));
+        staticPipes.push(await pipe(size, pem, 'onread'));
         for (const { seconds, transfer } of rivals) seconds.push(await transfer());
       }
-      const of = (field: keyof Transfer, state: 'cold' | 'warm' = 'warm'): number =>
-        median(transfers.map((one) => one[state][field]));
-      const row = (state: 'cold' | 'warm'): BenchRow['figures'] => ({
+      const of = (field: keyof Transfer, state: State = 'warm'): number =>
+        median(transfers[state].map((one) => one[field]));
+      const row = (state: State): BenchRow['figures'] => ({
         'MB/s': rate(of('seconds', state)),
         seconds: of('seconds', state),
         '× pipe': median(pipes) / of('seconds', state),
@@ -123,12 +130,14 @@ async function prepareRivals(
 
 /** After so many times, 3 GiB of it, V8 compiles no more. */
 const WARM_UP = 3;
+/** How often it is got after that. */
+const WARM = 2;
 
 /**
  * Two running peers, the same content got several times. The first time their code is cold, as in a command that was just
- * started; the last time it is compiled, as in an editor, whose peer lives for hours.
+ * started; the last times it is compiled, as in an editor, whose peer lives for hours.
  */
-async function transfer(folder: string, file: string): Promise<Record<'cold' | 'warm', Transfer>> {
+async function transfer(folder: string, file: string): Promise<Record<State, Transfer[]>> {
   const stage = new Stage(CLI, folder);
   try {
     const { invite } = await stage.ok('source', 'network', 'create', 'bench');
@@ -155,9 +164,9 @@ async function transfer(folder: string, file: string): Promise<Record<'cold' | '
       if (Number(fetched) < (await stat(file)).size) throw new Error('Not everything crossed the network.');
       return { seconds: Number(seconds), sourceProcessor, receiverProcessor, sourceMemory, receiverMemory };
     };
-    const cold = await get(stage.path('cold'));
-    for (let time = 1; time < WARM_UP; time++) await get(stage.path('warming'));
-    return { cold, warm: await get(stage.path('warm')) };
+    const all: Transfer[] = [];
+    for (let time = 0; time < WARM_UP + WARM; time++) all.push(await get(stage.path('got')));
+    return { cold: all.slice(0, 1), warm: all.slice(WARM_UP) };
   } finally {
     await stage.dispose();
   }
