@@ -5,6 +5,7 @@ import { checkStamp, type FileStamp, stampOf } from './file-stamp.ts';
 import { sha256Text } from './merkle.ts';
 import { CAREFUL } from './open-flags.ts';
 import { readFullySync } from './read-fully.ts';
+import type { SharedMemory } from './shared-memory.ts';
 import { writeFullySync } from './write-fully.ts';
 
 /** Part of a file on one side, of shared memory on the other; `at` is the position there. Plain data: it crosses threads. */
@@ -34,6 +35,8 @@ export interface PartsResult {
 
 /** Reads or writes parts of many files in one go, on another thread: at several small files a millisecond, a hop for each would cost most. */
 export interface FileBatcher {
+  /** Where `data` may come from. */
+  readonly memory: SharedMemory;
   readParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult>;
   writeParts(data: SharedArrayBuffer, parts: readonly FilePart[]): Promise<PartsResult>;
 }

@@ -1,8 +1,7 @@
 import type { Disposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import { TRANSFER_PRIORITIES, type TransferPriority } from './bandwidth-manager.ts';
-import { BLOCK_SIZE } from './merkle.ts';
-import { SpareMemory } from './spare-memory.ts';
+import { rangeSize, SharedMemory, type SharedRange } from './shared-memory.ts';
 import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
@@ -21,7 +20,7 @@ export type BufferKind = 'first' | 'urgent' | 'normal';
 
 /** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
 export interface PieceBuffer {
-  readonly shared: SharedArrayBuffer;
+  readonly range: SharedRange;
   /** A Buffer, because its `copy` is a plain memory copy also into shared memory; `TypedArray.set` there copies atomically, several times slower. */
   readonly bytes: Buffer;
 }
@@ -32,24 +31,19 @@ export interface PieceBuffer {
  * What comes free is for the swarm of the highest priority that waits for it.
  */
 export class PieceBuffers {
+  readonly memory: SharedMemory;
   readonly #mark: Watermark;
-  /** With what is in use it stays within `#most` bytes, or is nothing: pieces of all sizes must not add up. */
-  readonly #spare = new SpareMemory<PieceBuffer>();
   readonly #most: number;
   readonly #users = new Set<BufferUser>();
 
-  /** `budget` in bytes. */
-  constructor(budget: number) {
+  /** `budget` in bytes. Of `memory` not much more than that is kept. */
+  constructor(budget: number, memory = new SharedMemory()) {
+    this.memory = memory;
     this.#mark = new Watermark(budget, budget);
     this.#most = budget * (1 + KEPT_BEYOND);
     this.#mark.onLow(() => {
       for (const user of this.#byPriority()) if (user.waiting) user.retry();
     });
-  }
-
-  /** Bytes held: those in use and those kept to be used again. */
-  get held(): number {
-    return this.used + this.#spare.bytes;
   }
 
   /** Bytes in use. */
@@ -71,30 +65,20 @@ export class PieceBuffers {
   fits(length: number, kind: BufferKind): boolean {
     if (kind === 'first') return true;
     if (kind === 'urgent' && this.#mark.level <= this.#mark.high) return true;
-    return this.#mark.fits(roundUp(length), kind === 'urgent' ? RESERVE : 0);
+    return this.#mark.fits(rangeSize(length), kind === 'urgent' ? RESERVE : 0);
   }
 
   take(length: number, kind: BufferKind): PieceBuffer | undefined {
     if (!this.fits(length, kind)) return undefined;
-    const size = roundUp(length);
-    this.#mark.add(size);
-    const spare = this.#spare.take(size);
-    if (!spare) this.#spare.shrink(this.#most - this.used);
-    if (spare?.bytes.length === length) return spare;
-    const shared = spare?.shared ?? new SharedArrayBuffer(size);
-    return { shared, bytes: Buffer.from(shared, 0, length) };
+    const range = this.memory.take(length);
+    this.#mark.add(range.size);
+    return { range, bytes: Buffer.from(range.shared, range.offset, length) };
   }
 
-  give(buffer: PieceBuffer): void {
-    const size = buffer.shared.byteLength;
-    this.#spare.give(size, buffer);
-    this.#spare.shrink(this.#most - (this.used - size));
-    this.#mark.remove(size);
-  }
-
-  /** Lets the memory go once nothing is in use. */
-  trim(): void {
-    if (this.used === 0) this.#spare.shrink(0);
+  give({ range }: PieceBuffer): void {
+    this.memory.give(range);
+    this.memory.shrink(this.#most);
+    this.#mark.remove(range.size);
   }
 
   /** Of those that pass, one of the highest priority. */
@@ -168,11 +152,4 @@ export class BufferUser implements Disposable {
     this.waiting = false;
     this.#queue.leave();
   }
-}
-
-/** Few sizes, so that buffers are reused: powers of two from one block up. */
-function roundUp(length: number): number {
-  let size = BLOCK_SIZE;
-  while (size < length) size *= 2;
-  return size;
 }

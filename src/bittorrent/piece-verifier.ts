@@ -22,8 +22,9 @@ export interface BlockHasher {
 }
 
 export interface PieceToWrite {
-  /** Its bytes from 0 to `length`. */
   readonly data: SharedArrayBuffer;
+  /** Where its bytes begin there. */
+  readonly offset: number;
   readonly length: number;
   /** What `pieceRoot` is to be. */
   readonly expected: Buffer;
@@ -167,12 +168,13 @@ export class PieceVerifier {
   async #writeIfRight(active: ActivePiece<PeerSession>, expected: Buffer): Promise<Buffer | 'stopped' | undefined> {
     const { info, hasher } = this.#options;
     const { fileIndex, offset, file } = pieceAt(info, active.index);
-    const { shared, bytes } = active.buffer;
+    const { range, bytes } = active.buffer;
     const storage = this.#options.storage();
     const { writeIfRight } = hasher;
     if (active.length > HASH_HERE && writeIfRight) {
       const piece = {
-        data: shared,
+        data: range.shared,
+        offset: range.offset,
         length: active.length,
         expected,
         pieceLength: info.pieceLength,
@@ -186,7 +188,9 @@ export class PieceVerifier {
       }
     }
     const leaves =
-      active.length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, active.length);
+      active.length <= HASH_HERE
+        ? hasher.hashBlocksSync(bytes)
+        : await hasher.hashBlocks(range.shared, range.offset, active.length);
     if (this.#stopped) return 'stopped';
     if (!this.#rootOf(active.index, leaves).equals(expected)) return leaves;
     await storage.write(fileIndex, offset, bytes);

@@ -2,6 +2,7 @@ import { PeerwireError } from '../common/errors.ts';
 import { copyBytes } from './copy-bytes.ts';
 import type { FileBatcher, FilePart, PartsResult } from './file-parts.ts';
 import type { FileStamp } from './file-stamp.ts';
+import type { SharedMemory, SharedRange } from './shared-memory.ts';
 import type { WholeRead } from './storage.ts';
 
 /** Files up to this size (bytes) are read and written together. */
@@ -64,8 +65,8 @@ export class SmallFiles {
 
   constructor(batcher: FileBatcher) {
     this.#batcher = batcher;
-    this.#reads = new Lane('read', (data, parts) => batcher.readParts(data, parts));
-    this.#writes = new Lane('write', (data, parts) => batcher.writeParts(data, parts));
+    this.#reads = new Lane('read', batcher.memory, (data, parts) => batcher.readParts(data, parts));
+    this.#writes = new Lane('write', batcher.memory, (data, parts) => batcher.writeParts(data, parts));
   }
 
   /** `views` together are at most `SMALL_FILE` bytes; with a `stamp` the file is one that others may change. */
@@ -124,16 +125,18 @@ export class SmallFiles {
 class Lane {
   readonly #kind: 'read' | 'write';
   readonly #run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<PartsResult>;
-  readonly #spare: SharedArrayBuffer[] = [];
+  readonly #memory: SharedMemory;
   readonly #running = new Set<Promise<void>>();
   #queue: Job[] = [];
   #scheduled: Promise<void> | undefined;
 
   constructor(
     kind: 'read' | 'write',
+    memory: SharedMemory,
     run: (data: SharedArrayBuffer, parts: readonly FilePart[]) => Promise<PartsResult>,
   ) {
     this.#kind = kind;
+    this.#memory = memory;
     this.#run = run;
   }
 
@@ -240,9 +243,18 @@ class Lane {
   }
 
   async #together(batch: readonly Job[]): Promise<void> {
-    const shared = this.#spare.pop() ?? new SharedArrayBuffer(BATCH_SIZE);
+    const range = this.#memory.take(BATCH_SIZE);
+    try {
+      await this.#in(range, batch);
+    } finally {
+      this.#memory.give(range);
+    }
+  }
+
+  /** Does them in memory that is lent. Never rejects. */
+  async #in({ shared, offset: start }: SharedRange, batch: readonly Job[]): Promise<void> {
     const memory = Buffer.from(shared);
-    let at = 0;
+    let at = start;
     const parts = batch.map(({ path, stamp, hash, offset, length, views }): FilePart => {
       const part = { path, offset, length, at, stamp, hash };
       if (this.#kind === 'write') for (const view of views) at += copyBytes(bufferOf(view), 0, view.length, memory, at);
@@ -270,7 +282,6 @@ class Lane {
       if (this.#kind === 'read') for (const view of job.views) from += memory.copy(view, 0, from, from + view.length);
       job.resolve(stamps[position]);
     }
-    this.#spare.push(shared);
   }
 }
 

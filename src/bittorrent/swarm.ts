@@ -274,7 +274,6 @@ export class Swarm implements Disposable {
     this.#downloader?.stop();
     this.#uploader?.dispose();
     for (const session of [...this.#sessions]) session.close();
-    this.#options.buffers.trim();
     // Storage that fails to close has nothing left that could be lost: every piece was written before it counted.
     void this.#content
       ?.storage()
@@ -459,10 +458,16 @@ export class Swarm implements Disposable {
     if (!content.have.has(piece)) return undefined;
     const { fileIndex, offset, length } = pieceAt(content.info, piece);
     const { hasher } = this.#options;
-    const shared = new SharedArrayBuffer(length);
-    const bytes = new Uint8Array(shared);
-    await content.storage().read(fileIndex, offset, [bytes]);
-    return length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, 0, length);
+    const { memory } = this.#options.buffers;
+    const range = memory.take(length);
+    try {
+      const bytes = Buffer.from(range.shared, range.offset, length);
+      await content.storage().read(fileIndex, offset, [bytes]);
+      if (length <= HASH_HERE) return hasher.hashBlocksSync(bytes);
+      return await hasher.hashBlocks(range.shared, range.offset, length);
+    } finally {
+      memory.give(range);
+    }
   }
 
   #tick(): void {

@@ -2,6 +2,7 @@ import type { FileBatcher, FilePart, PartsResult } from '../bittorrent/file-part
 import { type FileStamp, readStamp } from '../bittorrent/file-stamp.ts';
 import { HASH_SIZE } from '../bittorrent/merkle.ts';
 import type { PieceToWrite } from '../bittorrent/piece-verifier.ts';
+import { SharedMemory } from '../bittorrent/shared-memory.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { leafHashes } from './files/block-hashes.ts';
@@ -39,6 +40,8 @@ const BATCHES_AT_ONCE = 2;
 
 /** Hashes files and pieces, in worker threads unless it is very little; small files are read and written there, too. */
 export class HashPool implements Disposable, FileBatcher {
+  /** For what the workers are given to read, hash and write. */
+  readonly memory = new SharedMemory();
   readonly #threads: HashThreads;
   #disposed = false;
   /** Bytes of pieces hashed on this thread since a worker was last asked for. */

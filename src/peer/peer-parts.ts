@@ -69,6 +69,7 @@ export class PeerParts {
       random: Math.random,
       logger,
       hasher: pool,
+      memory: pool.memory,
       versions,
       networkNode: (network) => networks.get(network)?.node,
       mayAccess: (network, infohash, device) => this.index.mayAccess(network, infohash, device),

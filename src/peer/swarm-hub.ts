@@ -5,6 +5,7 @@ import { PieceBuffers } from '../bittorrent/piece-buffers.ts';
 import type { Random } from '../bittorrent/piece-picker.ts';
 import type { BlockHasher } from '../bittorrent/piece-verifier.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
+import type { SharedMemory } from '../bittorrent/shared-memory.ts';
 import { SharedSources } from '../bittorrent/shared-sources.ts';
 import { Swarm, type SwarmContent } from '../bittorrent/swarm.ts';
 import { UploadScheduler } from '../bittorrent/upload-scheduler.ts';
@@ -40,6 +41,8 @@ export interface SwarmHubOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly hasher: BlockHasher;
+  /** Where pieces are put while they arrive. */
+  readonly memory: SharedMemory;
   readonly versions: VersionStore;
   readonly networkNode: (network: NetworkId) => NetworkNode | undefined;
   /** Whether the device may have the version (or what its first 20 bytes name): every seeder enforces access. */
@@ -71,7 +74,7 @@ export class SwarmHub implements Disposable {
   readonly #settings = new Map<string, TransferSettings>();
   readonly #opening = new Map<string, Promise<Entry | undefined>>();
   readonly #disposables = new DisposableList();
-  readonly #buffers = new PieceBuffers(BUFFER_BUDGET);
+  readonly #buffers: PieceBuffers;
   readonly #sources = new SharedSources();
   readonly #uploads: UploadScheduler;
   readonly #choker: Choker;
@@ -84,6 +87,7 @@ export class SwarmHub implements Disposable {
     this.#options = options;
     this.upload = new RateLimiter(options.clock);
     this.download = new BandwidthManager(options.clock);
+    this.#buffers = new PieceBuffers(BUFFER_BUDGET, options.memory);
     this.#uploads = this.#disposables.add(new UploadScheduler(options.clock));
     const { clock, random } = options;
     this.#choker = this.#disposables.add(new Choker({ clock, random, rate: () => this.upload.rate }));

@@ -51,8 +51,8 @@ export function leafHashes(content: Uint8Array): Buffer {
 export function writingHasher(storage: MemoryStorage): BlockHasher {
   return {
     ...hasher,
-    async writeIfRight({ data, length, expected, pieceLength, fileLength, descriptor, position }) {
-      const bytes = new Uint8Array(data, 0, length);
+    async writeIfRight({ data, offset, length, expected, pieceLength, fileLength, descriptor, position }) {
+      const bytes = new Uint8Array(data, offset, length);
       const leaves = leafHashes(bytes);
       if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
       await storage.writeLent(descriptor, position, bytes);

@@ -10,8 +10,8 @@ import { isAllZero, leaveHole } from './zeros.ts';
  * left, where the file allows. Blocks until it is written, so only for worker threads.
  */
 export function writeIfRight(request: HashRequest & { type: 'piece' }): PieceOutcome {
-  const { length, pieceLength, fileLength, descriptor, position } = request;
-  const bytes = new Uint8Array(request.data, 0, length);
+  const { offset, length, pieceLength, fileLength, descriptor, position } = request;
+  const bytes = new Uint8Array(request.data, offset, length);
   const leaves = leafHashes(bytes);
   if (pieceRoot(leaves, pieceLength, blockCount(fileLength)).toString('hex') !== request.expected) {
     return { type: 'wrong', leaves };

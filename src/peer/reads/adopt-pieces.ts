@@ -33,19 +33,29 @@ export async function adoptPieces(options: AdoptOptions): Promise<void> {
     const { file, fileIndex, offset, length } = pieceAt(info, piece);
     if (have.has(piece) || !files.has(fileIndex)) continue;
     signal.throwIfAborted();
-    const shared = new SharedArrayBuffer(length);
-    const bytes = Buffer.from(shared);
+    const range = pool.memory.take(length);
     try {
-      await cached.read(fileIndex, offset, [bytes]);
-    } catch (error) {
-      if (errorCode(error) !== 'not-found') throw error;
-      continue; // Evicted meanwhile.
+      const bytes = Buffer.from(range.shared, range.offset, length);
+      // Evicted meanwhile?
+      if (!(await isRead(cached.read(fileIndex, offset, [bytes])))) continue;
+      const leaves = await pool.hashBlocks(range.shared, range.offset, length);
+      const root = pieceRoot(leaves, info.pieceLength, blockCount(file.length));
+      if (pieceHash(info, layers, piece)?.equals(root) !== true) continue;
+      await storage.write(fileIndex, offset, bytes);
+    } finally {
+      pool.memory.give(range);
     }
-    const leaves = await pool.hashBlocks(shared, 0, length);
-    const root = pieceRoot(leaves, info.pieceLength, blockCount(file.length));
-    if (pieceHash(info, layers, piece)?.equals(root) !== true) continue;
-    await storage.write(fileIndex, offset, bytes);
     have.add(piece);
     journal.add(piece);
+  }
+}
+
+async function isRead(reading: Promise<void>): Promise<boolean> {
+  try {
+    await reading;
+    return true;
+  } catch (error) {
+    if (errorCode(error) !== 'not-found') throw error;
+    return false;
   }
 }

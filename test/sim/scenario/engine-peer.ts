@@ -267,10 +267,10 @@ export class EnginePeer {
     if (!this.plan.writingThreads) return plain;
     return {
       ...plain,
-      writeIfRight: async ({ data, length, expected, pieceLength, fileLength, descriptor, position }) => {
-        const leaves = await hash(data, 0, length);
+      writeIfRight: async ({ data, offset, length, expected, pieceLength, fileLength, descriptor, position }) => {
+        const leaves = await hash(data, offset, length);
         if (!pieceRoot(leaves, pieceLength, blockCount(fileLength)).equals(expected)) return leaves;
-        await storage.writeLent(descriptor, position, new Uint8Array(data, 0, length));
+        await storage.writeLent(descriptor, position, new Uint8Array(data, offset, length));
         return undefined;
       },
     };

@@ -16,11 +16,13 @@ import { type FileBatcher, type FilePart, readParts, writeParts } from '../../..
 import { stampOf } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { sha256 } from '../../../src/bittorrent/merkle.ts';
+import { SharedMemory } from '../../../src/bittorrent/shared-memory.ts';
 import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 
 /** The real reads and writes, a turn later as from another thread, counted. */
 class Batches implements FileBatcher {
+  readonly memory = new SharedMemory();
   readonly sizes: number[] = [];
 
   async readParts(data: SharedArrayBuffer, parts: readonly FilePart[]) {
@@ -285,6 +287,7 @@ describe('FileStorage with many small files', () => {
 
   it('fails reads that a lost thread was to do, once', async () => {
     const gone = {
+      memory: new SharedMemory(),
       readParts: () => Promise.reject(new Error('gone')),
       writeParts: () => Promise.reject(new Error('gone')),
     };
@@ -331,6 +334,7 @@ describe('FileStorage with many small files', () => {
 
   it('fails what a lost thread was to do', async () => {
     const broken = {
+      memory: new SharedMemory(),
       readParts: () => Promise.reject(new Error('gone')),
       writeParts: () => Promise.reject(new Error('gone')),
     };

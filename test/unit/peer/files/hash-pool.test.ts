@@ -229,18 +229,28 @@ describe('HashPool', () => {
   it('writes a piece where it belongs when it is right, and only then', async () => {
     const length = MIB + 5;
     const data = new SharedArrayBuffer(2 * MIB);
-    bytes(length).copy(Buffer.from(data));
-    const leaves = leafHashes(Buffer.from(data, 0, length));
+    const offset = 16_384;
+    bytes(length).copy(Buffer.from(data), offset);
+    const leaves = leafHashes(Buffer.from(data, offset, length));
     const expected = pieceRoot(leaves, 4 * MIB, blockCount(length));
     const path = temp.file('target', '12345');
     const descriptor = openSync(path, 'r+');
     try {
-      const piece = { data, length, expected, pieceLength: 4 * MIB, fileLength: length, descriptor, position: 3 };
+      const piece = {
+        data,
+        offset,
+        length,
+        expected,
+        pieceLength: 4 * MIB,
+        fileLength: length,
+        descriptor,
+        position: 3,
+      };
       assert.equal(await pool.writeIfRight(piece), undefined);
       assert.deepEqual(readFileSync(path), Buffer.concat([Buffer.from('123'), bytes(length)]));
-      Buffer.from(data)[MIB]! ^= 1;
+      Buffer.from(data)[offset + MIB]! ^= 1;
       const wrong = await pool.writeIfRight({ ...piece, position: 0 });
-      assert.deepEqual(wrong, leafHashes(Buffer.from(data, 0, length)));
+      assert.deepEqual(wrong, leafHashes(Buffer.from(data, offset, length)));
       assert.deepEqual(readFileSync(path), Buffer.concat([Buffer.from('123'), bytes(length)]));
     } finally {
       closeSync(descriptor);
@@ -261,7 +271,16 @@ describe('HashPool', () => {
         part.copy(Buffer.from(data));
         const expected = pieceRoot(leafHashes(part), MIB, blockCount(fileLength));
         const { length } = part;
-        const piece = { data, length, expected, pieceLength: MIB, fileLength, descriptor, position: index * MIB };
+        const piece = {
+          data,
+          offset: 0,
+          length,
+          expected,
+          pieceLength: MIB,
+          fileLength,
+          descriptor,
+          position: index * MIB,
+        };
         assert.equal(await pool.writeIfRight(piece), undefined);
       };
       // At once, so that several threads write the file.
@@ -288,7 +307,7 @@ describe('HashPool', () => {
   it('says why a piece could not be written', async () => {
     const data = new SharedArrayBuffer(MIB);
     const expected = pieceRoot(leafHashes(Buffer.from(data)), MIB, 64);
-    const piece = { data, length: MIB, expected, pieceLength: MIB, fileLength: MIB, position: 0 };
+    const piece = { data, offset: 0, length: MIB, expected, pieceLength: MIB, fileLength: MIB, position: 0 };
     const readOnly = openSync(temp.file('target', ''), 'r');
     await assert.rejects(pool.writeIfRight({ ...piece, descriptor: readOnly }), { code: 'io', message: /EBADF/ });
     closeSync(readOnly);
@@ -405,7 +424,8 @@ describe('HashPool', () => {
     const descriptor = openSync(pipe, 'r+');
     const readSome = promisify(read);
     const ended = new HashPool({ workerUrl: writer, size: 1 });
-    const piece = { data: new SharedArrayBuffer(MIB), length: MIB, expected: Buffer.alloc(32), pieceLength: MIB };
+    const data = new SharedArrayBuffer(MIB);
+    const piece = { data, offset: 0, length: MIB, expected: Buffer.alloc(32), pieceLength: MIB };
     let settled = false;
     const writing = ended.writeIfRight({ ...piece, fileLength: MIB, descriptor, position: 0 });
     const rejected = assert.rejects(writing, { code: 'closed' }).finally(() => {
