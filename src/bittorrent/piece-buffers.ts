@@ -7,23 +7,10 @@ import { Watermark } from './watermark.ts';
 /** Bytes beyond the budget for pieces that somebody waits for. */
 const RESERVE = 4 * 1024 * 1024;
 /**
- * Such a part of the budget is kept beyond it. When memory is scarce swarms take their first piece beyond the budget again and
- * again: memory made for each of them and let go would lie around, unseen by the garbage collector since it is shared.
- */
-const KEPT_BEYOND = 1 / 8;
-
-/**
  * `first`: the swarm holds none yet. That one is granted beyond the budget, however large. `urgent`: somebody waits for
  * the piece; for those there is a reserve beyond the budget, enough for one piece at least.
  */
 export type BufferKind = 'first' | 'urgent' | 'normal';
-
-/** One piece's memory, shared with the hashing workers. `bytes` has exactly the piece's length. */
-export interface PieceBuffer {
-  readonly range: SharedRange;
-  /** A Buffer, because its `copy` is a plain memory copy also into shared memory; `TypedArray.set` there copies atomically, several times slower. */
-  readonly bytes: Buffer;
-}
 
 /**
  * Memory for pieces that are being received, hashed or written, under one budget. The budget is the back-pressure of the
@@ -33,14 +20,12 @@ export interface PieceBuffer {
 export class PieceBuffers {
   readonly memory: SharedMemory;
   readonly #mark: Watermark;
-  readonly #most: number;
   readonly #users = new Set<BufferUser>();
 
-  /** `budget` in bytes. Of `memory` not much more than that is kept. */
+  /** `budget` in bytes. */
   constructor(budget: number, memory = new SharedMemory()) {
     this.memory = memory;
     this.#mark = new Watermark(budget, budget);
-    this.#most = budget * (1 + KEPT_BEYOND);
     this.#mark.onLow(() => {
       for (const user of this.#byPriority()) if (user.waiting) user.retry();
     });
@@ -68,17 +53,16 @@ export class PieceBuffers {
     return this.#mark.fits(rangeSize(length), kind === 'urgent' ? RESERVE : 0);
   }
 
-  take(length: number, kind: BufferKind): PieceBuffer | undefined {
+  take(length: number, kind: BufferKind): SharedRange | undefined {
     if (!this.fits(length, kind)) return undefined;
-    const range = this.memory.take(length);
-    this.#mark.add(range.size);
-    return { range, bytes: Buffer.from(range.shared, range.offset, length) };
+    const buffer = this.memory.take(length);
+    this.#mark.add(buffer.size);
+    return buffer;
   }
 
-  give({ range }: PieceBuffer): void {
-    this.memory.give(range);
-    this.memory.shrink(this.#most);
-    this.#mark.remove(range.size);
+  give(buffer: SharedRange): void {
+    this.memory.give(buffer);
+    this.#mark.remove(buffer.size);
   }
 
   /** Of those that pass, one of the highest priority. */
@@ -134,11 +118,11 @@ export class BufferUser implements Disposable {
     return granted;
   }
 
-  take(length: number, kind: BufferKind): PieceBuffer | undefined {
+  take(length: number, kind: BufferKind): SharedRange | undefined {
     return this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
   }
 
-  give(buffer: PieceBuffer): void {
+  give(buffer: SharedRange): void {
     this.#buffers.give(buffer);
   }
 

@@ -168,13 +168,13 @@ export class PieceVerifier {
   async #writeIfRight(active: ActivePiece<PeerSession>, expected: Buffer): Promise<Buffer | 'stopped' | undefined> {
     const { info, hasher } = this.#options;
     const { fileIndex, offset, file } = pieceAt(info, active.index);
-    const { range, bytes } = active.buffer;
+    const { shared, offset: start, bytes } = active.buffer;
     const storage = this.#options.storage();
     const { writeIfRight } = hasher;
     if (active.length > HASH_HERE && writeIfRight) {
       const piece = {
-        data: range.shared,
-        offset: range.offset,
+        data: shared,
+        offset: start,
         length: active.length,
         expected,
         pieceLength: info.pieceLength,
@@ -188,9 +188,7 @@ export class PieceVerifier {
       }
     }
     const leaves =
-      active.length <= HASH_HERE
-        ? hasher.hashBlocksSync(bytes)
-        : await hasher.hashBlocks(range.shared, range.offset, active.length);
+      active.length <= HASH_HERE ? hasher.hashBlocksSync(bytes) : await hasher.hashBlocks(shared, start, active.length);
     if (this.#stopped) return 'stopped';
     if (!this.#rootOf(active.index, leaves).equals(expected)) return leaves;
     await storage.write(fileIndex, offset, bytes);

@@ -8,6 +8,9 @@ const SLAB_ORDER = Math.log2(SLAB_SIZE / BLOCK_SIZE);
 /** Bytes of larger ranges that are kept: of content that others published there may be such pieces. */
 const MOST_LARGE = 16 * 1024 * 1024;
 
+/** Enough for one busy download, and uploads beside it. */
+const MOST_KEPT = 48 * 1024 * 1024;
+
 /** Lent until it is given back. */
 export interface SharedRange {
   readonly shared: SharedArrayBuffer;
@@ -15,6 +18,11 @@ export interface SharedRange {
   readonly offset: number;
   /** A power of two. */
   readonly size: number;
+  /**
+   * As many as were asked for. A Buffer, because its `copy` is a plain memory copy also into shared memory; `TypedArray.set` there
+   * copies atomically, several times slower.
+   */
+  readonly bytes: Buffer;
 }
 
 /**
@@ -29,6 +37,14 @@ export class SharedMemory {
   readonly #free: readonly Set<number>[] = Array.from({ length: SLAB_ORDER + 1 }, () => new Set<number>());
   readonly #numbers = new WeakMap<SharedArrayBuffer, number>();
   readonly #large = new SpareMemory<SharedArrayBuffer>();
+  readonly #most: number;
+  /** Bytes lent of slabs. */
+  #lent = 0;
+
+  /** `most`: bytes of slabs that are kept when little is lent of them: not at once, lest some come and go all the time. */
+  constructor(most = MOST_KEPT) {
+    this.#most = most;
+  }
 
   /** Bytes of all slabs: of those lent and those that are free. */
   get bytes(): number {
@@ -39,12 +55,17 @@ export class SharedMemory {
   take(length: number): SharedRange {
     const order = orderOf(length);
     const size = rangeSize(length);
-    if (order > SLAB_ORDER) return { shared: this.#large.take(size) ?? new SharedArrayBuffer(size), offset: 0, size };
+    if (order > SLAB_ORDER) {
+      const large = this.#large.take(size) ?? new SharedArrayBuffer(size);
+      return { shared: large, offset: 0, size, bytes: Buffer.from(large, 0, length) };
+    }
     const position = this.#part(order);
+    this.#lent += size;
     const blocks = 2 ** SLAB_ORDER;
     const shared = this.#slabs.get(Math.floor(position / blocks));
     if (!shared) throw new RangeError('There is no such slab.');
-    return { shared, offset: (position % blocks) * BLOCK_SIZE, size };
+    const offset = (position % blocks) * BLOCK_SIZE;
+    return { shared, offset, size, bytes: Buffer.from(shared, offset, length) };
   }
 
   /** Nobody may use it any more. Once for each. */
@@ -63,13 +84,14 @@ export class SharedMemory {
       position = Math.min(position, buddy);
     }
     this.#free[order]?.add(position);
+    this.#lent -= size;
+    if (this.#lent <= this.#most / 2) this.#shrink();
   }
 
-  /** Drops slabs of which nothing is lent, until all together have no more than so many bytes. */
-  shrink(most: number): void {
+  #shrink(): void {
     const whole = this.#free[SLAB_ORDER];
     for (const position of whole ?? []) {
-      if (this.bytes <= most) return;
+      if (this.bytes <= this.#most) return;
       whole?.delete(position);
       this.#slabs.delete(position / 2 ** SLAB_ORDER);
     }

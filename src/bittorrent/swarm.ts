@@ -461,9 +461,8 @@ export class Swarm implements Disposable {
     const { memory } = this.#options.buffers;
     const range = memory.take(length);
     try {
-      const bytes = Buffer.from(range.shared, range.offset, length);
-      await content.storage().read(fileIndex, offset, [bytes]);
-      if (length <= HASH_HERE) return hasher.hashBlocksSync(bytes);
+      await content.storage().read(fileIndex, offset, [range.bytes]);
+      if (length <= HASH_HERE) return hasher.hashBlocksSync(range.bytes);
       return await hasher.hashBlocks(range.shared, range.offset, length);
     } finally {
       memory.give(range);

@@ -2,9 +2,7 @@ import type { Clock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { BLOCK_SIZE } from './merkle.ts';
 import type { RateLimiter } from './rate-limiter.ts';
-import { SendBuffers } from './send-buffers.ts';
-import { MOST_BLOCKS } from './upload-queue.ts';
-import { BLOCK_HEADER_SIZE } from './wire/messages.ts';
+import { SharedMemory } from './shared-memory.ts';
 
 const MIB = 1024 * 1024;
 /** Bytes of content read and sent in one turn; less while the uplink is limited: this many seconds of it. */
@@ -119,8 +117,8 @@ export class UploadLane implements Disposable {
 export class UploadScheduler implements Disposable {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
-  /** What is sent is read into these. */
-  readonly buffers = new SendBuffers(MOST_BLOCKS * BLOCK_HEADER_SIZE);
+  /** What is sent is read into this. Shared, so that another thread can read many small files straight into it. */
+  readonly buffers: SharedMemory;
   /** Accounts with ready lanes. */
   readonly #active = new Set<Account>();
   /** `turn` of whoever was served last. */
@@ -131,8 +129,9 @@ export class UploadScheduler implements Disposable {
   #timer: Disposable | undefined;
   #disposed = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, buffers = new SharedMemory()) {
     this.#clock = clock;
+    this.buffers = buffers;
   }
 
   /** Bytes read and not yet sent. */
@@ -248,7 +247,6 @@ export class UploadScheduler implements Disposable {
   #forget(account: Account): void {
     if (account.lanes.size > 0 || account.hashing > 0) return;
     this.#accounts.delete(account.name);
-    if (this.#accounts.size === 0) this.buffers.trim();
   }
 
   #rest(lane: UploadLane): void {

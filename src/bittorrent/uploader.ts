@@ -164,12 +164,12 @@ export class Uploader {
     const { scheduler, info, storage } = this.#options;
     const payload = batch.reduce((sum, { length }) => sum + length, 0);
     const bytes = payload + batch.length * BLOCK_HEADER_SIZE;
-    const buffer = scheduler.buffers.take(bytes, batch.some(isRun));
+    const buffer = scheduler.buffers.take(bytes);
     const finish = (): void => {
       scheduler.buffers.give(buffer);
       lane.sent(cost);
     };
-    const failure = await readBatch(info, storage(), batch, buffer).then(
+    const failure = await readBatch(info, storage(), batch, buffer.bytes).then(
       () => undefined,
       (error: unknown) => toPeerwireError(error),
     );
@@ -186,7 +186,7 @@ export class Uploader {
       return false;
     }
     session.uploaded.add(payload, this.#options.clock.now());
-    session.wire.writeBlocks(buffer.subarray(0, bytes), finish);
+    session.wire.writeBlocks(buffer.bytes, finish);
     return true;
   }
 }

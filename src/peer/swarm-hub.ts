@@ -41,7 +41,7 @@ export interface SwarmHubOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly hasher: BlockHasher;
-  /** Where pieces are put while they arrive. */
+  /** For what arrives and what is sent. */
   readonly memory: SharedMemory;
   readonly versions: VersionStore;
   readonly networkNode: (network: NetworkId) => NetworkNode | undefined;
@@ -88,7 +88,7 @@ export class SwarmHub implements Disposable {
     this.upload = new RateLimiter(options.clock);
     this.download = new BandwidthManager(options.clock);
     this.#buffers = new PieceBuffers(BUFFER_BUDGET, options.memory);
-    this.#uploads = this.#disposables.add(new UploadScheduler(options.clock));
+    this.#uploads = this.#disposables.add(new UploadScheduler(options.clock, options.memory));
     const { clock, random } = options;
     this.#choker = this.#disposables.add(new Choker({ clock, random, rate: () => this.upload.rate }));
     this.#disposables.add(options.clock.setInterval(() => this.#sweep(), SEEK_INTERVAL));

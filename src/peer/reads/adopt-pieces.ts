@@ -34,8 +34,8 @@ export async function adoptPieces(options: AdoptOptions): Promise<void> {
     if (have.has(piece) || !files.has(fileIndex)) continue;
     signal.throwIfAborted();
     const range = pool.memory.take(length);
+    const { bytes } = range;
     try {
-      const bytes = Buffer.from(range.shared, range.offset, length);
       // Evicted meanwhile?
       if (!(await isRead(cached.read(fileIndex, offset, [bytes])))) continue;
       const leaves = await pool.hashBlocks(range.shared, range.offset, length);

@@ -33,7 +33,7 @@ describe('SharedMemory', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const memory = new SharedMemory();
+        const memory = new SharedMemory(0);
         const lent: SharedRange[] = [];
         for (const one of steps) {
           if ('take' in one) {
@@ -51,7 +51,6 @@ describe('SharedMemory', () => {
           }
         }
         for (const range of lent) memory.give(range);
-        memory.shrink(0);
         assert.equal(memory.bytes, 0);
       }),
     );
@@ -66,17 +65,20 @@ describe('SharedMemory', () => {
     assert.equal(memory.bytes, 2 * SLAB);
   });
 
-  it('keeps slabs of which something is lent', () => {
-    const memory = new SharedMemory();
-    const [first, second] = [memory.take(SLAB), memory.take(BLOCK_SIZE)];
-    memory.give(first);
-    memory.shrink(0);
-    assert.equal(memory.bytes, SLAB);
-    memory.give(second);
-    memory.shrink(SLAB);
-    assert.equal(memory.bytes, SLAB);
-    const again = memory.take(SLAB);
-    assert.equal(again.shared, second.shared);
+  it('keeps so much of what is given back, and slabs of which something is lent', () => {
+    const memory = new SharedMemory(2 * SLAB);
+    const lent = Array.from({ length: 4 }, () => memory.take(SLAB));
+    const last = memory.take(BLOCK_SIZE);
+    assert.equal(memory.bytes, 5 * SLAB);
+    memory.give(lent[0]!);
+    assert.equal(memory.bytes, 5 * SLAB, 'more is wanted soon');
+    for (const range of lent.slice(1)) memory.give(range);
+    assert.equal(memory.bytes, 2 * SLAB);
+    memory.give(last);
+    assert.equal(memory.bytes, 2 * SLAB);
+    const shared = new Set([memory.take(SLAB).shared, memory.take(SLAB).shared]);
+    assert.ok(shared.has(last.shared));
+    assert.equal(memory.bytes, 2 * SLAB);
   });
 
   it('uses ranges larger than a slab again, too', () => {

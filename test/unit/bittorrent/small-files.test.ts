@@ -194,6 +194,7 @@ describe('FileStorage with many small files', () => {
     await Promise.all(all.map((index) => storage.write(index, 0, content(index))));
     const lent: unknown[] = [];
     const lending: FileBatcher = {
+      memory: batches.memory,
       readParts: (data, parts) => {
         lent.push(data);
         return batches.readParts(data, parts);

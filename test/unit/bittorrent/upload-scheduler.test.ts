@@ -209,18 +209,6 @@ describe('upload scheduler', () => {
     assert.equal(scheduler.beginHashing('a'), undefined);
   });
 
-  it('keeps_no_memory_for_sending_once_nobody_is_connected', () => {
-    const [a, b] = [taker('a', 0).lane, taker('b', 0).lane];
-    const buffer = scheduler.buffers.take(MiB);
-    scheduler.buffers.give(buffer);
-    a.dispose();
-    const again = scheduler.buffers.take(MiB);
-    assert.equal(again.buffer, buffer.buffer);
-    scheduler.buffers.give(again);
-    b.dispose();
-    assert.notEqual(scheduler.buffers.take(MiB).buffer, buffer.buffer);
-  });
-
   it('leaves_no_timer', async () => {
     taker('a', Number.POSITIVE_INFINITY);
     await pass(1_000);
