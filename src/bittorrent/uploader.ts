@@ -5,7 +5,7 @@ import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
 import { SuperSeedingMode, type SuperSeedingModeOptions, type UploadClient } from './super-seeding-mode.ts';
 import { readBatch, uploadCost } from './upload-batch.ts';
-import { type CostOf, isRun, UploadQueue, type UploadRequest } from './upload-queue.ts';
+import { type CostOf, UploadQueue, type UploadRequest } from './upload-queue.ts';
 import type { UploadLane, UploadScheduler } from './upload-scheduler.ts';
 import { BLOCK_HEADER_SIZE, type BlockRequest } from './wire/messages.ts';
 
