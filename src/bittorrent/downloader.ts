@@ -170,9 +170,10 @@ export class Downloader {
     const request = this.#requests.onReject(session, piece, begin, length);
     if (!request) return;
     // A reject also answers a cancel (BEP 6).
-    // And who chokes us refuses everything.
-    if (!request.cancelled && !session.peerChoking) {
-      if (request.run) this.#runs.refused(session, this.#options.clock.now());
+    if (!request.cancelled) {
+      // Who chokes us refuses everything, not just this.
+      if (session.peerChoking) this.#disownFrom(session, piece);
+      else if (request.run) this.#runs.refused(session, this.#options.clock.now());
       else this.#keepFrom(session, piece);
     }
     this.#scheduler.pumpAll();
@@ -274,6 +275,11 @@ export class Downloader {
   /** The session is not asked for the piece again for a while: others get the chance to be. */
   #keepFrom(session: PeerSession, piece: number): void {
     session.requests.keepFrom(piece, this.#options.clock.now() + KEPT_FROM);
+    this.#disownFrom(session, piece);
+  }
+
+  /** Others may go on with the piece. */
+  #disownFrom(session: PeerSession, piece: number): void {
     const active = this.#pieces.get(piece);
     if (active?.owner === session) this.#disown(active);
   }

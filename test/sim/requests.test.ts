@@ -255,6 +255,37 @@ describe('requests', () => {
     assert.ok(unwanted > 45_000, `${unwanted} ms`);
   });
 
+  it('that were refused by a choke go to others before anything new, and again to who chokes no more', async () => {
+    sim = new Simulation(16, [32 * MiB], 4 * MiB);
+    sim.buffers = new PieceBuffers(32 * MiB);
+    const victim = sim.addPeer('victim', 'none');
+    let mood: 'good' | 'choking' | 'good again' = 'good';
+    const begun = new Set<number>();
+    const again = new Set<number>();
+    let held: BlockRequest[] = [];
+    const moody = peerThat(victim, 'moody', (request, self) => {
+      if (mood === 'good again' && begun.has(request.piece)) again.add(request.piece);
+      if (mood === 'good' && victim.swarm.fetched > 5 * MiB) held.push(request);
+      else self.connection.write(block(request));
+    });
+    assert.ok(await sim.clock.run(() => held.length > 16, 5_000));
+    for (const { piece } of held) begun.add(piece);
+    const others: number[] = [];
+    peerThat(victim, 'other', (request, self) => {
+      others.push(request.piece);
+      sim.clock.setTimeout(() => self.connection.write(block(request)), 100);
+    });
+    mood = 'choking';
+    moody.send({ type: 'choke' }, ...held.map((request) => ({ ...request, type: 'reject' }) as const));
+    held = [];
+    assert.ok(await sim.clock.run(() => others.length >= 16, 2_000));
+    for (const piece of others.slice(0, 16)) assert.ok(begun.has(piece), `${piece} is new`);
+    mood = 'good again';
+    moody.send({ type: 'unchoke' });
+    assert.ok(await sim.clock.run(() => again.size > 0, 1_000), 'it is kept from them');
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+  });
+
   it('are thought about once for all that happens at one moment', async () => {
     sim = new Simulation(15, new Array<number>(64).fill(BLOCK_SIZE), BLOCK_SIZE);
     sim.buffers = new PieceBuffers(8 * BLOCK_SIZE);
