@@ -64,9 +64,11 @@ describe('the life of a swarm', function () {
     const a = await stage.peer('a');
     const b = await stage.peer('b');
     await stage.ok('b', 'get', 'kept.bin', '--out', stage.path('b-out'), '--wait', '90');
-    await stage.peer('c');
-    const seen = await stage.ok('c', 'peers', '--wait', '90');
-    assert.ok(seen.device);
+    const c = await stage.peer('c');
+    // Who never met does not know where to look.
+    for (const peer of [b, c])
+      await peer.event(({ event, peers }) => event === 'peers' && (peers as unknown[]).length === 2);
+    assert.equal((await stage.run('c', 'peers', '--wait', '90')).lines.length, 2);
     const listed = await stage.run('c', 'shares', '--wait', '90');
     assert.equal(listed.lines[0]?.name, 'kept.bin');
 
