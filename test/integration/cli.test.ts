@@ -413,6 +413,18 @@ describe('peerwire', function () {
       }
     });
 
+    it('tells of what was there before it was ready', async () => {
+      await network('a');
+      await file('early.bin', 1000);
+      await place.ok('a', 'share', place.path('early.bin'));
+      const peer = await place.peer('a');
+      const { shares } = await peer.line(({ event }) => event === 'shares');
+      assert.deepEqual(
+        (shares as Line[]).map(({ name, own }) => ({ name, own })),
+        [{ name: 'early.bin', own: true }],
+      );
+    });
+
     it('that dies ends its process with the reason, and another can be started', async () => {
       // Makes the peer's thread fail when the process gets a signal.
       const fault = place.path('fault.mjs');

@@ -32,7 +32,7 @@ async function run(context: CommandContext, options: RunOptions): Promise<void> 
     const { api } = peer;
     const printer = new EventPrinter(api, (line) => context.output.line(line), context.logger);
     let ready = false;
-    // Before anything is asked: what happens from the answer on is not missed.
+    // Before anything is asked: what happens from the answers on is not missed.
     const subscription = api.onEvent((event) => ready && printer.print(event));
     try {
       const { device, name, port } = await api.status();
@@ -40,6 +40,7 @@ async function run(context: CommandContext, options: RunOptions): Promise<void> 
       control.serve(api, { temporary: false });
       context.output.line({ event: 'ready', device, name, port: port ?? null });
       ready = true;
+      await Promise.race([printer.printState(), peer.died]);
       await Promise.race([untilAborted(context.signal), peer.died]);
     } finally {
       subscription.dispose();
@@ -66,7 +67,7 @@ class EventPrinter {
   readonly #logger: Logger;
   readonly #transfers: EventThrottle<object>;
   readonly #lists: EventThrottle<() => void>;
-  #sharesShown = '';
+  #sharesShown = '[]';
   #disposed = false;
 
   constructor(peer: PeerApi, print: (line: object) => void, logger: Logger) {
@@ -98,6 +99,13 @@ class EventPrinter {
       case 'progress': // The command that asked for it shows it.
         break;
     }
+  }
+
+  /** Says what events would have said that came too early to be printed. */
+  async printState(): Promise<void> {
+    const peers = await this.#peer.peers();
+    if (peers.length > 0) this.print({ event: 'peers', peers });
+    this.print({ event: 'shares' });
   }
 
   dispose(): void {
