@@ -229,10 +229,10 @@ describe('wire messages', () => {
         );
         const parts: Buffer[] = [];
         for (let at = 0, cut = 0; at < stream.length; cut++) {
-          const size = cuts[cut % cuts.length]! + (cut < 10_000 ? 0 : 1);
+          // What is left in one go: the cuts may all be empty.
+          const size = cut < 10_000 ? cuts[cut % cuts.length]! : stream.length;
           parts.push(stream.subarray(at, at + size));
           at += size;
-          if (cut > 20_000) break;
         }
         assert.deepEqual(decodeAll(parts), expected);
       }),
