@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { peerKey } from '../../../src/peer/network/channel.ts';
 import { SwarmLinks } from '../../../src/peer/swarm-links.ts';
-import { testPeer } from './network/support.ts';
+import { sortedPeers, testPeer } from './network/support.ts';
 import { TestChannel } from './test-channel.ts';
 
 describe('SwarmLinks', () => {
-  const [small, large] = [testPeer(), testPeer()].sort((a, b) => (peerKey(a) < peerKey(b) ? -1 : 1));
+  const [small, large] = sortedPeers(2);
 
   for (const smallFirst of [true, false]) {
     it(`both ends keep the connection that the smaller peer dialed, ${smallFirst ? 'first' : 'last'}`, () => {

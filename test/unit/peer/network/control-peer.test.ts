@@ -9,52 +9,28 @@ import { EXTENSIONS, MAX_FRAME } from '../../../../src/peer/network/control-mess
 import {
   ControlPeer,
   type ControlPeerHandler,
-  type ControlPeerOptions,
   DEAD_AFTER,
   KEEP_ALIVE,
 } from '../../../../src/peer/network/control-peer.ts';
 import { SwarmDialer } from '../../../../src/peer/network/swarm-dialer.ts';
-import { type MemoryConnection, memoryPair } from '../../../sim/memory-connection.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
-import { advance, NETWORK, share, type TestPeer, testPeer } from './support.ts';
-
-const CONTROL = Buffer.alloc(20, 9);
+import { type ControlEnd, channelPair, controlPair, optionsOf } from './control-pair.ts';
+import { advance, share, type TestPeer, testPeer } from './support.ts';
 
 describe('ControlPeer', () => {
   let clock: VirtualClock;
-  let ada: TestPeer;
   let bob: TestPeer;
+  let from: Omit<ControlEnd, 'listenPort'>;
+  let to: Omit<ControlEnd, 'listenPort'>;
   let log: string[];
 
   beforeEach(() => {
     clock = new VirtualClock();
-    ada = testPeer();
     bob = testPeer();
+    from = { peer: testPeer(), name: 'ada', host: '::ffff:10.0.0.1' };
+    to = { peer: bob, name: 'bob\u202E', host: '10.0.0.2' };
     log = [];
   });
-
-  function asChannel(connection: MemoryConnection, to: TestPeer, initiator: boolean): MemoryConnection & MemberChannel {
-    return Object.assign(connection, {
-      device: to.device,
-      instance: to.instance,
-      network: NETWORK,
-      initiator,
-      remoteAddress: initiator ? '10.0.0.2' : '::ffff:10.0.0.1',
-      remotePort: initiator ? 6881 : 50_000,
-    });
-  }
-
-  function options(deviceName: string, listenPort: number | undefined, dialed?: string): ControlPeerOptions {
-    return {
-      peerId: Buffer.alloc(20, 1),
-      controlInfoHash: CONTROL,
-      version: '1.2.3',
-      deviceName,
-      listenPort,
-      clock,
-      ...(dialed === undefined ? {} : { dialed }),
-    };
-  }
 
   function handler(name: string): ControlPeerHandler {
     return {
@@ -69,26 +45,18 @@ describe('ControlPeer', () => {
     };
   }
 
-  /** Ada dials Bob; both ends, and their wires. */
-  async function pair(adaPort: number | 'none' = 7001, bobPort = 6881) {
-    const [a, b] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
-    const [atAda, atBob] = [asChannel(a, bob, true), asChannel(b, ada, false)];
-    const one = ControlPeer.initiate(
-      atAda,
-      options('ada', adaPort === 'none' ? undefined : adaPort, '10.0.0.2:6881'),
-      handler('ada'),
+  /** Ada dials Bob; both ends, and their channels. */
+  const pair = (adaPort: number | 'none' = 7001, bobPort = 6881) =>
+    controlPair(
+      clock,
+      { ...from, listenPort: adaPort === 'none' ? undefined : adaPort, handler: handler('ada') },
+      { ...to, listenPort: bobPort, handler: handler('bob') },
     );
-    const incoming = await Promise.all([readHandshake(atBob, clock), advance(clock, 20)]);
-    const two = ControlPeer.accept(atBob, incoming[0], options('bob\u202E', bobPort), handler('bob'));
-    await advance(clock, 50);
-    return { one, two, a: atAda, b: atBob };
-  }
 
   /** A member that speaks as the test pleases, connected to Ada’s control peer. */
   async function puppet() {
-    const [a, b] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
-    const [atAda, atPuppet] = [asChannel(a, bob, true), asChannel(b, ada, false)];
-    const one = ControlPeer.initiate(atAda, options('ada', 7001), handler('ada'));
+    const [atAda, atPuppet] = channelPair(clock, from, to);
+    const one = ControlPeer.initiate(atAda, optionsOf(clock, { ...from, listenPort: 7001 }), handler('ada'));
     const incoming = await Promise.all([readHandshake(atPuppet, clock), advance(clock, 20)]);
     const wire = PeerWire.accept(
       incoming[0],
@@ -167,8 +135,8 @@ describe('ControlPeer', () => {
   });
 
   it('gives up a peer that never finishes its handshake', async () => {
-    const [a] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
-    ControlPeer.initiate(asChannel(a, bob, true), options('ada', 1), handler('ada'));
+    const [a] = channelPair(clock, from, to);
+    ControlPeer.initiate(a, optionsOf(clock, { ...from, listenPort: 1 }), handler('ada'));
     await advance(clock, 20_000);
     assert.deepEqual(log, ['ada closed timeout']);
     assert.equal(clock.pending, 0);
@@ -313,8 +281,7 @@ describe('ControlPeer', () => {
     it('refuses another peer that answers at the address', async () => {
       const { one } = await pair();
       const stranger = testPeer(bob.identity);
-      const [end] = memoryPair(clock, { latency: 5, rate: 0 }, () => 0.3);
-      const channel = asChannel(end, stranger, true);
+      const [channel] = channelPair(clock, from, { ...to, peer: stranger });
       const dialer = new SwarmDialer(settings(() => Promise.resolve(channel)));
       assert.equal(await dialer.open([one], infohash, signal()), undefined);
       assert.ok(channel.closed);

@@ -12,6 +12,7 @@ import {
 import { silentLogger } from '../../../../src/common/log.ts';
 import type { HoldEntry, Section, ShareEntry } from '../../../../src/peer/network/catalogue.ts';
 import { CatalogueStore, type MemberRegister } from '../../../../src/peer/network/catalogue-store.ts';
+import { peerKey } from '../../../../src/peer/network/channel.ts';
 import { OwnCatalogue } from '../../../../src/peer/network/own-catalogue.ts';
 import { createIdentity, type Identity } from '../../../../src/transport/identity.ts';
 import type { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -26,6 +27,11 @@ export interface TestPeer {
 
 export function testPeer(identity: Identity = createIdentity()): TestPeer {
   return { identity, device: identity.device, instance: parsePeerInstance(randomBytes(8).toString('hex')) };
+}
+
+/** So many peers, the smallest first (by `peerKey`). */
+export function sortedPeers(count: number): TestPeer[] {
+  return Array.from({ length: count }, () => testPeer()).sort((a, b) => (peerKey(a) < peerKey(b) ? -1 : 1));
 }
 
 /** Stands for membership chains: credentials are the device's id in text. */
