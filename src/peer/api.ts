@@ -127,7 +127,7 @@ export interface NetworkInfo {
   /** Members connected now, other windows of this device not counted. */
   readonly peers: number;
   readonly state: 'connected' | 'looking' | 'offline';
-  /** The last thing that went wrong with a tracker, for the status text. */
+  /** Why nobody is connected, as far as is known, for the status text: this device is not welcome, or no tracker helps. */
   readonly problem?: string;
 }
 

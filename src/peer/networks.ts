@@ -11,6 +11,7 @@ import { dial } from '../transport/dial.ts';
 import type { Identity } from '../transport/identity.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
+import type { NetworkDiagnosis } from './diagnose.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -97,6 +98,16 @@ export class Networks implements Disposable {
       trackers: trust.trackers,
       creator: trust.creator,
       ...node.state(),
+    }));
+  }
+
+  /** For `diagnose`. */
+  diagnoses(): NetworkDiagnosis[] {
+    return this.list().map(({ trust, node }) => ({
+      name: trust.name,
+      peers: node.state().peers,
+      refusal: node.refusal,
+      trackers: node.trackerStatus(),
     }));
   }
 

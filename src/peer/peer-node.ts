@@ -305,7 +305,7 @@ export class PeerNode implements PeerApi {
 
   async diagnose(): Promise<DiagnosisLine[]> {
     const { networks, listenPort } = this.#options;
-    return diagnose(listenPort(), networks.infos());
+    return diagnose(listenPort(), networks.diagnoses());
   }
 }
 

@@ -20,6 +20,7 @@ import {
 import type { Identity } from './identity.ts';
 import type { Admission, NetworkAccess } from './network-access.ts';
 import { equalSecrets, initiatorProof, networkTag, type ProofContext, responderProof } from './proof.ts';
+import { RefusedError } from './refused-error.ts';
 import type { ChannelPeer } from './secure-channel.ts';
 import { exportedSecret, peerOfTls, type TlsPeer } from './tls-identity.ts';
 import type { TlsStream } from './tls-stream.ts';
@@ -189,11 +190,11 @@ function expectAdmitted(frame: Frame): { countersignature: Buffer | undefined } 
     case 'admitted':
       return admit;
     case 'revoked':
-      throw new PeerwireError('revoked', 'The peer refuses this device: it was removed from the network.');
+      throw new RefusedError('revoked', 'The peer refuses this device: it was removed from the network.');
     case 'expired':
-      throw new PeerwireError('expired', 'The peer refuses this device: its invite expired before any member met it.');
+      throw new RefusedError('expired', 'The peer refuses this device: its invite expired before any member met it.');
     case 'not-admitted':
-      throw new PeerwireError('not-admitted', 'The peer does not recognize this device as a member of the network.');
+      throw new RefusedError('not-admitted', 'The peer does not recognize this device as a member of the network.');
   }
 }
 

@@ -180,6 +180,7 @@ describe('NetworkNode', function () {
     ada.trust.revoke(bob.identity.device);
     await bob.start();
     await until([bob], () => /removed|refuse/.test(bob.node.state().problem ?? ''));
+    assert.equal(bob.node.refusal?.code, 'revoked');
     assert.equal(bob.node.state().peers, 0);
   });
 

@@ -1,15 +1,14 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
-import { type ErrorCode, errorCode, errorMessage, PeerwireError } from '../../common/errors.ts';
+import { errorCode, errorMessage } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
+import { RefusedError } from '../../transport/refused-error.ts';
 import type { AddressBook, AddressRecord } from './address-book.ts';
 import type { MemberChannel, PeerRef } from './channel.ts';
 
 /** Connections being opened at once. */
 export const MAX_ATTEMPTS = 8;
-
-const REFUSALS: readonly ErrorCode[] = ['revoked', 'expired', 'not-admitted'];
 
 export interface DialTarget {
   readonly host: string;
@@ -27,8 +26,8 @@ export interface DialerOptions {
   readonly isConnected: (peer: PeerRef) => boolean;
   /** False while there is no room for further connections. */
   readonly hasRoom: () => boolean;
-  /** A member answered and would not have us (`revoked`, `expired` or `not-admitted`). */
-  readonly onRefused: (reason: PeerwireError) => void;
+  /** A member answered and would not have us. */
+  readonly onRefused: (reason: RefusedError) => void;
   /** Receives each channel, owns it, and tells the book how it went. */
   readonly onChannel: (channel: MemberChannel, dialed: string) => void;
 }
@@ -87,7 +86,7 @@ export class Dialer implements Disposable {
       } else {
         book.failed(record.key);
         logger.debug(`Dialing ${record.key} (${record.origin}) failed: ${errorMessage(error)}`);
-        if (error instanceof PeerwireError && REFUSALS.includes(error.code)) onRefused(error);
+        if (error instanceof RefusedError) onRefused(error);
       }
       return;
     }

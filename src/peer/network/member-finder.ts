@@ -5,6 +5,7 @@ import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
+import { RefusedError } from '../../transport/refused-error.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
 import type { NetworkTrust } from '../trust/membership.ts';
@@ -49,7 +50,7 @@ export class MemberFinder implements Disposable {
   /** `problem` or `failing` changed. */
   readonly onChanged: Event<void> = this.#changed.event;
   /** Why members would not have us, when we last asked one. */
-  #refusal: string | undefined;
+  #refusal: RefusedError | undefined;
   #trackers = '';
   #saveTimer: Disposable | undefined;
   #loaded = false;
@@ -74,8 +75,8 @@ export class MemberFinder implements Disposable {
       }),
     );
     this.#owned.add(this.#announcer.onStateChanged(() => this.#changed.fire()));
-    const onRefused = (reason: PeerwireError): void => {
-      this.#refusal = `Members refuse this device: ${reason.message}`;
+    const onRefused = (reason: RefusedError): void => {
+      this.#refusal = new RefusedError(reason.code, `Members refuse this device: ${reason.message}`);
       this.#changed.fire();
     };
     this.#dialer = this.#owned.add(
@@ -99,9 +100,14 @@ export class MemberFinder implements Disposable {
     this.#dialer.poke();
   }
 
-  /** Why nobody was found, as far as we know: members refuse this device, or no tracker answers. */
+  /** That members will not have this device, as long as no other is connected. */
+  get refusal(): RefusedError | undefined {
+    return this.#options.lonely() ? this.#refusal : undefined;
+  }
+
+  /** Why no tracker helps, as far as we know. */
   get problem(): string | undefined {
-    return (this.#options.lonely() ? this.#refusal : undefined) ?? this.#announcer.problem;
+    return this.#announcer.problem;
   }
 
   /** Every tracker failed. */

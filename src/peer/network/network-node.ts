@@ -231,9 +231,15 @@ export class NetworkNode implements Disposable {
 
   state(): NetworkState {
     const peers = this.#links.devices(this.#self.device);
-    const problem = this.#excluded ? 'This device was removed from the network.' : this.#finder.problem;
+    const problem = this.refusal?.message ?? this.#finder.problem;
     const state = peers > 0 ? 'connected' : this.#excluded || this.#finder.failing ? 'offline' : 'looking';
     return { state, peers, ...(problem === undefined ? {} : { problem }) };
+  }
+
+  /** That this device is not welcome: the creator removed it, or members refuse it. */
+  get refusal(): PeerwireError | undefined {
+    if (this.#excluded) return new PeerwireError('revoked', 'The creator of the network removed this device.');
+    return this.#finder.refusal;
   }
 
   /** How each tracker fared last, in order: for diagnosis. */

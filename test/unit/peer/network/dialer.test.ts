@@ -5,6 +5,7 @@ import { silentLogger } from '../../../../src/common/log.ts';
 import { AddressBook } from '../../../../src/peer/network/address-book.ts';
 import type { MemberChannel } from '../../../../src/peer/network/channel.ts';
 import { Dialer, type DialTarget, MAX_ATTEMPTS } from '../../../../src/peer/network/dialer.ts';
+import { RefusedError } from '../../../../src/transport/refused-error.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { advance, NETWORK, testPeer } from './support.ts';
 
@@ -102,10 +103,11 @@ describe('Dialer', () => {
     book.add({ host: '10.0.0.1', port: 1 }, 'manual');
     book.add({ host: '10.0.0.2', port: 1 }, 'manual');
     dialer.poke();
-    dialed[0]?.reject(new PeerwireError('revoked', 'removed'));
-    dialed[1]?.reject(new PeerwireError('connection', 'refused'));
+    dialed[0]?.reject(new RefusedError('expired', 'too old'));
+    // It is they whom we would not have.
+    dialed[1]?.reject(new PeerwireError('revoked', 'removed'));
     await advance(clock, 1);
-    assert.deepEqual(refusals, ['revoked']);
+    assert.deepEqual(refusals, ['expired']);
   });
 
   it('waits while there is no room', async () => {
