@@ -13,8 +13,11 @@ export interface Connection {
 
   /** Begins (or moves) delivery. The sink's callbacks are never called before this returns. */
   start(sink: ConnectionSink): void;
-  /** Queues the chunks in order. The connection owns them until sent: do not reuse their memory before `onSent`. */
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void;
+  /**
+   * Queues the chunks in order. Their memory is not to be reused before `onDone`, which comes in any case and once, never
+   * before this returns: they were sent, or the connection closed.
+   */
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void;
   /** Stops and continues reading, for back-pressure. */
   pause(): void;
   resume(): void;

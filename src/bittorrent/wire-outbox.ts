@@ -3,17 +3,17 @@ import type { Connection } from './connection.ts';
 /** What is sent over one connection, in order: small messages of one turn of the event loop leave in one write. */
 export class WireOutbox {
   readonly #connection: Connection;
-  readonly #onSent: () => void;
+  readonly #onDone: () => void;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #flushQueued = false;
   #departed = 0;
   #closed = false;
 
-  /** `onSent`: a write of small messages has left. */
-  constructor(connection: Connection, onSent: () => void) {
+  /** `onDone`: a write of small messages has left, or never will. */
+  constructor(connection: Connection, onDone: () => void) {
     this.#connection = connection;
-    this.#onSent = onSent;
+    this.#onDone = onDone;
   }
 
   /** How many writes have left so far: as long as it grows, the other end reads. */
@@ -39,13 +39,12 @@ export class WireOutbox {
     });
   }
 
-  /** Sends bytes as they are, behind what waits. The memory is ours until `onSent`, which never comes once closed. */
-  write(bytes: Uint8Array, onSent: () => void): void {
-    if (this.#closed) return;
+  /** Sends bytes as they are, behind what waits. The memory is ours until `onDone`: they have left, or never will. */
+  write(bytes: Uint8Array, onDone: () => void): void {
     this.flush();
     this.#connection.write([bytes], () => {
       this.#departed++;
-      onSent();
+      onDone();
     });
   }
 
@@ -57,7 +56,7 @@ export class WireOutbox {
     this.#waitingBytes = 0;
     this.#connection.write(messages.length === 1 ? messages : [Buffer.concat(messages)], () => {
       this.#departed++;
-      this.#onSent();
+      this.#onDone();
     });
   }
 

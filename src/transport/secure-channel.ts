@@ -56,8 +56,8 @@ export class SecureChannel<M = unknown> implements Connection, ChannelPeer<M> {
     this.#stream.start(sink);
   }
 
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
-    this.#stream.write(chunks, onSent);
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void {
+    this.#stream.write(chunks, onDone);
   }
 
   pause(): void {

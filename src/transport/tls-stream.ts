@@ -103,9 +103,9 @@ export class TlsStream implements Connection {
     this.socket.pause();
   }
 
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
-    if (this.#closed || chunks.length === 0) return;
-    this.#writes.push(chunks, onSent);
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void {
+    if (!this.#closed && chunks.length > 0) this.#writes.push(chunks, onDone);
+    else if (onDone) queueMicrotask(onDone);
   }
 
   pause(): void {

@@ -7,7 +7,7 @@ const MOST_JOINED = 64 * 1024;
 
 interface Write {
   readonly chunk: Uint8Array;
-  readonly onSent: (() => void) | undefined;
+  readonly onDone: (() => void) | undefined;
 }
 
 /**
@@ -36,11 +36,11 @@ export class WriteQueue {
     return this.#bytes;
   }
 
-  /** The memory is ours until `onSent`, which is not called when the socket closes before. */
-  push(chunks: readonly Uint8Array[], onSent: (() => void) | undefined): void {
+  /** The memory is ours until `onDone`, which comes in any case, and once: see `Connection.write`. */
+  push(chunks: readonly Uint8Array[], onDone: (() => void) | undefined): void {
     const last = chunks.length - 1;
     chunks.forEach((chunk, index) => {
-      this.#waiting.push({ chunk, onSent: index === last ? onSent : undefined });
+      this.#waiting.push({ chunk, onDone: index === last ? onDone : undefined });
       this.#bytes += chunk.length;
     });
     if (!this.#writing) this.#writeNext();
@@ -52,10 +52,13 @@ export class WriteQueue {
     if (!this.#writing) this.#writeNext();
   }
 
+  /** Nothing more is sent. What the socket is sending is done with when that says so. */
   dispose(): void {
     this.#disposed = true;
+    const waiting = this.#waiting;
     this.#waiting = [];
     this.#bytes = 0;
+    queueMicrotask(() => finish(waiting));
   }
 
   #writeNext(): void {
@@ -69,11 +72,14 @@ export class WriteQueue {
     this.#writing = true;
     this.#socket.write(bytes, (error) => {
       this.#writing = false;
-      if (error || this.#disposed) return;
+      if (error || this.#disposed) {
+        finish(writes);
+        return;
+      }
       this.#bytes -= bytes.length;
       // Before those who hear of it write more.
       if (this.#waiting.length > 0) this.#writeNext();
-      for (const { onSent } of writes) onSent?.();
+      finish(writes);
       if (this.#bytes === 0 && !this.#disposed) this.#onDrain();
       if (!this.#writing && !this.#disposed) this.#writeNext();
     });
@@ -91,4 +97,8 @@ export class WriteQueue {
     }
     return this.#waiting.splice(0, count);
   }
+}
+
+function finish(writes: readonly Write[]): void {
+  for (const { onDone } of writes) onDone?.();
 }

@@ -34,8 +34,8 @@ export class PlainConnection implements Connection {
     queueMicrotask(() => this.#socket.resume());
   }
 
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
-    if (!this.closed) this.#socket.write(Buffer.concat(chunks), () => onSent?.());
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void {
+    this.#socket.write(Buffer.concat(chunks), () => onDone?.());
   }
 
   pause(): void {

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { Bitfield } from '../../src/bittorrent/bitfield.ts';
 import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';
+import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
+import { SharedMemory } from '../../src/bittorrent/shared-memory.ts';
+import { UploadScheduler } from '../../src/bittorrent/upload-scheduler.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import { type SimPeer, Simulation } from './simulation.ts';
 import { hasher } from './test-version.ts';
@@ -118,5 +121,18 @@ describe('back-pressure', () => {
     assert.ok(low.have.count > 0, 'low got nothing at all');
     assert.ok(low.have.count < high.have.count / 2, `low got ${low.have.count} of ${high.have.count}`);
     assert.ok(await sim.clock.run(() => low.completed, 60_000), 'low does not go on alone');
+  });
+
+  it('what was read for somebody who goes before it has left comes back', async () => {
+    sim = new Simulation(9, [12 * MiB], PIECE);
+    // Keeps no more than is lent.
+    const memory = new SharedMemory(0);
+    sim.uplink = { scheduler: new UploadScheduler(sim.clock, memory), limiter: new RateLimiter(sim.clock, 0) };
+    const source = sim.addPeer('source', 'all');
+    const [, connection] = sim.connect(sim.addPeer('receiver', 'none'), source, { latency: 5, rate: 1_000_000 });
+    assert.ok(await sim.clock.run(() => connection.writableLength > PIECE, 10_000), 'nothing waits');
+    assert.ok(memory.bytes > 0);
+    connection.cut();
+    assert.ok(await sim.clock.run(() => memory.bytes === 0, 1_000), `${memory.bytes} bytes are lost`);
   });
 });

@@ -32,7 +32,7 @@ export function memoryPair(clock: Clock, link: Link, random: () => number): [Mem
 interface Write {
   readonly chunks: readonly Uint8Array[];
   readonly length: number;
-  readonly onSent: (() => void) | undefined;
+  readonly onDone: (() => void) | undefined;
 }
 
 export class MemoryConnection implements Connection {
@@ -88,11 +88,14 @@ export class MemoryConnection implements Connection {
     queueMicrotask(() => this.#deliver());
   }
 
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
-    if (this.closed) return;
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void {
+    if (this.closed) {
+      if (onDone) queueMicrotask(onDone);
+      return;
+    }
     this.onWrite?.(chunks);
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    this.#outbox.push({ chunks, length, onSent });
+    this.#outbox.push({ chunks, length, onDone });
     this.#queued += length;
     this.mostQueued = Math.max(this.mostQueued, this.#queued);
     this.#transmit();
@@ -151,6 +154,10 @@ export class MemoryConnection implements Connection {
   #end(reason: PeerwireError | undefined): void {
     this.closed = true;
     this.#leaving?.dispose();
+    const unsent = this.#outbox.splice(0);
+    queueMicrotask(() => {
+      for (const { onDone } of unsent) onDone?.();
+    });
     this.onClosed?.(reason);
   }
 
@@ -167,7 +174,7 @@ export class MemoryConnection implements Connection {
     this.#leaving = this.#clock.setTimeout(() => this.#leave(write, size), duration);
   }
 
-  /** Only now are the bytes read from their memory: whoever reuses it before `onSent` sends rubbish here, as it would by a socket. */
+  /** Only now are the bytes read from their memory: whoever reuses it before `onDone` sends rubbish here, as it would by a socket. */
   #leave(write: Write, size: number): void {
     this.#leaving = undefined;
     const bytes = Buffer.concat(write.chunks).subarray(this.#left, this.#left + size);
@@ -180,7 +187,7 @@ export class MemoryConnection implements Connection {
     if (this.#left === write.length) {
       this.#left = 0;
       this.#outbox.shift();
-      write.onSent?.();
+      write.onDone?.();
       if (this.#queued === 0 && !this.closed) this.#sink?.onDrain();
     }
     this.#transmit();

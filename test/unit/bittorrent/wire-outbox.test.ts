@@ -5,18 +5,22 @@ import { WireOutbox } from '../../../src/bittorrent/wire-outbox.ts';
 /** Keeps what is written until it is let go. */
 class Sluice implements Connection {
   readonly remote = 'b:1';
-  readonly closed = false;
+  closed = false;
   readonly written: string[] = [];
   writableLength = 0;
   readonly #waiting: (() => void)[] = [];
 
-  write(chunks: readonly Uint8Array[], onSent?: () => void): void {
+  write(chunks: readonly Uint8Array[], onDone?: () => void): void {
+    if (this.closed) {
+      onDone?.();
+      return;
+    }
     const bytes = Buffer.concat(chunks);
     this.written.push(bytes.toString());
     this.writableLength += bytes.length;
     this.#waiting.push(() => {
       this.writableLength -= bytes.length;
-      onSent?.();
+      onDone?.();
     });
   }
 
@@ -27,7 +31,9 @@ class Sluice implements Connection {
   start(): void {}
   pause(): void {}
   resume(): void {}
-  close(): void {}
+  close(): void {
+    this.closed = true;
+  }
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -75,12 +81,16 @@ describe('WireOutbox', () => {
     assert.deepEqual([outbox.bytes, outbox.departed, left, sent], [1, 2, 1, true]);
   });
 
-  it('sends nothing once it is closed, neither what waited nor what comes', async () => {
+  it('sends nothing once it is closed, neither what waited nor what comes, and gives memory back', async () => {
     outbox.push(Buffer.from('a'));
+    connection.close();
     outbox.close();
     outbox.push(Buffer.from('b'));
-    outbox.write(Buffer.from('block'), () => {});
+    let givenBack = false;
+    outbox.write(Buffer.from('block'), () => {
+      givenBack = true;
+    });
     await turn();
-    assert.deepEqual([connection.written, outbox.bytes], [[], 0]);
+    assert.deepEqual([connection.written, outbox.bytes, givenBack], [[], 0, true]);
   });
 });

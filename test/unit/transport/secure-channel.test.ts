@@ -191,6 +191,26 @@ describe('a secure channel', () => {
     assert.match(dialed.remote, /^127\.0\.0\.1:\d+$/);
   });
 
+  it('gives all memory back, also of what has not left when it closes, or comes after that', async () => {
+    const { dialed, accepted } = await pair();
+    accepted.pause();
+    const done: number[] = [];
+    const write = (number: number): void => dialed.write([content('x', MIB)], () => done.push(number));
+    for (let number = 0; number < 16; number++) write(number);
+    await until(() => done.length > 0);
+    assert.ok(dialed.writableLength > 0, 'all of it left');
+    dialed.close();
+    const before = done.length;
+    write(16);
+    assert.equal(done.length, before, 'not before close and write return');
+    await until(() => done.length >= 17);
+    assert.deepEqual(
+      done.sort((a, b) => a - b),
+      Array.from({ length: 17 }, (_, number) => number),
+      'each once',
+    );
+  });
+
   it('tells a sink that comes after the end', async () => {
     const { dialed, accepted } = await pair();
     dialed.close();
