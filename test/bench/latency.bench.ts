@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ShareInfo, TransferInfo } from '../../src/peer/api.ts';
 import { connectToHome, type RunningPeer } from '../../src/peer/control-socket.ts';
-import { CLI, type Running, Stage } from '../integration/processes.ts';
+import { addressOf, CLI, type Running, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
 import { writeRandom } from './random-file.ts';
 
@@ -76,7 +76,6 @@ class Latency {
     try {
       const { invite } = await stage.ok('source', 'network', 'create', 'bench');
       const source = await stage.peer('source');
-      const { port } = await source.event(({ event }) => event === 'ready');
       const api = await this.#connect('source');
       options.progress('sharing two big files');
       for (const [seed, name] of ['read.bin', 'fetched.bin'].entries()) {
@@ -86,11 +85,11 @@ class Latency {
       // Each run has a receiver that knows nothing yet: what is cold once is warm ever after.
       for (let run = 0; run < options.runs; run++) {
         options.progress(`run ${run + 1} of ${options.runs}`);
-        const idle = await this.#receiver(`idle-${run}`, String(invite), `127.0.0.1:${port}`);
+        const idle = await this.#receiver(`idle-${run}`, String(invite), addressOf(source));
         await this.#ranges(idle.api, this.#figures.cold, this.#figures.warm);
         await this.#small(run, api, idle);
         await idle.end();
-        const busy = await this.#receiver(`busy-${run}`, String(invite), `127.0.0.1:${port}`);
+        const busy = await this.#receiver(`busy-${run}`, String(invite), addressOf(source));
         await this.#beside(busy);
         await busy.end();
       }

@@ -1,7 +1,7 @@
 import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CLI, type Running, Stage } from '../integration/processes.ts';
+import { addressOf, CLI, type Running, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, type BenchRow, type BenchTarget, median } from './bench.ts';
 import { forgetPeak, residentMemory } from './memory.ts';
 import { writeRandom } from './random-file.ts';
@@ -85,12 +85,11 @@ interface Receiver {
 async function network(stage: Stage, count: number): Promise<{ source: Running; receivers: readonly Receiver[] }> {
   const { invite } = await stage.ok('source', 'network', 'create', 'bench');
   const source = await stage.peer('source');
-  const { port } = await source.event(({ event }) => event === 'ready');
   const receivers: Receiver[] = [];
   for (let index = 0; index < count; index++) {
     const home = `receiver-${index}`;
     await stage.ok(home, 'network', 'join', String(invite));
-    receivers.push({ home, peer: await stage.peer(home, '--connect', `127.0.0.1:${port}`) });
+    receivers.push({ home, peer: await stage.peer(home, '--connect', addressOf(source)) });
   }
   return { source, receivers };
 }

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { TransferSource } from '../editor/in-host/transfer-source.ts';
-import { CLI, Stage } from '../integration/processes.ts';
+import { addressOf, CLI, Stage } from '../integration/processes.ts';
 import { writeRandom } from './random-file.ts';
 
 /** A `peerwire run` that shares one file of random bytes. `folder`: where the file and the peer's home are made. */
@@ -13,9 +13,8 @@ export async function startSource(
     await writeRandom(stage.path('big.bin'), bytes);
     const { invite } = await stage.ok('source', 'network', 'create', 'bench');
     const peer = await stage.peer('source');
-    const { port } = await peer.event(({ event }) => event === 'ready');
     const { share } = await stage.ok('source', 'share', stage.path('big.bin'));
-    const address = `127.0.0.1:${port}`;
+    const address = addressOf(peer);
     return {
       source: { invite: String(invite), address, share: String(share), bytes, folder },
       dispose: () => stage.dispose(),

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { TransferInfo } from '../../src/peer/api.ts';
 import { connectToHome, type RunningPeer } from '../../src/peer/control-socket.ts';
-import { CLI, Stage } from '../integration/processes.ts';
+import { addressOf, CLI, Stage } from '../integration/processes.ts';
 import { type Bench, type BenchOptions, type BenchReport, type BenchTarget, median } from './bench.ts';
 import { processorTime } from './processor-time.ts';
 import { writeRandom } from './random-file.ts';
@@ -90,7 +90,6 @@ async function spread(folder: string, file: string, receivers: number): Promise<
   try {
     const { invite } = await stage.ok('origin', 'network', 'create', 'bench');
     const origin = await stage.peer('origin', '--upload-limit', String(UPLINK));
-    const { port } = await origin.event(({ event }) => event === 'ready');
     const { share } = await stage.ok('origin', 'share', file);
     peers.push(await api(stage, 'origin'));
     // The clock starts when every process is up, connected to all others, and sees the share.
@@ -100,7 +99,7 @@ async function spread(folder: string, file: string, receivers: number): Promise<
       const peer = await api(stage, home);
       peers.push(peer);
       await peer.joinNetwork(String(invite));
-      await peer.addPeerAddress(`127.0.0.1:${port}`);
+      await peer.addPeerAddress(addressOf(origin));
     }
     await until(MESH_PATIENCE, async () => {
       for (const peer of peers) {

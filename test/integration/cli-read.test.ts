@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { CliBuild, type Line, Workplace } from './cli-commands.ts';
+import { CliBuild } from './cli-build.ts';
+import { addressOf, Stage } from './processes.ts';
 
 const MIB = 2 ** 20;
 
@@ -41,7 +42,7 @@ class Reading {
 describe('peerwire read', function () {
   this.timeout(180_000);
   let cli: CliBuild;
-  let place: Workplace;
+  let place: Stage;
   let readings: Reading[];
 
   before(async () => {
@@ -49,15 +50,13 @@ describe('peerwire read', function () {
   });
   after(() => cli.dispose());
   beforeEach(async () => {
-    place = await Workplace.create(cli);
+    place = new Stage(cli.main);
     readings = [];
   });
   afterEach(async () => {
     for (const { child } of readings) child.kill('SIGKILL');
     await place.dispose();
   });
-
-  const address = (peer: { ready: Line }): string => `127.0.0.1:${peer.ready.port}`;
 
   /** A network of these homes, and a file that the first shares. */
   async function shared(size: number, ...homes: string[]): Promise<{ content: Buffer; share: string }> {
@@ -84,10 +83,10 @@ describe('peerwire read', function () {
     const { content, share } = await shared(6 * MIB, 'a', 'b');
     const a = await place.peer('a');
     const range = ['--offset', '3000000', '--length', '200000'];
-    const alone = await read('b', share, ...range, '--connect', address(a), '--json');
+    const alone = await read('b', share, ...range, '--connect', addressOf(a), '--json');
     assert.deepEqual([alone.code, alone.stderr], [0, '']);
     assert.ok(alone.data.equals(content.subarray(3_000_000, 3_200_000)));
-    const b = await place.peer('b', '--connect', address(a));
+    const b = await place.peer('b', '--connect', addressOf(a));
     const running = await read('b', 'big.bin', ...range);
     assert.deepEqual([running.code, running.stderr], [0, '']);
     assert.ok(running.data.equals(alone.data));
@@ -129,7 +128,7 @@ describe('peerwire read', function () {
   it('streams a whole file, and ends when nobody reads any more', async () => {
     const { content, share } = await shared(48 * MIB, 'a', 'b');
     const a = await place.peer('a');
-    await place.peer('b', '--connect', address(a));
+    await place.peer('b', '--connect', addressOf(a));
     await place.ok('b', 'shares', '--wait', '90');
     const closing = start('b', share);
     await closing.begun;
@@ -148,13 +147,13 @@ describe('peerwire read', function () {
   it('goes on when a source is killed; a get fetches only the rest', async () => {
     const { content, share } = await shared(24 * MIB, 'a', 'b', 'c');
     const a = await place.peer('a');
-    const c = await place.peer('c', '--connect', address(a));
+    const c = await place.peer('c', '--connect', addressOf(a));
     await place.ok('c', 'get', share, '--out', place.path('c-out'));
     await c.end();
-    const d = await place.peer('c', '--connect', address(a), '--upload-limit', '4MiB');
+    const d = await place.peer('c', '--connect', addressOf(a), '--upload-limit', '4MiB');
     await a.end();
-    const slow = await place.peer('a', '--upload-limit', '4MiB', '--connect', address(d));
-    await place.peer('b', '--connect', address(slow), '--connect', address(d));
+    const slow = await place.peer('a', '--upload-limit', '4MiB', '--connect', addressOf(d));
+    await place.peer('b', '--connect', addressOf(slow), '--connect', addressOf(d));
     const reading = start('b', share, '--length', String(16 * MIB));
     await reading.begun;
     await slow.end('SIGKILL');

@@ -8,13 +8,14 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ControlSocket } from '../../src/peer/control-socket.ts';
 import { fakeApi } from '../unit/cli/fake-api.ts';
-import { CliBuild, type Line, type Outcome, Workplace } from './cli-commands.ts';
+import { CliBuild } from './cli-build.ts';
+import { addressOf, type Line, progressOf, type Result, Stage } from './processes.ts';
 
 const MIB = 2 ** 20;
 const ID = /^[A-Z2-7]{52}$/;
 const SHARE = /^[a-z2-7]{26}$/;
 
-function assertFails(outcome: Outcome, code: 1 | 2, reason: RegExp): void {
+function assertFails(outcome: Result, code: 1 | 2, reason: RegExp): void {
   assert.equal(outcome.code, code, `${outcome.stdout}\n${outcome.stderr}`);
   assert.equal(outcome.stdout, '');
   const last = outcome.stderr.trimEnd().split('\n').at(-1) ?? '';
@@ -25,14 +26,14 @@ function assertFails(outcome: Outcome, code: 1 | 2, reason: RegExp): void {
 describe('peerwire', function () {
   this.timeout(180_000);
   let cli: CliBuild;
-  let place: Workplace;
+  let place: Stage;
 
   before(async () => {
     cli = await CliBuild.create();
   });
   after(() => cli.dispose());
   beforeEach(async () => {
-    place = await Workplace.create(cli);
+    place = new Stage(cli.main);
   });
   afterEach(() => place.dispose());
 
@@ -50,8 +51,6 @@ describe('peerwire', function () {
     return content;
   }
 
-  const address = (peer: { ready: Line }): string => `127.0.0.1:${peer.ready.port}`;
-
   describe('without a network', () => {
     it('gives a device its identity once, and shows it', async () => {
       const first = await place.ok('a', 'id');
@@ -61,7 +60,7 @@ describe('peerwire', function () {
       assert.notEqual((await place.ok('b', 'id')).device, first.device);
       const renamed = await place.ok('a', 'id', '--set-name', 'build server');
       assert.deepEqual([renamed.name, renamed.device], ['build server', first.device]);
-      const people = await place.start(['id', '--home', place.path('a')]).outcome;
+      const people = await place.start(['id', '--home', place.path('a')]).result;
       assert.match(people.stdout, /^build server\n([A-Z2-7]{4}-){12}[A-Z2-7]{4}\n\w+( \w+){3}\n$/);
       assert.equal((await stat(place.path('a', 'secrets.json'))).mode & 0o777, 0o600);
     });
@@ -81,7 +80,7 @@ describe('peerwire', function () {
       const piped = place.start(['network', 'join', '-', '--home', place.path('c'), '--json'], {
         input: `${invite}\n`,
       });
-      assert.equal((await piped.outcome).code, 0, piped.stderr);
+      assert.equal((await piped.result).code, 0, piped.stderr);
       assert.deepEqual(await place.ok('b', 'network', 'leave', 'team'), { network: created.network, name: 'team' });
       assert.deepEqual((await place.run('b', 'network', 'list')).lines, []);
       assertFails(await place.run('b', 'network', 'leave', 'team'), 1, /no network “team”/);
@@ -112,12 +111,12 @@ describe('peerwire', function () {
       assert.match(String(shared.share), SHARE);
       assert.deepEqual([shared.name, shared.size, shared.files], ['notes.bin', content.length, 1]);
       const a = await place.peer('a');
-      const peers = await place.run('b', 'peers', '--wait', '90', '--connect', address(a), '--no-lan');
+      const peers = await place.run('b', 'peers', '--wait', '90', '--connect', addressOf(a), '--no-lan');
       assert.equal(peers.lines.length, 1);
       assert.deepEqual([peers.lines[0]?.device, peers.lines[0]?.name], [a.ready.device, a.ready.name]);
-      assert.equal(peers.lines[0]?.address, address(a));
+      assert.equal(peers.lines[0]?.address, addressOf(a));
 
-      const listed = await place.run('b', 'shares', '--wait', '90', '--connect', address(a), '--no-lan');
+      const listed = await place.run('b', 'shares', '--wait', '90', '--connect', addressOf(a), '--no-lan');
       const { share, infohash, name, kind, size, files, owner, ownerName, sources, message } = listed.lines[0] ?? {};
       assert.deepEqual(
         { share, infohash, name, kind, size, files, owner, ownerName, sources, message },
@@ -142,7 +141,7 @@ describe('peerwire', function () {
         '--wait',
         '90',
         '--connect',
-        address(a),
+        addressOf(a),
         '--no-lan',
       ];
       const got = await place.run('b', ...args);
@@ -174,11 +173,11 @@ describe('peerwire', function () {
       const content = await file('work/tree/one.txt', 1000);
       await file('work/tree/deep/two.txt', 70_000);
       const a = await place.peer('a');
-      const b = await place.peer('b', '--connect', address(a));
+      const b = await place.peer('b', '--connect', addressOf(a));
       const cwd = place.path('work');
       const share = place.start(['share', 'tree', '--home', place.path('a'), '--json'], { cwd });
-      assert.equal((await share.outcome).code, 0, share.stderr);
-      const shown = await b.line(
+      assert.equal((await share.result).code, 0, share.stderr);
+      const shown = await b.event(
         ({ event, shares }) => event === 'shares' && (shares as Line[]).some(({ name }) => name === 'tree'),
       );
       assert.equal((shown.shares as Line[])[0]?.own, false);
@@ -186,11 +185,11 @@ describe('peerwire', function () {
       const get = place.start(['get', 'tree', '--home', place.path('b'), '--json', '--out', 'here'], {
         cwd: place.path('elsewhere'),
       });
-      assert.equal((await get.outcome).code, 0, get.stderr);
-      assert.equal((await get.outcome).lines[0]?.path, place.path('elsewhere', 'here', 'tree'));
+      assert.equal((await get.result).code, 0, get.stderr);
+      assert.equal((await get.result).lines[0]?.path, place.path('elsewhere', 'here', 'tree'));
       assert.ok((await readFile(place.path('elsewhere/here/tree/one.txt'))).equals(content));
       // The peer that runs tells of it, too, and goes on as a source.
-      await b.line(({ event, transfer }) => event === 'transfer' && (transfer as Line).state === 'done');
+      await b.event(({ event, transfer }) => event === 'transfer' && (transfer as Line).state === 'done');
       const [row] = (await place.run('a', 'shares', '--wait', '90')).lines;
       assert.equal(row?.own, true);
 
@@ -205,13 +204,13 @@ describe('peerwire', function () {
         place.path('b'),
         '--json',
       ]);
-      assert.equal((await one.outcome).code, 0, one.stderr);
-      assert.equal((await one.outcome).lines[0]?.bytes, 1000);
-      assert.ok((await readFile(String((await one.outcome).lines[0]?.path))).equals(content));
+      assert.equal((await one.result).code, 0, one.stderr);
+      assert.equal((await one.result).lines[0]?.bytes, 1000);
+      assert.ok((await readFile(String((await one.result).lines[0]?.path))).equals(content));
 
       const { code } = await place.run('a', 'unshare', 'tree');
       assert.equal(code, 0);
-      await b.line(({ event, shares }) => event === 'shares' && (shares as Line[]).length === 0);
+      await b.event(({ event, shares }) => event === 'shares' && (shares as Line[]).length === 0);
       for (const peer of [a, b]) assert.equal((await peer.end()).code, 0);
     });
 
@@ -220,8 +219,8 @@ describe('peerwire', function () {
       const theirs = await file('doc.txt', 5000);
       await place.ok('a', 'share', place.path('doc.txt'));
       const a = await place.peer('a');
-      const b = await place.peer('b', '--connect', address(a));
-      await b.line(({ event, shares }) => event === 'shares' && (shares as Line[]).length === 1);
+      const b = await place.peer('b', '--connect', addressOf(a));
+      await b.event(({ event, shares }) => event === 'shares' && (shares as Line[]).length === 1);
       const mine = await file('out/doc.txt', 4000);
       const get = (...more: string[]) => place.run('b', 'get', 'doc.txt', '--out', place.path('out'), ...more);
       assertFails(await get(), 1, /doc\.txt exists and differs in .*--on-conflict skip, overwrite or keep-both/);
@@ -242,7 +241,7 @@ describe('peerwire', function () {
       await file('project/readme.md', 100);
       await place.ok('a', 'share', place.path('project'));
       const a = await place.peer('a');
-      const args = ['get', 'project', '--out', place.path('out'), '--connect', address(a), '--no-lan'];
+      const args = ['get', 'project', '--out', place.path('out'), '--connect', addressOf(a), '--no-lan'];
       assertFails(await place.run('b', ...args), 1, /\.vscode\/tasks\.json.*--allow-risky/);
       assert.deepEqual(await readdir(place.path('out')).catch(() => []), []);
       assert.equal((await place.run('b', ...args, '--allow-risky')).code, 0);
@@ -274,7 +273,7 @@ describe('peerwire', function () {
       await file('gone.bin', 1000);
       await place.ok('a', 'share', place.path('gone.bin'));
       const a = await place.peer('a');
-      await place.ok('b', 'shares', '--wait', '90', '--connect', address(a), '--no-lan');
+      await place.ok('b', 'shares', '--wait', '90', '--connect', addressOf(a), '--no-lan');
       await a.end();
       const outcome = await place.run('b', 'get', 'gone.bin', '--wait', '0.2', '--out', place.path('out'), '--no-lan');
       assertFails(outcome, 1, /“gone\.bin”/);
@@ -286,18 +285,8 @@ describe('peerwire', function () {
       await place.ok('a', 'share', place.path('large.bin'));
       const slow = await place.peer('a', '--upload-limit', '4MiB');
       const args = ['get', 'large.bin', '--home', place.path('b'), '--json', '--out', place.path('out'), '--no-lan'];
-      const get = place.start([...args, '--connect', address(slow)]);
-      const done = (line: string): number => {
-        const { transfer } = JSON.parse(line);
-        return transfer?.done ?? 0;
-      };
-      while (
-        !get.stderr
-          .split('\n')
-          .slice(0, -1)
-          .some((line) => done(line) > 4 * MIB)
-      )
-        await once(get.child.stderr!, 'data');
+      const get = place.start([...args, '--connect', addressOf(slow)]);
+      await get.says((stderr) => progressOf(stderr) > 4 * MIB);
       const interrupted = await get.end('SIGINT');
       assertFails(interrupted, 1, /Interrupted/);
       assert.deepEqual(
@@ -307,7 +296,7 @@ describe('peerwire', function () {
       assert.equal((await slow.end('SIGINT')).code, 0);
 
       const fast = await place.peer('a');
-      const resumed = await place.start([...args, '--connect', address(fast)]).outcome;
+      const resumed = await place.start([...args, '--connect', addressOf(fast)]).result;
       assert.equal(resumed.code, 0, resumed.stderr);
       const fetched = Number(resumed.lines[0]?.fetched);
       assert.ok(fetched > 0 && fetched < content.length - 3 * MIB, `fetched ${fetched} of ${content.length}`);
@@ -319,7 +308,7 @@ describe('peerwire', function () {
       const content = await file('inside.bin', 300_000);
       await place.ok('a', 'share', place.path('inside.bin'));
       const b = await place.peer('b');
-      const a = await place.peer('a', '--listen', 'none', '--connect', address(b));
+      const a = await place.peer('a', '--listen', 'none', '--connect', addressOf(b));
       assert.equal(a.ready.port, null);
       const got = await place.ok('b', 'get', 'inside.bin', '--out', place.path('out'), '--wait', '90');
       assert.equal(got.fetched, content.length);
@@ -333,12 +322,12 @@ describe('peerwire', function () {
       const a = await place.peer('a');
       const seeding = place.start([
         ...['get', 'seeded.bin', '--seed', '--home', place.path('b'), '--json', '--out', place.path('b-out')],
-        ...['--connect', address(a), '--listen', '127.0.0.1:0', '--no-lan'],
+        ...['--connect', addressOf(a), '--listen', '127.0.0.1:0', '--no-lan'],
       ]);
-      await seeding.line(({ fetched }) => fetched === content.length);
+      await seeding.event(({ fetched }) => fetched === content.length);
       // C learns from A where B is.
-      const c = await place.peer('c', '--connect', address(a));
-      await c.line(({ event, shares }) => event === 'shares' && (shares as Line[])[0]?.sources === 2);
+      const c = await place.peer('c', '--connect', addressOf(a));
+      await c.event(({ event, shares }) => event === 'shares' && (shares as Line[])[0]?.sources === 2);
       await a.end('SIGKILL');
       const got = await place.ok('c', 'get', 'seeded.bin', '--out', place.path('c-out'), '--wait', '90');
       const { device } = await place.ok('b', 'id');
@@ -355,7 +344,7 @@ describe('peerwire', function () {
       await file('secret-plan.txt', 2000);
       await place.ok('a', 'share', place.path('secret-plan.txt'), '--to', String(device));
       const a = await place.peer('a');
-      const where = ['--wait', '90', '--connect', address(a), '--no-lan'];
+      const where = ['--wait', '90', '--connect', addressOf(a), '--no-lan'];
       assert.equal((await place.run('b', 'get', 'secret-plan.txt', '--out', place.path('b-out'), ...where)).code, 0);
       const refused = await place.run(
         'c',
@@ -364,7 +353,7 @@ describe('peerwire', function () {
         '--out',
         place.path('c-out'),
         '--connect',
-        address(a),
+        addressOf(a),
         '--no-lan',
         '--wait',
         '3',
@@ -379,7 +368,7 @@ describe('peerwire', function () {
       await network('a');
       const first = await place.peer('a');
       assert.match(String(first.ready.device), ID);
-      assertFails(await place.start(['run', '--home', place.path('a')]).outcome, 1, /running in this home already/);
+      assertFails(await place.start(['run', '--home', place.path('a')]).result, 1, /running in this home already/);
       await first.end('SIGKILL');
       const second = await place.peer('a');
       assert.deepEqual([second.ready.device, second.ready.port], [first.ready.device, first.ready.port]);
@@ -407,7 +396,7 @@ describe('peerwire', function () {
         const waiting = place.start(['peers', '--wait', '60', '--home', place.path('a'), '--json']);
         await attaching;
         await control.close();
-        assertFails(await waiting.outcome, 1, /The peer that runs in this home was ended\.$/);
+        assertFails(await waiting.result, 1, /The peer that runs in this home was ended\.$/);
       } finally {
         await control.close();
       }
@@ -418,7 +407,7 @@ describe('peerwire', function () {
       await file('early.bin', 1000);
       await place.ok('a', 'share', place.path('early.bin'));
       const peer = await place.peer('a');
-      const { shares } = await peer.line(({ event }) => event === 'shares');
+      const { shares } = await peer.event(({ event }) => event === 'shares');
       assert.deepEqual(
         (shares as Line[]).map(({ name, own }) => ({ name, own })),
         [{ name: 'early.bin', own: true }],
@@ -438,7 +427,7 @@ describe('peerwire', function () {
       );
       const args = ['run', '--home', place.path('a'), '--no-lan', '--listen', '127.0.0.1:0'];
       const peer = place.start(args, { env: { NODE_OPTIONS: `--import ${pathToFileURL(fault)}` } });
-      await peer.line(({ event }) => event === 'ready');
+      await peer.event(({ event }) => event === 'ready');
       const { code, stderr } = await peer.end('SIGUSR2');
       assert.equal(code, 1);
       assert.match(stderr, /peerwire: The peer stopped unexpectedly \(out of order\)/);
@@ -451,7 +440,7 @@ describe('peerwire', function () {
       const first = place.start(['peers', '--wait', '1', '--home', place.path('a'), '--json', '--no-lan']);
       const second = place.start(['peers', '--wait', '2', '--home', place.path('a'), '--json', '--no-lan']);
       const third = place.run('a', 'id');
-      for (const outcome of [await first.outcome, await second.outcome, await third])
+      for (const outcome of [await first.result, await second.result, await third])
         assert.equal(outcome.code, 0, outcome.stderr);
     });
 
@@ -469,10 +458,10 @@ describe('peerwire', function () {
     it('can revoke a member that is online', async () => {
       await network('a', 'b');
       const a = await place.peer('a');
-      const b = await place.peer('b', '--connect', address(a));
-      await b.line(({ event, peers }) => event === 'peers' && (peers as Line[]).length === 1);
+      const b = await place.peer('b', '--connect', addressOf(a));
+      await b.event(({ event, peers }) => event === 'peers' && (peers as Line[]).length === 1);
       assert.deepEqual(await place.ok('a', 'network', 'revoke', String(b.ready.device)), { device: b.ready.device });
-      await b.line(({ event, level }) => event === 'notice' && level === 'warning');
+      await b.event(({ event, level }) => event === 'notice' && level === 'warning');
       assert.deepEqual((await place.run('a', 'peers')).lines, []);
       assertFails(await place.run('b', 'network', 'revoke', String(a.ready.device)), 1, /creat|root|revoke/i);
     });
@@ -480,8 +469,7 @@ describe('peerwire', function () {
 
   describe('tracker', () => {
     it('introduces peers, and ends when it is told to', async () => {
-      const tracker = place.start(['tracker', '--host', '127.0.0.1', '--port', '0', '--json']);
-      const ready = await tracker.line(({ event }) => event === 'ready');
+      const { process: tracker, ready } = await place.tracker();
       assert.match(String(ready.http), /^http:\/\/127\.0\.0\.1:\d+\/announce$/);
       assert.match(String(ready.udp), /^udp:\/\/127\.0\.0\.1:\d+\/announce$/);
       const { invite } = await place.ok('a', 'network', 'create', 'team', '--tracker', String(ready.http));
@@ -493,19 +481,15 @@ describe('peerwire', function () {
     });
 
     it('ends with its command, however that ends', async () => {
-      const tracker = place.start(['tracker', '--host', '127.0.0.1', '--port', '0']);
-      const { http } = await tracker.line(({ event }) => event === 'ready');
-      tracker.child.kill('SIGKILL');
+      const tracker = await place.tracker();
       // Its output closes when the tracker itself has ended.
-      await tracker.outcome;
-      await assert.rejects(fetch(String(http)));
+      await tracker.process.end('SIGKILL');
+      await assert.rejects(fetch(tracker.url));
     });
 
     it('says which port is taken', async () => {
-      const tracker = place.start(['tracker', '--host', '127.0.0.1', '--port', '0']);
-      const { http } = await tracker.line(({ event }) => event === 'ready');
-      const { port } = new URL(String(http));
-      assertFails(await place.start(['tracker', '--host', '127.0.0.1', '--port', port]).outcome, 1, /is in use/);
+      const { port } = new URL((await place.tracker()).url);
+      assertFails(await place.start(['tracker', '--host', '127.0.0.1', '--port', port]).result, 1, /is in use/);
     });
   });
 
@@ -528,7 +512,7 @@ describe('peerwire', function () {
       '--out',
       place.path('out'),
       '--connect',
-      address(a),
+      addressOf(a),
       '--no-lan',
     ];
     const launcher = place.path('launch.sh');

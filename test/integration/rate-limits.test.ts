@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { CliBuild } from './cli-commands.ts';
-import { type Line, type Running, Stage } from './processes.ts';
+import { CliBuild } from './cli-build.ts';
+import { addressOf, type Line, type Running, Stage } from './processes.ts';
 
 const MB = 1_000_000;
 
@@ -50,8 +50,7 @@ describe('rate limits over real sockets', function () {
     writeFileSync(stage.path(`${home}.bin`), randomBytes(96 * MB));
     await stage.ok(home, 'share', stage.path(`${home}.bin`), '--name', 'file.bin');
     const peer = await stage.peer(home, '--upload-limit', limit);
-    const { port } = await peer.event(({ event }) => event === 'ready');
-    return { invite: String(invite), address: `127.0.0.1:${port}` };
+    return { invite: String(invite), address: addressOf(peer) };
   }
 
   async function receiver(home: string, { invite, address }: Source): Promise<Running> {

@@ -1,23 +1,24 @@
 /** Files that somebody changes behind our back, and tries to hide it. */
 import assert from 'node:assert/strict';
 import { type BigIntStats, renameSync, writeFileSync } from 'node:fs';
-import { chmod, link, mkdir, mkdtemp, rename, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, link, mkdir, rename, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type FileStamp, readStamp, sizeOf, timeUntilSettled } from '../../../src/bittorrent/file-stamp.ts';
 import { FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 const CONTENT = 'published content';
 const OTHER = 'something similar';
 
 describe('FileStamp', () => {
+  const temp = useTempDir();
   let dir: string;
   let path: string;
   let stamp: FileStamp;
   beforeEach(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'peerwire-stamp-'));
+    dir = temp.path;
     await mkdir(join(dir, 'folder'));
     path = join(dir, 'folder', 'file');
     await writeFile(path, CONTENT);
@@ -25,7 +26,6 @@ describe('FileStamp', () => {
     stamp = await readStamp(path);
     await tickOf(path);
   });
-  afterEach(() => rm(dir, { recursive: true }));
 
   const stale = (error: unknown): boolean => error instanceof PeerwireError && error.code === 'stale';
 

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { writeSync } from 'node:fs';
-import { mkdtemp, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readStamp } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { isLocal, QuickReads } from '../../../src/bittorrent/quick-reads.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 describe('FileStorage', () => {
+  const temp = useTempDir();
   let dir: string;
-  beforeEach(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'peerwire-storage-'));
+  beforeEach(() => {
+    dir = temp.path;
   });
-  afterEach(() => rm(dir, { recursive: true }));
 
   const stale = (error: unknown): boolean => error instanceof PeerwireError && error.code === 'stale';
 

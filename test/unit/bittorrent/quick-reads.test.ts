@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { closeSync, openSync } from 'node:fs';
+
 import { isLocal, QuickReads } from '../../../src/bittorrent/quick-reads.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 const MIB = 1024 * 1024;
 
 describe('quick reads', () => {
+  const temp = useTempDir();
   let time: number;
   let reads: QuickReads;
   beforeEach(() => {
@@ -32,14 +33,12 @@ describe('quick reads', () => {
   }
 
   it('read what is there, and say how much', () => {
-    const dir = mkdtempSync(path.join(tmpdir(), 'peerwire-quick-'));
-    writeFileSync(path.join(dir, 'file'), 'content');
-    const descriptor = openSync(path.join(dir, 'file'), 'r');
+    const file = temp.file('file', 'content');
+    const descriptor = openSync(file, 'r');
     const view = Buffer.alloc(10);
     assert.equal(reads.read(descriptor, 3, [view.subarray(0, 2), view.subarray(2)]), 4);
     assert.equal(view.toString('utf8', 0, 4), 'tent');
     closeSync(descriptor);
-    rmSync(dir, { recursive: true });
   });
 
   it('are left to other threads for a while when several in a row were slow', () => {

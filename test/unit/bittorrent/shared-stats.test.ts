@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SharedStats } from '../../../src/bittorrent/shared-stats.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 describe('shared stats', () => {
-  let dir: string;
+  const temp = useTempDir();
   let file: string;
   beforeEach(() => {
-    dir = mkdtempSync(path.join(tmpdir(), 'peerwire-stats-'));
-    file = path.join(dir, 'file');
+    file = path.join(temp.path, 'file');
     writeFileSync(file, 'one');
   });
-  afterEach(() => rmSync(dir, { recursive: true }));
 
   it('looks once for all who ask while it looks', async () => {
     const stats = new SharedStats();

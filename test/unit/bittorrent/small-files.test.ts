@@ -1,16 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type FileBatcher, type FilePart, readParts, writeParts } from '../../../src/bittorrent/file-parts.ts';
 import { stampOf } from '../../../src/bittorrent/file-stamp.ts';
@@ -19,6 +8,7 @@ import { sha256 } from '../../../src/bittorrent/merkle.ts';
 import { SharedMemory } from '../../../src/bittorrent/shared-memory.ts';
 import { SMALL_FILE } from '../../../src/bittorrent/small-files.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 /** The real reads and writes, a turn later as from another thread, counted. */
 class Batches implements FileBatcher {
@@ -39,13 +29,13 @@ class Batches implements FileBatcher {
 }
 
 describe('FileStorage with many small files', () => {
+  const temp = useTempDir();
   let dir: string;
   let batches: Batches;
   beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'peerwire-small-'));
+    dir = temp.path;
     batches = new Batches();
   });
-  afterEach(() => rmSync(dir, { recursive: true }));
 
   const COUNT = 1000;
   const content = (index: number): Buffer => Buffer.from(`content of ${index}. `.repeat(1 + (index % 400)));

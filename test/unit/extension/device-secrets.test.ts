@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, stat } from 'node:fs/promises';
+
 import path from 'node:path';
 import { type KeyStorage, openDeviceSecrets } from '../../../src/extension/device-secrets.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 /** What the editor offers: one storage for all windows of a user, local and remote. */
 function keyring(): KeyStorage & { readonly keys: Map<string, string> } {
@@ -18,13 +19,12 @@ function keyring(): KeyStorage & { readonly keys: Map<string, string> } {
 const never = (): void => assert.fail('nothing was forgotten');
 
 describe('device secrets', () => {
+  const temp = useTempDir();
   let folder: string;
 
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'peerwire-secrets-'));
+  beforeEach(() => {
+    folder = temp.path;
   });
-
-  afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('are in the editor’s storage, and nowhere on disk', async () => {
     const storage = keyring();

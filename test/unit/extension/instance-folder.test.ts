@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
+
 import path from 'node:path';
 import { takeInstanceFolder } from '../../../src/extension/instance-folder.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 describe('instance folder', () => {
+  const temp = useTempDir();
   let home: string;
 
-  beforeEach(async () => {
-    home = await mkdtemp(path.join(tmpdir(), 'peerwire-instance-'));
+  beforeEach(() => {
+    home = temp.path;
   });
-
-  afterEach(() => rm(home, { recursive: true, force: true }));
 
   it('is the workspace’s own, and a numbered one while another window has that', async () => {
     const own = path.join(home, 'own');

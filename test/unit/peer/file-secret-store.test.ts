@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+
 import path from 'node:path';
 import { FileSecretStore } from '../../../src/peer/file-secret-store.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 describe('FileSecretStore', () => {
+  const temp = useTempDir();
   let folder = '';
   let file = '';
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'peerwire-secrets-'));
+  beforeEach(() => {
+    folder = temp.path;
     file = path.join(folder, 'home', 'secrets.json');
   });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('keeps secrets across restarts, in a file of its user alone', async () => {
     const store = new FileSecretStore(file);

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FileStorage } from '../../../src/bittorrent/file-storage.ts';
 import { GatedStorage } from '../../../src/peer/gated-storage.ts';
-import { useTempDir } from './files/temp-dir.ts';
+import { useTempDir } from '../temp-dir.ts';
 
 describe('GatedStorage', () => {
   const temp = useTempDir();

@@ -9,9 +9,9 @@ import type { RangeToHash } from '../../../src/peer/files/hash-in-ranges.ts';
 import { HashPool } from '../../../src/peer/hash-pool.ts';
 import { PieceJournal } from '../../../src/peer/piece-journal.ts';
 import { StagedPieces } from '../../../src/peer/staged-pieces.ts';
+import { useTempDir } from '../temp-dir.ts';
 import { hashFile } from './files/hash-file.ts';
 import { HASH_WORKER } from './files/hash-worker-path.ts';
-import { useTempDir } from './files/temp-dir.ts';
 
 const PIECE = 16_384;
 

@@ -24,9 +24,9 @@ import type { Clock } from '../../../../src/common/clock.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { leafHashes, PieceHasher } from '../../../../src/peer/files/block-hashes.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { hashFile } from './hash-file.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { walk } from '../../../../src/peer/files/walk.ts';
-import { useTempDir } from './temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 /** Files to make (rule files with their text), and those that the walk of `root` must take. */
 interface Case {

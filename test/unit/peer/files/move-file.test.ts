@@ -16,7 +16,7 @@ import { markFromNetwork } from '../../../../src/peer/files/mark-from-network.ts
 import { moveExclusive, moveOver } from '../../../../src/peer/files/move-file.ts';
 import { SafeFolder } from '../../../../src/peer/files/safe-folder.ts';
 import { stagingNameFor } from '../../../../src/peer/files/staging-name.ts';
-import { useTempDir } from './temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 /** What `link` does on a file system without hard links. */
 const noLinks = (): void => {

@@ -16,10 +16,10 @@ import type { Info } from '../../../../src/bittorrent/metainfo.ts';
 import { place, stagingDir } from '../../../../src/peer/files/placement.ts';
 import { stagedFile } from '../../../../src/peer/files/staged-file.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { Child } from './child.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
 import { manyFiles } from './many-files.ts';
-import { useTempDir } from './temp-dir.ts';
 import { type Content, versionOf } from './version.ts';
 
 function filesIn(folder: string): string[] {

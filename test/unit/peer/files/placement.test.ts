@@ -19,8 +19,8 @@ import { createInfo } from '../../../../src/bittorrent/metainfo.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from '../../../../src/peer/files/placement.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 import { type Content, stageAndPlace, versionOf } from './version.ts';
 
 /** Every file below a folder with its content; a link as `-> target`. */

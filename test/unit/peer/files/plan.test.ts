@@ -6,8 +6,8 @@ import type { Info } from '../../../../src/bittorrent/metainfo.ts';
 import { type FilesPlan, planFiles } from '../../../../src/peer/files/plan.ts';
 import { RootCache } from '../../../../src/peer/files/root-cache.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 import { stageAndPlace, versionOf } from './version.ts';
 
 /** Counts the files that it is asked to hash. */

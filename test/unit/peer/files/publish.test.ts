@@ -6,8 +6,8 @@ import { pieceHash, verifyPieceLayers } from '../../../../src/bittorrent/metainf
 import { buildVersion } from '../../../../src/peer/files/publish.ts';
 import { type WalkResult, walk } from '../../../../src/peer/files/walk.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 
 describe('buildVersion', () => {
   const temp = useTempDir();

@@ -6,8 +6,8 @@ import { Worker } from 'node:worker_threads';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { SafeFolder } from '../../../../src/peer/files/safe-folder.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 import { stageAndPlace, versionOf } from './version.ts';
 
 /** Puts a folder aside and a link in its place, for random moments, until told to stop through shared memory. */

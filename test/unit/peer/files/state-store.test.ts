@@ -15,8 +15,8 @@ import fc from 'fast-check';
 import type { FileStamp } from '../../../../src/bittorrent/file-stamp.ts';
 import { PieceJournal } from '../../../../src/peer/piece-journal.ts';
 import { StateStore } from '../../../../src/peer/state-store.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { Child } from './child.ts';
-import { useTempDir } from './temp-dir.ts';
 
 describe('StateStore', () => {
   const temp = useTempDir();

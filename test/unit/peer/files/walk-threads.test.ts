@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { buildVersion } from '../../../../src/peer/files/publish.ts';
 import { walk, walkFew } from '../../../../src/peer/files/walk.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
-import { useTempDir } from './temp-dir.ts';
 
 describe('walking a folder of many files', () => {
   const temp = useTempDir();

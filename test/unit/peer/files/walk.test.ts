@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readStamp } from '../../../../src/bittorrent/file-stamp.ts';
 import { errorCode } from '../../../../src/common/errors.ts';
 import { walk } from '../../../../src/peer/files/walk.ts';
-import { useTempDir } from './temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 const paths = (files: readonly { readonly path: readonly string[] }[]): string[] =>
   files.map(({ path }) => path.join('/'));

@@ -16,9 +16,9 @@ import { type FileStamp, stampOf } from '../../../../src/bittorrent/file-stamp.t
 import { type PlaceOptions, place, stagingDir } from '../../../../src/peer/files/placement.ts';
 import { stagedFile } from '../../../../src/peer/files/staged-file.ts';
 import { HashPool } from '../../../../src/peer/hash-pool.ts';
+import { useTempDir } from '../../temp-dir.ts';
 import { HASH_WORKER } from './hash-worker-path.ts';
 import { manyFiles } from './many-files.ts';
-import { useTempDir } from './temp-dir.ts';
 
 const COUNT = 700;
 

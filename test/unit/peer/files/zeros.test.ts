@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { isAllZero, leaveHole } from '../../../../src/peer/files/zeros.ts';
-import { useTempDir } from './temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 const KIB = 1024;
 

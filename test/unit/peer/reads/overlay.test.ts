@@ -5,7 +5,7 @@ import { CachedVersion } from '../../../../src/peer/reads/cached-version.ts';
 import { OverlaidStorage } from '../../../../src/peer/reads/overlay.ts';
 import { PieceCache } from '../../../../src/peer/reads/piece-cache.ts';
 import { makeVersion } from '../../../sim/test-version.ts';
-import { useTempDir } from '../files/temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 describe('OverlaidStorage', () => {
   const temp = useTempDir();

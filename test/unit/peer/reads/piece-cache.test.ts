@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PieceCache } from '../../../../src/peer/reads/piece-cache.ts';
-import { useTempDir } from '../files/temp-dir.ts';
+import { useTempDir } from '../../temp-dir.ts';
 
 const SIZE = 1000;
 

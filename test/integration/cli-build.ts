@@ -1,0 +1,40 @@
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+/** The command built from the sources of the moment: the folder of the bundles, as `npm run build` makes them in dist/; `main` is the command. */
+export class CliBuild {
+  readonly #folder: string;
+
+  static async create(): Promise<CliBuild> {
+    const folder = await mkdtemp(path.join(tmpdir(), 'peerwire-cli-build-'));
+    await build({
+      absWorkingDir: ROOT,
+      entryPoints: {
+        ...{ cli: 'src/cli/main.ts', tracker: 'tracker/main.ts' },
+        ...{ 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' },
+      },
+      outdir: path.join(folder, 'dist'),
+      ...{ bundle: true, splitting: true, platform: 'node', target: 'node22', format: 'esm', logLevel: 'warning' },
+      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    });
+    // As in the package: the files are ES modules by its word.
+    await copyFile(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
+    return new CliBuild(folder);
+  }
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get main(): string {
+    return path.join(this.#folder, 'dist', 'cli.js');
+  }
+
+  async dispose(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
