@@ -1,7 +1,7 @@
 import { copyBytes } from './copy-bytes.ts';
 import { BLOCK_SIZE, blockCount } from './merkle.ts';
+import type { PieceMemory } from './piece-memory.ts';
 import type { PieceRequest } from './request-queue.ts';
-import type { SharedRange } from './shared-memory.ts';
 
 const State = { free: 0, requested: 1, receiving: 2, received: 3 } as const;
 
@@ -15,7 +15,7 @@ export class ActivePiece<Peer> {
   readonly index: number;
   readonly length: number;
   readonly blocks: number;
-  readonly buffer: SharedRange;
+  readonly buffer: PieceMemory;
   /** The peer that began it and continues it; others help only when nothing else is left. Set by `ActivePieces`. */
   owner: Peer | undefined;
   /** Its memory was given back. */
@@ -31,7 +31,7 @@ export class ActivePiece<Peer> {
   #received = 0;
   #cursor = 0;
 
-  constructor(index: number, length: number, buffer: SharedRange, owner: Peer | undefined) {
+  constructor(index: number, length: number, buffer: PieceMemory, owner: Peer | undefined) {
     this.index = index;
     this.length = length;
     this.blocks = blockCount(length);

@@ -1,7 +1,8 @@
 import type { Disposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import { TRANSFER_PRIORITIES, type TransferPriority } from './bandwidth-manager.ts';
-import { rangeSize, SharedMemory, type SharedRange } from './shared-memory.ts';
+import { PieceMemory } from './piece-memory.ts';
+import { rangeSize, SharedMemory } from './shared-memory.ts';
 import { Watermark } from './watermark.ts';
 
 /** Bytes beyond the budget for pieces that somebody waits for. */
@@ -53,15 +54,15 @@ export class PieceBuffers {
     return this.#mark.fits(rangeSize(length), kind === 'urgent' ? RESERVE : 0);
   }
 
-  take(length: number, kind: BufferKind): SharedRange | undefined {
+  take(length: number, kind: BufferKind): PieceMemory | undefined {
     if (!this.fits(length, kind)) return undefined;
-    const buffer = this.memory.take(length);
+    const buffer = new PieceMemory(this.memory, length);
     this.#mark.add(buffer.size);
     return buffer;
   }
 
-  give(buffer: SharedRange): void {
-    this.memory.give(buffer);
+  give(buffer: PieceMemory): void {
+    buffer.giveBack();
     this.#mark.remove(buffer.size);
   }
 
@@ -118,11 +119,11 @@ export class BufferUser implements Disposable {
     return granted;
   }
 
-  take(length: number, kind: BufferKind): SharedRange | undefined {
+  take(length: number, kind: BufferKind): PieceMemory | undefined {
     return this.fits(length, kind) ? this.#buffers.take(length, kind) : undefined;
   }
 
-  give(buffer: SharedRange): void {
+  give(buffer: PieceMemory): void {
     this.#buffers.give(buffer);
   }
 

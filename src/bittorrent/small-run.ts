@@ -1,5 +1,5 @@
 import type { PeerSession } from './peer-session.ts';
-import type { SharedRange } from './shared-memory.ts';
+import type { PieceMemory } from './piece-memory.ts';
 
 /** Several whole files of one block each that lie one behind the other, asked for in one request: PROTOCOL.md §2. */
 export class SmallRun {
@@ -8,13 +8,13 @@ export class SmallRun {
   readonly count: number;
   /** Bytes of all of them. */
   readonly length: number;
-  readonly buffer: SharedRange;
+  readonly buffer: PieceMemory;
   /** Who was asked. */
   readonly peer: PeerSession;
   /** Its memory was given back. */
   dropped = false;
 
-  constructor({ first, count, length }: RunPlace, buffer: SharedRange, peer: PeerSession) {
+  constructor({ first, count, length }: RunPlace, buffer: PieceMemory, peer: PeerSession) {
     this.first = first;
     this.count = count;
     this.length = length;

@@ -2,8 +2,8 @@ import { Bitfield } from '../../../src/bittorrent/bitfield.ts';
 import { blockCount, pieceRoot } from '../../../src/bittorrent/merkle.ts';
 import { pieceAt } from '../../../src/bittorrent/metainfo.ts';
 import { PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
+import type { PieceMemory } from '../../../src/bittorrent/piece-memory.ts';
 import type { BlockHasher } from '../../../src/bittorrent/piece-verifier.ts';
-import type { SharedRange } from '../../../src/bittorrent/shared-memory.ts';
 import { PeerwireError, toPeerwireError } from '../../../src/common/errors.ts';
 import type { Dice } from '../dice.ts';
 import { MemoryStorage } from '../memory-storage.ts';
@@ -284,7 +284,7 @@ export class EnginePeer {
     // A piece is granted to whoever has none, and what is read has a reserve.
     const beyond = this.#sim.version.info.pieceLength + (plan.reads ? READ_RESERVE : 0);
     return new (class extends PieceBuffers {
-      override take(...args: Parameters<PieceBuffers['take']>): SharedRange | undefined {
+      override take(...args: Parameters<PieceBuffers['take']>): PieceMemory | undefined {
         const buffer = super.take(...args);
         judge.reach('beyondBudget', this.used - plan.budget, beyond, () => plan.name);
         return buffer;

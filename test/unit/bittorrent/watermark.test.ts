@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
+import type { PieceMemory } from '../../../src/bittorrent/piece-memory.ts';
 import { Watermark } from '../../../src/bittorrent/watermark.ts';
 
 const MiB = 1024 * 1024;
@@ -46,6 +47,7 @@ describe('the users of PieceBuffers', () => {
       const taken = [];
       for (let buffer = buffers.take(size, 'normal'); buffer; buffer = buffers.take(size, 'normal')) taken.push(buffer);
       assert.equal(taken.length, (16 * MiB) / size);
+      for (const buffer of taken) buffer.bytes.fill(1);
       assert.equal(memory.bytes, 16 * MiB);
       for (const buffer of taken) buffers.give(buffer);
       assert.equal(memory.bytes, 16 * MiB, 'it is kept, to be used again');
@@ -54,16 +56,38 @@ describe('the users of PieceBuffers', () => {
 
   it('take first pieces beyond a spent budget again and again, of the same memory', () => {
     const buffers = new PieceBuffers(2 * MiB);
-    const taken = Array.from({ length: 16 }, () => buffers.take(MiB / 8, 'normal')!);
     const { memory } = buffers;
+    const take = (kind: 'first' | 'normal'): PieceMemory => {
+      const buffer = buffers.take(MiB / 8, kind)!;
+      buffer.bytes.fill(1);
+      return buffer;
+    };
+    const taken = Array.from({ length: 16 }, () => take('normal'));
     for (let round = 0; round < 20; round++) {
-      const first = buffers.take(MiB / 8, 'first')!;
+      const first = take('first');
       buffers.give(taken.shift()!);
       taken.push(first);
       buffers.give(taken.shift()!);
-      taken.push(buffers.take(MiB / 8, 'normal')!);
+      taken.push(take('normal'));
     }
     assert.equal(memory.bytes, 4 * MiB);
+  });
+
+  it('are lent memory only for what arrives, and none that they gave back', () => {
+    const buffers = new PieceBuffers(4 * MiB);
+    const { memory } = buffers;
+    const reserved = [MiB, MiB, MiB].map((size) => buffers.take(size, 'normal')!);
+    assert.equal(buffers.used, 3 * MiB);
+    assert.equal(memory.bytes, 0);
+    const [arriving] = reserved;
+    arriving!.bytes.fill(1);
+    assert.equal(arriving!.bytes.length, MiB);
+    assert.equal(memory.bytes, 4 * MiB, 'one slab');
+    for (const buffer of reserved) buffers.give(buffer);
+    assert.equal(buffers.used, 0);
+    for (const buffer of reserved) assert.throws(() => buffer.bytes, RangeError);
+    memory.take(4 * MiB);
+    assert.equal(memory.bytes, 4 * MiB, 'all of it came back');
   });
 
   it('get what comes free by priority, and one piece each in any case', () => {
