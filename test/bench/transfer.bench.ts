@@ -43,55 +43,53 @@ export const bench: Bench = {
       const { keyPem, certPem } = createIdentity();
       const pem = path.join(folder, 'pipe.pem');
       await writeFile(pem, keyPem + certPem);
-      const transfers: Record<State, Transfer[]> = { cold: [], warm: [] };
-      const pipes: number[] = [];
-      const staticPipes: number[] = [];
       const rivals = await prepareRivals({ file: path.join(folder, 'big.bin'), size, pem }, folder, options);
-      // In turns, so that a busy machine slows all of them down alike.
+      const runs: Run[] = [];
       for (let run = 0; run < options.runs; run++) {
         options.progress(`run ${run + 1} of ${options.runs}`);
-        pipes.push(await pipe(size, pem, 'data'));
-        staticPipes.push(await pipe(size, pem, 'onread'));
-        const { cold, warm } = await transfer(folder, path.join(folder, 'big.bin'));
-        transfers.cold.push(...cold);
-        transfers.warm.push(...warm);
-        pipes.push(await pipe(size, pem, 'data'));
-        staticPipes.push(await pipe(size, pem, 'onread'));
-        for (const { seconds, transfer } of rivals) seconds.push(await transfer());
+        const pipes: Run['pipes'] = { data: [], onread: [] };
+        const gets = await transfer(folder, path.join(folder, 'big.bin'), async () => {
+          for (const style of STYLES) pipes[style].push(await pipe(size, pem, style));
+        });
+        const times = new Map<Rival, number>();
+        for (const { rival, transfer } of rivals) times.set(rival, await transfer());
+        runs.push({ gets, pipes, rivals: times });
       }
+      const over = (figure: (run: Run) => number): number => median(runs.map(figure));
       const of = (field: keyof Transfer, state: State = 'warm'): number =>
-        median(transfers[state].map((one) => one[field]));
+        over(({ gets }) => median(gets[state].map((one) => one[field])));
+      const secondsOf = (run: Run, state: State = 'warm'): number =>
+        median(run.gets[state].map(({ seconds }) => seconds));
+      const pipeSeconds = (style: Style): number => over(({ pipes }) => median(pipes[style]));
+      const timesPipe = (style: Style, state: State): number =>
+        over((run) => median(run.pipes[style]) / secondsOf(run, state));
+      const rate = (seconds: number): number => size / seconds / MB;
       const row = (state: State): BenchRow['figures'] => ({
         'MB/s': rate(of('seconds', state)),
         seconds: of('seconds', state),
-        '× pipe': median(pipes) / of('seconds', state),
-        '× onread': median(staticPipes) / of('seconds', state),
+        '× pipe': timesPipe('data', state),
+        '× onread': timesPipe('onread', state),
         'source processor s': of('sourceProcessor', state),
         'receiver processor s': of('receiverProcessor', state),
         'source MB above idle': of('sourceMemory', state) / MB,
         'receiver MB above idle': of('receiverMemory', state) / MB,
       });
-      const rate = (seconds: number): number => size / seconds / MB;
-      const times = (rival: Rival): number => {
-        const measured = rivals.find((entry) => entry.rival === rival);
-        return measured ? median(measured.seconds) / of('seconds') : Number.NaN;
-      };
+      const speed = (seconds: number): BenchRow['figures'] => ({ 'MB/s': rate(seconds), seconds });
+      const rivalSeconds = (run: Run, rival: Rival): number => run.rivals.get(rival) ?? Number.NaN;
+      const times = (rival: Rival): number => over((run) => rivalSeconds(run, rival) / secondsOf(run));
       return {
         rows: [
           { name: 'peerwire get', figures: row('warm') },
           { name: 'the same, code cold', figures: row('cold') },
-          { name: 'TLS pipe', figures: { 'MB/s': rate(median(pipes)), seconds: median(pipes) } },
-          { name: 'TLS pipe, onread', figures: { 'MB/s': rate(median(staticPipes)), seconds: median(staticPipes) } },
-          ...rivals.map(({ rival, seconds }) => ({
-            name: rival.name,
-            figures: { 'MB/s': rate(median(seconds)), seconds: median(seconds) },
-          })),
+          { name: 'TLS pipe', figures: speed(pipeSeconds('data')) },
+          { name: 'TLS pipe, onread', figures: speed(pipeSeconds('onread')) },
+          ...rivals.map(({ rival }) => ({ name: rival.name, figures: speed(over((run) => rivalSeconds(run, rival))) })),
         ],
         targets: [
           { what: 'speed, × libtorrent in plaintext', figure: times(libtorrent), bound: { atLeast: 1.5 } },
           { what: 'speed, × webtorrent', figure: times(webtorrent), bound: { atLeast: 3 } },
           { what: 'speed, × aria2', figure: times(aria2), bound: { atLeast: 3 } },
-          { what: 'speed, × a bare TLS pipe', figure: median(pipes) / of('seconds'), bound: { atLeast: 0.6 } },
+          { what: 'speed, × a bare TLS pipe', figure: timesPipe('data', 'warm'), bound: { atLeast: 0.6 } },
           { what: 'source, MB above idle', figure: of('sourceMemory', 'cold') / MB, bound: { atMost: 150 } },
           { what: 'receiver, MB above idle', figure: of('receiverMemory', 'cold') / MB, bound: { atMost: 150 } },
         ],
@@ -102,9 +100,20 @@ export const bench: Bench = {
   },
 };
 
+/** How the pipe's receiver reads. */
+const STYLES = ['data', 'onread'] as const;
+type Style = (typeof STYLES)[number];
+
+/** All of it measured within a minute: ratios are taken within a run, since this machine's speed changes between runs. */
+interface Run {
+  readonly gets: Readonly<Record<State, readonly Transfer[]>>;
+  /** Seconds. */
+  readonly pipes: Readonly<Record<Style, number[]>>;
+  readonly rivals: ReadonlyMap<Rival, number>;
+}
+
 interface MeasuredRival {
   readonly rival: Rival;
-  readonly seconds: number[];
   readonly transfer: () => Promise<number>;
 }
 
@@ -123,21 +132,25 @@ async function prepareRivals(
     }
     const folder = await mkdtemp(path.join(parent, 'rival-'));
     const { transfer } = await rival.prepare({ ...source, folder });
-    measured.push({ rival, seconds: [], transfer });
+    measured.push({ rival, transfer });
   }
   return measured;
 }
 
 /** After so many times, 3 GiB of it, V8 compiles no more. */
 const WARM_UP = 3;
-/** How often it is got after that. */
-const WARM = 2;
+/** How often it is got after that, in turns with the pipe. */
+const WARM = 4;
 
 /**
  * Two running peers, the same content got several times. The first time their code is cold, as in a command that was just
- * started; the last times it is compiled, as in an editor, whose peer lives for hours.
+ * started; the last times it is compiled, as in an editor, whose peer lives for hours. `between` those last times.
  */
-async function transfer(folder: string, file: string): Promise<Record<State, Transfer[]>> {
+async function transfer(
+  folder: string,
+  file: string,
+  between: () => Promise<void>,
+): Promise<Record<State, Transfer[]>> {
   const stage = new Stage(CLI, folder);
   try {
     const { invite } = await stage.ok('source', 'network', 'create', 'bench');
@@ -164,9 +177,15 @@ async function transfer(folder: string, file: string): Promise<Record<State, Tra
       if (Number(fetched) < (await stat(file)).size) throw new Error('Not everything crossed the network.');
       return { seconds: Number(seconds), sourceProcessor, receiverProcessor, sourceMemory, receiverMemory };
     };
-    const all: Transfer[] = [];
-    for (let time = 0; time < WARM_UP + WARM; time++) all.push(await get(stage.path('got')));
-    return { cold: all.slice(0, 1), warm: all.slice(WARM_UP) };
+    const cold = [await get(stage.path('got'))];
+    for (let time = cold.length; time < WARM_UP; time++) await get(stage.path('got'));
+    const warm: Transfer[] = [];
+    await between();
+    while (warm.length < WARM) {
+      warm.push(await get(stage.path('got')));
+      await between();
+    }
+    return { cold, warm };
   } finally {
     await stage.dispose();
   }
