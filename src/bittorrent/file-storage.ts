@@ -55,6 +55,8 @@ export class FileStorage implements Storage {
   readonly #stats = new SharedStats();
   readonly #quick = new QuickReads();
   readonly #small: SmallFiles | undefined;
+  /** The last read was done in this thread. */
+  #readHere = false;
   #closed = false;
 
   constructor(locate: (fileIndex: number) => FileLocation, batcher?: FileBatcher) {
@@ -67,6 +69,10 @@ export class FileStorage implements Storage {
     const alone = (): Promise<void> => this.#read(fileIndex, location, offset, views);
     const small = this.#smallFiles(fileIndex, location);
     await (small ? small.read(location, offset, views, alone) : alone());
+  }
+
+  get readsAtOnce(): boolean {
+    return this.#readHere;
   }
 
   async readAll(reads: readonly WholeRead[]): Promise<void> {
@@ -219,6 +225,7 @@ export class FileStorage implements Storage {
   async #read(fileIndex: number, location: FileLocation, offset: number, views: readonly Uint8Array[]): Promise<void> {
     await this.#use(fileIndex, location, false, async ({ handle, quick }) => {
       const here = quick && this.#quick.allowed;
+      this.#readHere = here;
       const read = here ? this.#quick.read(handle.fd, offset, views) : (await handle.readv(views, offset)).bytesRead;
       const expected = views.reduce((sum, view) => sum + view.length, 0);
       if (read !== expected) throw new PeerwireError('stale', 'The file is shorter than what was published.');

@@ -28,6 +28,8 @@ export interface Storage {
    * written to any more.
    */
   readAll(reads: readonly WholeRead[]): Promise<void>;
+  /** `read` did not have to wait the last time: what it brings had better be sent before the next, while it is in the processor's cache. */
+  readonly readsAtOnce?: boolean;
   write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
   /**
    * For whoever can write where the bytes are, in another thread: `action` gets a descriptor of the file, open for writing

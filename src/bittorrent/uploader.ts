@@ -1,5 +1,6 @@
 import { type PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { checkRequest } from './check-request.ts';
+import { BLOCK_SIZE } from './merkle.ts';
 import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
@@ -139,6 +140,8 @@ export class Uploader {
   #serve(session: PeerSession, limit: number): number {
     const client = this.#clients.get(session);
     if (!client || session.wire.closed) return 0;
+    // Until `wake`.
+    if (this.#options.storage().readsAtOnce === true && session.wire.queued > BLOCK_SIZE) return 0;
     const mayServe = this.#superSeeding.turnsOf(session);
     if (mayServe) {
       for (const run of client.queue.removeRuns()) session.reject(run);
