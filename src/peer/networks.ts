@@ -48,11 +48,14 @@ export class Networks implements Disposable {
   readonly #options: NetworksOptions;
   readonly #running = new Map<NetworkId, RunningNetwork & { readonly owned: DisposableList }>();
   readonly #changed = new Emitter<void>();
+  readonly #loaded = new Emitter<RunningNetwork>();
   readonly #peersChanged = new Emitter<NetworkId>();
   readonly #cataloguesChanged = new Emitter<NetworkId>();
   readonly #revoked = new Emitter<{ network: NetworkId; devices: readonly DeviceId[] }>();
   readonly #connectRequest = new Emitter<ConnectRequest & { network: NetworkId }>();
   readonly onChanged: Event<void> = this.#changed.event;
+  /** See `NetworkNode.onLoaded`. */
+  readonly onLoaded: Event<RunningNetwork> = this.#loaded.event;
   readonly onPeersChanged: Event<NetworkId> = this.#peersChanged.event;
   readonly onCataloguesChanged: Event<NetworkId> = this.#cataloguesChanged.event;
   readonly onRevoked: Event<{ network: NetworkId; devices: readonly DeviceId[] }> = this.#revoked.event;
@@ -289,6 +292,7 @@ export class Networks implements Disposable {
     const owned = new DisposableList();
     owned.add(node);
     owned.add(trust.onChanged(() => void this.#store(trust)));
+    owned.add(node.onLoaded(() => this.#loaded.fire({ trust, node })));
     owned.add(node.onPeersChanged(() => this.#peersChanged.fire(trust.network)));
     owned.add(node.onCataloguesChanged(() => this.#cataloguesChanged.fire(trust.network)));
     owned.add(node.onStateChanged(() => this.#changed.fire()));

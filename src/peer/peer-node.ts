@@ -95,7 +95,6 @@ export class PeerNode implements PeerApi {
   }): Promise<{ network: NetworkInfo; invite: string }> {
     const name = checkName('network', request.name, MAX_NAME);
     const { info, invite } = await this.#options.networks.create(name, request.trackers);
-    this.#parts.publishCatalogues();
     return { network: info, invite };
   }
 
@@ -104,9 +103,7 @@ export class PeerNode implements PeerApi {
   }
 
   async joinNetwork(invite: string): Promise<NetworkInfo> {
-    const info = await this.#options.networks.join(invite);
-    this.#parts.publishCatalogues();
-    return info;
+    return await this.#options.networks.join(invite);
   }
 
   async leaveNetwork(network: string): Promise<void> {

@@ -13,7 +13,7 @@ import { RecentPlan } from './files/recent-plan.ts';
 import type { RootCache } from './files/root-cache.ts';
 import type { HashPool } from './hash-pool.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
-import type { Networks } from './networks.ts';
+import type { Networks, RunningNetwork } from './networks.ts';
 import type { OwnShares } from './own-shares.ts';
 import { PieceCache } from './reads/piece-cache.ts';
 import { Reads } from './reads/reads.ts';
@@ -110,11 +110,12 @@ export class PeerParts {
     const { networks, shares } = this.#options;
     const own = this.#disposables;
     own.add(networks.onChanged(() => this.#events.fire({ event: 'networks' })));
+    own.add(networks.onLoaded((network) => this.#tell(network)));
     own.add(networks.onPeersChanged(() => this.#onPeersChanged()));
     own.add(networks.onCataloguesChanged(() => this.#onCataloguesChanged()));
     own.add(networks.onRevoked(({ network, devices }) => this.#onRevoked(network, devices)));
     own.add(networks.onConnectRequest((request) => void this.hub.dialBack(request.network, request.infohash, request)));
-    own.add(shares.onChanged(() => this.publishCatalogues()));
+    own.add(shares.onChanged(() => this.#publish()));
     own.add(shares.onReplaced(({ network, infohash }) => this.hub.drop(network, infohash)));
     own.add(this.downloads.onHeld(() => this.#onHeld()));
     own.add(this.downloads.onTransfer((transfer) => this.#events.fire({ event: 'transfer', transfer })));
@@ -123,10 +124,9 @@ export class PeerParts {
     own.add(this.uploads.onRemoved((id) => this.#events.fire({ event: 'transfer-removed', id })));
     own.add(this.hub.onStale(({ network, infohash }) => void this.#onStale(network, infohash)));
     await shares.start();
-    await networks.start();
-    this.publishCatalogues();
+    // First what there is to offer, then those who hear of it.
     await this.downloads.start(resume);
-    this.publishCatalogues();
+    await networks.start();
     const used = new Set([...shares.list(), ...this.downloads.list()].map(({ infohash }) => infohash));
     await this.#options.versions.keepOnly(used);
   }
@@ -145,22 +145,6 @@ export class PeerParts {
   /** Fires an event of a call under way. */
   report(event: PeerEvent): void {
     this.#events.fire(event);
-  }
-
-  /** Tells each network what we offer; members hear of it at once. One that cannot be told does not stop the others. */
-  publishCatalogues(): void {
-    this.reads.recheck();
-    for (const { trust, node } of this.#options.networks.list()) {
-      try {
-        const { shares, holds } = this.index.entriesFor(trust.network);
-        node.setOwn(shares, holds);
-      } catch (error) {
-        const message = `Members of “${trust.name}” cannot be told what is shared: ${errorMessage(error)}`;
-        this.#options.logger.error(message);
-        this.#events.fire({ event: 'notice', level: 'error', message });
-      }
-    }
-    this.#events.fire({ event: 'shares' });
   }
 
   /** Metadata and piece layers, from disk or from peers; rejects with `no-sources` after `wait` milliseconds. */
@@ -206,9 +190,28 @@ export class PeerParts {
     return undefined;
   }
 
+  /** What is shared or held changed: each network hears of it. */
+  #publish(): void {
+    this.reads.recheck();
+    for (const network of this.#options.networks.list()) this.#tell(network);
+    this.#events.fire({ event: 'shares' });
+  }
+
+  /** Tells a network what we offer; members hear of it at once. That it cannot be told does not stop anything else. */
+  #tell({ trust, node }: RunningNetwork): void {
+    try {
+      const { shares, holds } = this.index.entriesFor(trust.network);
+      node.setOwn(shares, holds);
+    } catch (error) {
+      const message = `Members of “${trust.name}” cannot be told what is shared: ${errorMessage(error)}`;
+      this.#options.logger.error(message);
+      this.#events.fire({ event: 'notice', level: 'error', message });
+    }
+  }
+
   #onHeld(): void {
     this.reads.renew();
-    this.publishCatalogues();
+    this.#publish();
   }
 
   #onPeersChanged(): void {
@@ -222,7 +225,7 @@ export class PeerParts {
     this.hub.seek();
     this.hub.enforceAccess();
     // Whom what we hold is for may have changed.
-    this.publishCatalogues();
+    this.#publish();
   }
 
   #onRevoked(network: NetworkId, devices: readonly DeviceId[]): void {

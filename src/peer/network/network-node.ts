@@ -101,6 +101,7 @@ export class NetworkNode implements Disposable {
   #closed = false;
   #closing: Promise<void> | undefined;
 
+  readonly #loaded = new Emitter<void>();
   readonly #peersChanged = new Emitter<void>();
   readonly #cataloguesChanged = new Emitter<void>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
@@ -109,6 +110,8 @@ export class NetworkNode implements Disposable {
 
   /** Who is here, and who has what. */
   readonly directory: Directory;
+  /** What was remembered is here, and nobody has heard of this peer yet: what `setOwn` says now is its first word. */
+  readonly onLoaded: Event<void> = this.#loaded.event;
   readonly onPeersChanged: Event<void> = this.#peersChanged.event;
   /** Others' catalogues changed; our own does not count. */
   readonly onCataloguesChanged: Event<void> = this.#cataloguesChanged.event;
@@ -189,6 +192,7 @@ export class NetworkNode implements Disposable {
     await this.#store.load();
     await this.#finder.load();
     if (this.#closed) return;
+    this.#loaded.fire();
     this.#started = true;
     this.#owned.add(trust.onChanged(() => this.#onTrustChanged()));
     this.#owned.add(trust.onRevoked((devices) => this.#onRevoked(devices)));
@@ -301,7 +305,8 @@ export class NetworkNode implements Disposable {
       ends.push(this.#store.save().catch(report));
     }
     this.#owned.dispose();
-    for (const emitter of [this.#peersChanged, this.#cataloguesChanged, this.#connectRequest]) emitter.dispose();
+    for (const emitter of [this.#loaded, this.#peersChanged, this.#cataloguesChanged, this.#connectRequest])
+      emitter.dispose();
     this.#revoked.dispose();
     this.#stateChanged.dispose();
     await Promise.all(ends);
