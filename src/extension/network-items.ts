@@ -15,7 +15,6 @@ import { vscode } from './vscode.ts';
 
 export function networkItem(t: Translate, network: NetworkInfo): vscode.TreeItem {
   const item = new vscode.TreeItem(safeText(network.name), vscode.TreeItemCollapsibleState.Expanded);
-  item.id = `network:${network.network}`;
   item.description = dots(capitalize(networkState(t, network)), network.peers > 0 && countPeers(t, network.peers));
   item.tooltip = lines(
     safeText(network.name),
@@ -34,7 +33,6 @@ export function networkItem(t: Translate, network: NetworkInfo): vscode.TreeItem
 
 export function hintItem(t: Translate, hint: Hint, network: NetworkInfo): vscode.TreeItem {
   const item = new vscode.TreeItem(hintText(t, hint), vscode.TreeItemCollapsibleState.None);
-  item.id = `hint:${network.network}:${hint}`;
   item.contextValue = 'hint';
   item.accessibilityInformation = { label: hintText(t, hint) };
   switch (hint) {
@@ -83,8 +81,6 @@ export function personItem(t: Translate, person: Person): vscode.TreeItem {
   const { Expanded, None } = vscode.TreeItemCollapsibleState;
   const online = person.windows.length > 0;
   const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? Expanded : None);
-  // The editor keeps a row that gets its first child collapsed; under another id it is a new row, and opens.
-  item.id = `person:${person.network}:${person.device}${person.shares.length === 0 ? ':empty' : ''}`;
   item.description = dots(
     online ? t('Online') : t('Offline'),
     person.shares.length === 0 && t('shares nothing yet'),
@@ -115,7 +111,6 @@ export function shareItem(
   const { Collapsed, None } = vscode.TreeItemCollapsibleState;
   const item = new vscode.TreeItem(safeText(share.name), share.kind === 'folder' ? Collapsed : None);
   const message = share.message === undefined ? undefined : safeText(share.message);
-  item.id = `share:${share.share}`;
   item.description = dots(
     message !== undefined && `“${message}”`,
     formatBytes(share.size),
@@ -156,7 +151,6 @@ function takenState(t: Translate, share: ShareInfo, transfers: Iterable<Transfer
 
 export function folderItem(t: Translate, share: ShareInfo, folder: FileTreeFolder): vscode.TreeItem {
   const item = new vscode.TreeItem(safeText(folder.name), vscode.TreeItemCollapsibleState.Collapsed);
-  item.id = `folder:${share.share}:${folder.path}`;
   item.description = dots(countFiles(t, folder.files), formatBytes(folder.size));
   item.tooltip = lines(safeText(folder.path), dots(countFiles(t, folder.files), formatBytes(folder.size)));
   item.iconPath = FOLDER_ICON;
@@ -167,7 +161,6 @@ export function folderItem(t: Translate, share: ShareInfo, folder: FileTreeFolde
 
 export function fileItem(t: Translate, share: ShareInfo, file: FileTreeFile): vscode.TreeItem {
   const item = new vscode.TreeItem(safeText(file.name), vscode.TreeItemCollapsibleState.None);
-  item.id = `file:${share.share}:${file.path}`;
   item.description = formatBytes(file.size);
   item.tooltip = lines(safeText(file.path), formatBytes(file.size));
   item.iconPath = vscode.ThemeIcon.File;
@@ -177,9 +170,8 @@ export function fileItem(t: Translate, share: ShareInfo, file: FileTreeFile): vs
   return item;
 }
 
-export function problemItem(t: Translate, share: ShareInfo, message: string): vscode.TreeItem {
+export function problemItem(t: Translate, message: string): vscode.TreeItem {
   const item = new vscode.TreeItem(t('The file list cannot be read now'), vscode.TreeItemCollapsibleState.None);
-  item.id = `problem:${share.share}`;
   item.description = safeText(message);
   item.tooltip = safeText(message);
   item.iconPath = new vscode.ThemeIcon('warning');

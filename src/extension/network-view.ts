@@ -1,31 +1,39 @@
+import { systemClock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { errorMessage } from '../common/errors.ts';
 import type { InfoHash, NetworkId } from '../common/ids.ts';
+import { Throttle } from '../common/throttle.ts';
 import type { NetworkInfo, PeerApi, ShareInfo } from '../peer/api.ts';
 import { buildFileTree, type FileTreeEntry, type FileTreeFolder } from './file-tree.ts';
 import { fileItem, folderItem, hintItem, networkItem, personItem, problemItem, shareItem } from './network-items.ts';
 import { buildNetworks, type NetworkEntry } from './network-model.ts';
 import type { PeerState } from './peer-state.ts';
 import type { Translate } from './translate.ts';
-import type { Hint, TreeNode } from './tree-nodes.ts';
+import { type Hint, type NodeOf, rowId, type TreeNode } from './tree-nodes.ts';
+import { TreeRows } from './tree-rows.ts';
 import { vscode } from './vscode.ts';
 
 /** Milliseconds of an empty network after which the view offers to find out why. */
 const PATIENCE = 5_000;
-/** Ages in rows are minutes: how often they are written anew while somebody looks. */
+/** Ages in rows are minutes: how often (ms) they are written anew while somebody looks. */
 const AGE_PERIOD = 60_000;
+/** Milliseconds between two looks at what changed: transfers go on all the time. */
+const UPDATE_PERIOD = 100;
 
 /** Networks, the people in them, what they share, and what is inside. File lists are asked for when a row is opened. */
 export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposable {
   readonly view: vscode.TreeView<TreeNode>;
-  readonly onDidChangeTreeData: vscode.Event<undefined>;
+  readonly onDidChangeTreeData: vscode.Event<TreeNode[] | undefined>;
   readonly #owned = new DisposableList();
-  readonly #changed = this.#owned.add(new vscode.EventEmitter<undefined>());
+  readonly #changed = this.#owned.add(new vscode.EventEmitter<TreeNode[] | undefined>());
   readonly #state: PeerState;
   readonly #api: () => Promise<PeerApi>;
   readonly #t: Translate;
   /** By infohash: a version never changes. */
   readonly #files = new Map<InfoHash, FileTreeFolder>();
+  /** Rows of shares whose file list could not be read. */
+  readonly #unread = new Set<TreeNode>();
+  readonly #rows: TreeRows<TreeNode>;
   /** Since when (by `performance.now`) each network has had nobody in it. */
   readonly #aloneSince = new Map<NetworkId, number>();
 
@@ -34,12 +42,22 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
     this.#api = api;
     this.#t = t;
     this.onDidChangeTreeData = this.#changed.event;
+    this.#rows = new TreeRows({
+      rowsUnder: (row) => this.#rowsUnder(row),
+      item: (row) => this.#item(row),
+      redraw: (rows) => this.#changed.fire(rows),
+    });
     this.view = this.#owned.add(
       vscode.window.createTreeView('peerwire.network', { treeDataProvider: this, canSelectMany: true }),
     );
-    this.#owned.add(state.onDidChange(() => this.#refresh()));
-    const ages = setInterval(() => this.view.visible && this.#refresh(), AGE_PERIOD);
-    this.#owned.add(toDisposable(() => clearInterval(ages)));
+    const update = this.#owned.add(new Throttle(systemClock, UPDATE_PERIOD, () => this.#rows.update()));
+    this.#owned.add(
+      state.onDidChange((part) => {
+        if (part === 'shares') this.#askAgain();
+        update.run();
+      }),
+    );
+    this.#owned.add(systemClock.setInterval(() => this.view.visible && update.run(), AGE_PERIOD));
   }
 
   dispose(): void {
@@ -47,6 +65,10 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
   }
 
   getTreeItem(node: TreeNode): vscode.TreeItem {
+    return Object.assign(this.#item(node), { id: rowId(node) });
+  }
+
+  #item(node: TreeNode): vscode.TreeItem {
     const t = this.#t;
     switch (node.kind) {
       case 'network':
@@ -62,7 +84,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
       case 'file':
         return fileItem(t, node.share, node.file);
       case 'problem':
-        return problemItem(t, node.share, node.message);
+        return problemItem(t, node.message);
       case 'drop':
       case 'group':
       case 'transfer':
@@ -71,6 +93,17 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
   }
 
   async getChildren(node?: TreeNode): Promise<TreeNode[]> {
+    switch (node?.kind) {
+      case 'share':
+        return this.#inShare(node);
+      case 'folder':
+        return rows(node.share, node.folder.children);
+      default:
+        return this.#rows.under(node);
+    }
+  }
+
+  #rowsUnder(node: TreeNode | undefined): TreeNode[] {
     switch (node?.kind) {
       case undefined:
         return buildNetworks({
@@ -83,10 +116,6 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
         return this.#inNetwork(node.entry);
       case 'person':
         return node.person.shares.map((share) => ({ kind: 'share', share }));
-      case 'share':
-        return this.#inShare(node.share);
-      case 'folder':
-        return rows(node.share, node.folder.children);
       default:
         return [];
     }
@@ -114,19 +143,21 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
     this.#aloneSince.set(network.network, now);
     const timer = setTimeout(() => {
       this.#owned.release(pending);
-      this.#refresh();
+      this.#rows.update();
     }, PATIENCE);
     const pending = this.#owned.add(toDisposable(() => clearTimeout(timer)));
     return network.problem !== undefined;
   }
 
-  async #inShare(share: ShareInfo): Promise<TreeNode[]> {
+  async #inShare(node: NodeOf<'share'>): Promise<TreeNode[]> {
+    const { share } = node;
     let root = this.#files.get(share.infohash);
     if (root === undefined) {
       try {
         const api = await this.#api();
         root = buildFileTree(await api.shareFiles(share.share));
       } catch (error) {
+        this.#unread.add(node);
         return [{ kind: 'problem', share, message: errorMessage(error) }];
       }
       this.#files.set(share.infohash, root);
@@ -134,10 +165,14 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
     return rows(share, root.children);
   }
 
-  #refresh(): void {
+  /** Forgets the files of shares that are gone; tries again where they could not be read. */
+  #askAgain(): void {
     const known = new Set(this.#state.shares.map((share) => share.infohash));
     for (const infohash of this.#files.keys()) if (!known.has(infohash)) this.#files.delete(infohash);
-    this.#changed.fire(undefined);
+    if (this.#unread.size === 0) return;
+    const unread = [...this.#unread];
+    this.#unread.clear();
+    this.#changed.fire(unread);
   }
 }
 

@@ -8,23 +8,30 @@ import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
 import { capitalize, dots } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
-import type { NodeOf, TreeNode } from './tree-nodes.ts';
+import { type NodeOf, rowId, type TreeNode } from './tree-nodes.ts';
+import { TreeRows } from './tree-rows.ts';
 import { vscode } from './vscode.ts';
 
 type Row = NodeOf<'share'> | NodeOf<'drop'>;
 
 /** What this user shares. Files and folders dropped here are shared. */
 export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
-  readonly onDidChangeTreeData: vscode.Event<undefined>;
+  readonly onDidChangeTreeData: vscode.Event<Row[] | undefined>;
   readonly #owned = new DisposableList();
-  readonly #changed = this.#owned.add(new vscode.EventEmitter<undefined>());
+  readonly #changed = this.#owned.add(new vscode.EventEmitter<Row[] | undefined>());
   readonly #state: PeerState;
   readonly #t: Translate;
+  readonly #rows: TreeRows<Row>;
 
   constructor(state: PeerState, drops: vscode.TreeDragAndDropController<TreeNode>, t: Translate) {
     this.#state = state;
     this.#t = t;
     this.onDidChangeTreeData = this.#changed.event;
+    this.#rows = new TreeRows({
+      rowsUnder: (row) => this.#rowsUnder(row),
+      item: (row) => this.#item(row),
+      redraw: (rows) => this.#changed.fire(rows),
+    });
     this.#owned.add(
       vscode.window.createTreeView('peerwire.shares', {
         treeDataProvider: this,
@@ -34,7 +41,7 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
     );
     this.#owned.add(
       state.onDidChange((part) => {
-        if (part === 'shares' || part === 'networks') this.#changed.fire(undefined);
+        if (part === 'shares' || part === 'networks') this.#rows.update();
       }),
     );
   }
@@ -44,13 +51,16 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
   }
 
   getTreeItem(row: Row): vscode.TreeItem {
+    return Object.assign(this.#item(row), { id: rowId(row) });
+  }
+
+  #item(row: Row): vscode.TreeItem {
     return row.kind === 'drop' ? this.#dropItem() : this.#shareItem(row.share);
   }
 
   #shareItem(share: ShareInfo): vscode.TreeItem {
     const t = this.#t;
     const item = new vscode.TreeItem(safeText(share.name), vscode.TreeItemCollapsibleState.None);
-    item.id = `own:${share.network}:${share.share}`;
     item.description = dots(
       capitalize(ownShareState(t, share) ?? ''),
       formatBytes(share.size),
@@ -79,7 +89,6 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
   #dropItem(): vscode.TreeItem {
     const t = this.#t;
     const item = new vscode.TreeItem(t('Share Files or Folders…'), vscode.TreeItemCollapsibleState.None);
-    item.id = 'drop';
     item.description = t('or drop them here');
     item.tooltip = t('Or choose “Share with Peers” in the menu of a file or folder in the explorer.');
     item.iconPath = new vscode.ThemeIcon('add');
@@ -89,6 +98,10 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
   }
 
   getChildren(row?: Row): Row[] {
+    return this.#rows.under(row);
+  }
+
+  #rowsUnder(row: Row | undefined): Row[] {
     if (row !== undefined) return [];
     const own = this.#state.shares.filter((share) => share.own).sort((a, b) => a.name.localeCompare(b.name));
     if (own.length === 0) return this.#state.networks.length > 0 ? [{ kind: 'drop' }] : [];

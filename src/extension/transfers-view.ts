@@ -1,5 +1,7 @@
+import { systemClock } from '../common/clock.ts';
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { formatBytes } from '../common/format-bytes.ts';
+import { Throttle } from '../common/throttle.ts';
 import type { TransferInfo } from '../peer/api.ts';
 import { formatRate } from './format.ts';
 import { groupLabel, transferLabel } from './labels.ts';
@@ -18,42 +20,46 @@ import {
   type TransferGroup,
 } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
-import type { NodeOf } from './tree-nodes.ts';
+import { type NodeOf, rowId } from './tree-nodes.ts';
+import { TreeRows } from './tree-rows.ts';
 import { vscode } from './vscode.ts';
 
 type Row = NodeOf<'group'> | NodeOf<'transfer'>;
 
-/** Milliseconds between two repaints: progress comes faster than anyone reads. */
-const REPAINT_PERIOD = 300;
+/** Milliseconds between two looks at what changed: progress comes faster than anyone reads. */
+const UPDATE_PERIOD = 300;
 
 /** Downloads and uploads, grouped by what they need from the user. */
 export class TransfersView implements vscode.TreeDataProvider<Row>, Disposable {
-  readonly onDidChangeTreeData: vscode.Event<undefined>;
+  readonly onDidChangeTreeData: vscode.Event<Row[] | undefined>;
   readonly #owned = new DisposableList();
-  readonly #changed = this.#owned.add(new vscode.EventEmitter<undefined>());
+  readonly #changed = this.#owned.add(new vscode.EventEmitter<Row[] | undefined>());
   readonly #state: PeerState;
   readonly #t: Translate;
-  #repaint: NodeJS.Timeout | undefined;
+  readonly #rows: TreeRows<Row>;
   #progressDone: (() => void) | undefined;
 
   constructor(state: PeerState, t: Translate) {
     this.#state = state;
     this.#t = t;
     this.onDidChangeTreeData = this.#changed.event;
+    this.#rows = new TreeRows({
+      rowsUnder: (row) => this.#rowsUnder(row),
+      item: (row) => this.#item(row),
+      redraw: (rows) => this.#changed.fire(rows),
+    });
+    const update = this.#owned.add(new Throttle(systemClock, UPDATE_PERIOD, () => this.#rows.update()));
     this.#owned.add(
       vscode.window.createTreeView('peerwire.transfers', { treeDataProvider: this, canSelectMany: true }),
     );
     this.#owned.add(
       state.onDidChange((part) => {
-        if (part === 'transfers') this.#repaintSoon();
+        if (part !== 'transfers') return;
+        this.#showProgress();
+        update.run();
       }),
     );
-    this.#owned.add(
-      toDisposable(() => {
-        clearTimeout(this.#repaint);
-        this.#progressDone?.();
-      }),
-    );
+    this.#owned.add(toDisposable(() => this.#progressDone?.()));
   }
 
   dispose(): void {
@@ -61,12 +67,20 @@ export class TransfersView implements vscode.TreeDataProvider<Row>, Disposable {
   }
 
   getTreeItem(row: Row): vscode.TreeItem {
+    return Object.assign(this.#item(row), { id: rowId(row) });
+  }
+
+  #item(row: Row): vscode.TreeItem {
     if (row.kind === 'group') return this.#groupItem(row.group);
     const transfer = this.#state.transfers.get(row.id);
     return transfer === undefined ? new vscode.TreeItem('') : transferItem(this.#t, transfer);
   }
 
   getChildren(row?: Row): Row[] {
+    return this.#rows.under(row);
+  }
+
+  #rowsUnder(row: Row | undefined): Row[] {
     if (row === undefined) {
       return TRANSFER_GROUPS.filter((group) => this.#inGroup(group).length > 0).map((group) => ({
         kind: 'group',
@@ -84,23 +98,11 @@ export class TransfersView implements vscode.TreeDataProvider<Row>, Disposable {
   #groupItem(group: TransferGroup): vscode.TreeItem {
     const count = this.#inGroup(group).length;
     const item = new vscode.TreeItem(groupName(this.#t, group), vscode.TreeItemCollapsibleState.Expanded);
-    item.id = `group:${group}`;
     item.description = String(count);
     item.tooltip = groupLabel(this.#t, group, count);
     item.contextValue = `group:${group}`;
     item.accessibilityInformation = { label: groupLabel(this.#t, group, count) };
     return item;
-  }
-
-  #repaintSoon(): void {
-    this.#showProgress();
-    // The first change shows at once, those that follow are collected.
-    if (this.#repaint !== undefined) return;
-    this.#changed.fire(undefined);
-    this.#repaint = setTimeout(() => {
-      this.#repaint = undefined;
-      this.#changed.fire(undefined);
-    }, REPAINT_PERIOD);
   }
 
   /** The editor's own progress bar on top of the view, for as long as something is being fetched. */
@@ -118,7 +120,6 @@ export class TransfersView implements vscode.TreeDataProvider<Row>, Disposable {
 
 function transferItem(t: Translate, transfer: TransferInfo): vscode.TreeItem {
   const item = new vscode.TreeItem(safeText(transfer.name), vscode.TreeItemCollapsibleState.None);
-  item.id = `transfer:${transfer.id}`;
   item.description = describeTransfer(t, transfer);
   item.tooltip = lines(
     safeText(transfer.name),

@@ -35,6 +35,34 @@ const KINDS: Readonly<Record<TreeNode['kind'], true>> = {
   transfer: true,
 };
 
+/** Unlike that of any other row of its view: a share is its owner's, who may claim the id of another's. */
+export function rowId(row: TreeNode): string {
+  switch (row.kind) {
+    case 'network':
+      return `network:${row.entry.info.network}`;
+    case 'hint':
+      return `hint:${row.network.network}:${row.hint}`;
+    case 'person': {
+      const { network, device, shares } = row.person;
+      // The editor keeps a row that gets its first child collapsed; under another id it is a new row, and opens.
+      return `person:${network}:${device}${shares.length === 0 ? ':empty' : ''}`;
+    }
+    case 'share':
+    case 'problem':
+      return `${row.kind}:${row.share.owner}:${row.share.share}`;
+    case 'folder':
+      return `folder:${row.share.owner}:${row.share.share}:${row.folder.path}`;
+    case 'file':
+      return `file:${row.share.owner}:${row.share.share}:${row.file.path}`;
+    case 'drop':
+      return 'drop';
+    case 'group':
+      return `group:${row.group}`;
+    case 'transfer':
+      return `transfer:${row.id}`;
+  }
+}
+
 /**
  * The rows that a command was called on: the whole selection when the clicked row is part of it (the editor then passes
  * it as the second argument), else the row alone; none when it was called in another way.
