@@ -286,6 +286,36 @@ describe('requests', () => {
     assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
   });
 
+  it('that we cancelled are no fault of a peer that rejects them: it is asked for the same again at once', async () => {
+    sim = new Simulation(17, [2 * MiB], 256 * 1024);
+    const victim = sim.addPeer('victim', 'none');
+    const waiting: BlockRequest[] = [];
+    let rejected = 0;
+    const source = hostilePeer(sim, victim, 'source', (message, self) => {
+      if (message.type === 'request') waiting.push(message);
+      if (message.type !== 'cancel') return;
+      const at = waiting.findIndex(({ piece, begin }) => piece === message.piece && begin === message.begin);
+      if (at < 0) return;
+      waiting.splice(at, 1);
+      rejected++;
+      self.send({ ...message, type: 'reject' });
+    });
+    sim.clock.setInterval(() => {
+      const next = waiting.shift();
+      if (next) source.connection.write(block(next));
+    }, 20);
+    source.send({ type: 'have-all' }, { type: 'unchoke' });
+    assert.ok(await sim.clock.run(() => victim.swarm.fetched > MiB, 10_000));
+    // What is in front of this is cancelled.
+    victim.swarm.prioritize([
+      sim.allPieces().find((piece) => !waiting.some((request) => request.piece === piece) && !victim.have.has(piece))!,
+    ]);
+    assert.ok(await sim.clock.run(() => victim.completed, 60_000), 'it did not complete');
+    assert.ok(rejected > 0, 'nothing was cancelled');
+    // 128 blocks of 20 ms each; a peer that refuses of itself is not asked for the piece again for 10 s.
+    assert.ok(sim.clock.now() < 5_000, `${sim.clock.now()} ms`);
+  });
+
   it('are thought about once for all that happens at one moment', async () => {
     sim = new Simulation(15, new Array<number>(64).fill(BLOCK_SIZE), BLOCK_SIZE);
     sim.buffers = new PieceBuffers(8 * BLOCK_SIZE);
