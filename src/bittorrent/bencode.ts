@@ -3,6 +3,7 @@
  * leading zeros, nothing after the value. So `encode(decode(x))` is `x`, and nobody can give one thing two hashes.
  */
 import { isUtf8 } from 'node:buffer';
+import { asBuffer } from '../common/as-buffer.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { Steps } from '../common/turns.ts';
 
@@ -54,7 +55,15 @@ export function decodePrefix(bytes: Uint8Array, limits?: BencodeLimits): { value
 
 /** The exact bytes of one field of a dictionary, such as `info` of a torrent. Throws 'bad-encoding'. */
 export function rawField(bytes: Uint8Array, key: string, limits?: BencodeLimits): Buffer | undefined {
-  return new BencodeReader(bytes, limits).rawField(key);
+  const reader = new BencodeReader(bytes, limits);
+  reader.openDict();
+  for (let last: string | undefined; !reader.closeDict(); ) {
+    last = reader.key(last);
+    const start = reader.at;
+    reader.value();
+    if (last === key) return reader.bytes.subarray(start, reader.at);
+  }
+  return undefined;
 }
 
 export function dictOf(value: BValue | undefined): BDict {
@@ -162,7 +171,7 @@ export class BencodeReader {
   at = 0;
 
   constructor(bytes: Uint8Array, limits: BencodeLimits = {}) {
-    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.bytes = asBuffer(bytes);
     this.#depth = limits.depth ?? DEFAULT_DEPTH;
     this.#tokensLeft = limits.tokens ?? DEFAULT_TOKENS;
   }
@@ -185,14 +194,13 @@ export class BencodeReader {
     this.at = end;
   }
 
-  /** Opens the dictionary that is next; false when it is something else. Its fields follow: `key` and a value each, until `closeDict`. */
-  openDict(): boolean {
-    if (this.#peek() !== DICT) return false;
+  /** Opens the dictionary that is next. Its fields follow: `key` and a value each, until `closeDict`. */
+  openDict(): void {
+    if (this.#peek() !== DICT) throw wrongType('a dictionary', this.value());
     if (this.#depth <= 0) throw tooDeep(this.at);
     this.#token();
     this.#depth--;
     this.at++;
-    return true;
   }
 
   /** True when the dictionary has no more fields; it is closed then. */
@@ -256,19 +264,6 @@ export class BencodeReader {
         owner.last = owner.key;
         owner.key = undefined;
       }
-    }
-    return undefined;
-  }
-
-  rawField(wanted: string): Buffer | undefined {
-    if (this.#peek() !== DICT) throw bad('expected a dictionary', this.at);
-    this.at++;
-    let last: string | undefined;
-    while (this.#peek() !== END) {
-      last = this.key(last);
-      const start = this.at;
-      this.value();
-      if (last === wanted) return this.bytes.subarray(start, this.at);
     }
     return undefined;
   }

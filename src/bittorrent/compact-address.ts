@@ -1,4 +1,5 @@
 /** Peer addresses in the compact form of BEP 7, 11 and 23, and the literal IP addresses in them. */
+import { asBuffer } from '../common/as-buffer.ts';
 import { PeerwireError } from '../common/errors.ts';
 
 export interface PeerAddress {
@@ -26,7 +27,7 @@ export function decodeCompact(bytes: Uint8Array, family: 4 | 6): PeerAddress[] {
   if (bytes.length % size !== 0) {
     throw new PeerwireError('bad-encoding', `Compact IPv${family} addresses take ${size} bytes each.`);
   }
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = asBuffer(bytes);
   const addresses: PeerAddress[] = [];
   for (let at = 0; at < view.length; at += size) {
     addresses.push({ host: formatIp(view.subarray(at, at + hostSize)), port: view.readUInt16BE(at + hostSize) });

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { allOf } from '../common/all-of.ts';
+import { asBuffer } from '../common/as-buffer.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { type FileBatcher, type FilePart, goneStale, STAGED_FOLDER_MODE, wrongContent } from './file-parts.ts';
 import { checkStamp, checkStampSync, type FileStamp, sizeOf } from './file-stamp.ts';
@@ -141,7 +142,7 @@ export class FileStorage implements Storage {
       if (!small) return undefined;
       const { path } = location;
       const { length, byteOffset: at } = data;
-      parts.push({ path, offset: 0, length, at, stamp: undefined, hash: textOf(root) });
+      parts.push({ path, offset: 0, length, at, stamp: undefined, hash: hashText(root) });
     }
     if (!small) return undefined;
     const { failures, stamps } = await small.writeShared(shared, parts);
@@ -158,10 +159,10 @@ export class FileStorage implements Storage {
   async #writeGathered(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
     const outcomes = new Array<WriteOutcome>(files.length).fill('written');
     const writes: SmallWrite[] = [];
-    const others: Promise<void>[] = [];
+    const others: SmallWrite[] = [];
     for (const [position, { fileIndex, data, root }] of files.entries()) {
       const location = this.#staged(fileIndex);
-      const hash = textOf(root);
+      const hash = hashText(root);
       const write: SmallWrite = {
         path: location.path,
         data,
@@ -175,11 +176,12 @@ export class FileStorage implements Storage {
           outcomes[position] = outcomeOf(toPeerwireError(error));
         },
       };
-      if (this.#smallFiles(fileIndex, location)) writes.push(write);
-      else others.push(write.alone().catch(write.onFailure));
+      (this.#smallFiles(fileIndex, location) ? writes : others).push(write);
     }
-    await this.#small?.writeAll(writes);
-    await Promise.all(others);
+    await Promise.all([
+      this.#small?.writeAll(writes),
+      ...others.map(({ alone, onFailure }) => alone().catch(onFailure)),
+    ]);
     return outcomes;
   }
 
@@ -330,9 +332,9 @@ function sharedMemoryOf(views: readonly Uint8Array[]): SharedArrayBuffer | undef
   return views.every((view) => view.buffer === buffer) ? buffer : undefined;
 }
 
-/** One character a byte, as `sha256Text`. */
-function textOf(hash: Uint8Array): string {
-  return (Buffer.isBuffer(hash) ? hash : Buffer.from(hash.buffer, hash.byteOffset, hash.length)).toString('latin1');
+/** As `sha256Text`. */
+function hashText(hash: Uint8Array): string {
+  return asBuffer(hash).toString('latin1');
 }
 
 /**

@@ -37,7 +37,7 @@ interface OpenFolder {
 }
 
 function openFolder(reader: BencodeReader, path: readonly string[]): OpenFolder {
-  if (!reader.openDict()) dictOf(reader.value());
+  reader.openDict();
   if (reader.closeDict()) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
   return { path, last: undefined };
 }

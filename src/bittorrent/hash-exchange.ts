@@ -64,8 +64,8 @@ export class HashExchange {
   readonly #serving = new Set<PeerSession>();
   readonly #leaves = new Map<number, Buffer>();
   readonly #trees = new Map<string, HashTree>();
-  /** By root in hex; one of several with the same content. */
-  readonly #files = new Map<string, FileEntry>();
+  /** By root in hex; one of several with the same content. Made when somebody asks: of many files that takes long. */
+  #files: ReadonlyMap<string, FileEntry> | undefined;
   readonly #waiting = new Set<() => void>();
   #source: HashSource | undefined;
 
@@ -75,7 +75,6 @@ export class HashExchange {
 
   setSource(source: HashSource): void {
     this.#source = source;
-    for (const file of source.info.files) if (file.root) this.#files.set(file.root.toString('hex'), file);
   }
 
   addSession(session: PeerSession): void {
@@ -242,8 +241,10 @@ export class HashExchange {
 
   #answer(session: PeerSession, request: HashRequest): Buffer | undefined | Promise<Buffer | undefined> {
     const source = this.#source;
+    if (!source) return undefined;
+    this.#files ??= filesByRoot(source.info);
     const file = this.#files.get(request.root.toString('hex'));
-    if (!source || !file) return undefined;
+    if (!file) return undefined;
     const blocksPerPiece = source.info.pieceLength / BLOCK_SIZE;
     if (request.length > Math.max(MOST_HASHES, blocksPerPiece)) return undefined;
     // The leaves of one whole piece need no proof: the asker knows the piece's hash. A file of one piece has no layer above.
@@ -293,6 +294,12 @@ export class HashExchange {
     }
     return tree;
   }
+}
+
+function filesByRoot({ files }: Info): Map<string, FileEntry> {
+  const byRoot = new Map<string, FileEntry>();
+  for (const file of files) if (file.root) byRoot.set(file.root.toString('hex'), file);
+  return byRoot;
 }
 
 function layerRequests(info: Info, file: FileEntry): HashRequest[] {

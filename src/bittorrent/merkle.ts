@@ -10,7 +10,7 @@ export const BLOCK_SIZE = 16384;
 /** Bytes of a SHA-256 hash. */
 export const HASH_SIZE = 32;
 /** Hashes that one request may ask for, uncles not counted (libtorrent's limit): an answer of 256 KiB. */
-export const MAX_HASH_REQUEST = 8192;
+const MAX_HASH_REQUEST = 8192;
 
 /** A `hash request` (BEP 52, message 21). Numbers come from strangers: any unsigned 32-bit value. */
 export interface HashRequest {

@@ -94,7 +94,7 @@ function* decodeInfo(bytes: Buffer): Steps<DecodedInfo> {
   let tree: DecodedInfo['tree'] = {
     problem: new PeerwireError('bad-metainfo', 'The torrent is malformed: it has no file tree.'),
   };
-  if (!reader.openDict()) dictOf(reader.value());
+  reader.openDict();
   for (let key: string | undefined; !reader.closeDict(); ) {
     key = reader.key(key);
     if (key === TREE_KEY) tree = yield* decodeTree(reader);

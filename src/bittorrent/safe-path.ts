@@ -9,7 +9,7 @@ import { atOnce, type Steps } from '../common/turns.ts';
 /** Bytes of UTF-8 in one component: the limit of ext4, APFS (in characters there) and NTFS (likewise). */
 export const MAX_COMPONENT_BYTES = 255;
 /** Bytes of UTF-8 in a whole relative path with its separators: macOS takes 1024 for an absolute one. */
-export const MAX_PATH_BYTES = 1024;
+const MAX_PATH_BYTES = 1024;
 /** Components in a path: keeps decoders of file trees shallow (libtorrent takes 100). */
 export const MAX_PATH_DEPTH = 64;
 

@@ -1,3 +1,4 @@
+import { asBuffer } from '../common/as-buffer.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { copyBytes } from './copy-bytes.ts';
 import type { FileBatcher, FilePart, PartsResult } from './file-parts.ts';
@@ -257,7 +258,7 @@ class Lane {
     let at = start;
     const parts = batch.map(({ path, stamp, hash, offset, length, views }): FilePart => {
       const part = { path, offset, length, at, stamp, hash };
-      if (this.#kind === 'write') for (const view of views) at += copyBytes(bufferOf(view), 0, view.length, memory, at);
+      if (this.#kind === 'write') for (const view of views) at += copyBytes(asBuffer(view), 0, view.length, memory, at);
       else at += length;
       return part;
     });
@@ -333,8 +334,4 @@ class WholeJob implements Job {
     if (group.failure) group.reject(group.failure.error);
     else group.resolve();
   }
-}
-
-function bufferOf(view: Uint8Array): Buffer {
-  return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
 }

@@ -60,8 +60,7 @@ export class SuperSeedingMode<Peer extends SuperSeedingPeer> {
   tick(): void {
     const now = this.#options.clock.now();
     if (!this.#isOfUse(now)) this.#stop();
-    else if (!this.#seeding) this.#start();
-    for (const session of this.#clients.keys()) this.#seeding?.add(session, now);
+    else if (!this.#seeding) this.#start(now);
   }
 
   /** The peer asks for the first time. */
@@ -139,8 +138,9 @@ export class SuperSeedingMode<Peer extends SuperSeedingPeer> {
     return devices.size > 1;
   }
 
-  #start(): void {
+  #start(now: number): void {
     this.#seeding = new SuperSeeding();
+    for (const session of this.#clients.keys()) this.#seeding.add(session, now);
     this.#idleWatch = this.#options.clock.setInterval(() => this.#inviteIfIdle(), BUSY_FOR);
   }
 

@@ -1,10 +1,10 @@
 import type { BlockRequest } from './wire/messages.ts';
 
 /** Requests in one batch at most. */
-export const MOST_BLOCKS = 64;
+const MOST_BLOCKS = 64;
 
 /** Pieces of runs in one batch at most, or one run that has more: each is a file to open. */
-export const MOST_FILES = 128;
+const MOST_FILES = 128;
 
 /** A block, or a run of pieces (PROTOCOL.md §2). */
 export interface UploadRequest extends BlockRequest {

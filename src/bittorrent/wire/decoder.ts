@@ -1,4 +1,5 @@
 /** Cuts a byte stream into messages. What a stranger claims is checked before a byte is kept for it. */
+import { asBuffer } from '../../common/as-buffer.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import { copyBytes } from '../copy-bytes.ts';
 import { BLOCK_SIZE } from '../merkle.ts';
@@ -75,7 +76,7 @@ export class WireDecoder {
 
   /** Throws 'protocol', or what the sink threw; the decoder has stopped then. The chunk's memory is not kept. */
   push(chunk: Uint8Array): void {
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes = asBuffer(chunk);
     let intact = false;
     try {
       let at = 0;

@@ -3,7 +3,7 @@ import { PeerwireError } from '../../common/errors.ts';
 import { type BValue, decode, dictOf, type Encodable, encode, field, intOf, textOf } from '../bencode.ts';
 
 /** Bytes of a handshake that is read at all. */
-export const MAX_EXTENDED_HANDSHAKE = 64 * 1024;
+const MAX_EXTENDED_HANDSHAKE = 64 * 1024;
 const LIMITS = { depth: 8, tokens: 4096 };
 const MAX_VERSION_BYTES = 256;
 const MAX_EXTENSIONS = 256;

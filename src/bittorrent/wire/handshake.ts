@@ -4,7 +4,7 @@ import { PeerwireError } from '../../common/errors.ts';
 /** Bytes of a handshake. */
 export const HANDSHAKE_SIZE = 68;
 /** Bytes of an infohash in it (version 2 truncates its own) and of a peer id. */
-export const WIRE_ID_SIZE = 20;
+const WIRE_ID_SIZE = 20;
 
 const PROTOCOL = Buffer.from('\x13BitTorrent protocol', 'latin1');
 const RESERVED = PROTOCOL.length;
