@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readStamp } from '../../../src/bittorrent/file-stamp.ts';
 import { type FileLocation, FileStorage } from '../../../src/bittorrent/file-storage.ts';
@@ -116,6 +117,22 @@ describe('FileStorage', () => {
     await use('close', storage.close());
     await last;
     assert.deepEqual(done.slice(4), ['last', 'close']);
+  });
+
+  it('writes none of the files that arrived together when one of them is published by now', async () => {
+    const path = (index: number): string => join(dir, `f${index}`);
+    await writeFile(path(2), 'published');
+    const stamp = await readStamp(path(2));
+    const storage = new FileStorage((index) =>
+      index === 2 ? { kind: 'published', path: path(2), stamp } : { kind: 'staged', path: path(index) },
+    );
+    const data = Buffer.from('content');
+    const root = createHash('sha256').update(data).digest();
+    // Once it rejects, the memory is somebody else's.
+    await assert.rejects(storage.writeVerified([0, 1, 2].map((fileIndex) => ({ fileIndex, data, root }))));
+    await storage.close();
+    assert.deepEqual(await readdir(dir), ['f2']);
+    assert.equal(await readFile(path(2), 'utf8'), 'published');
   });
 
   it('lends its descriptor for writing, and keeps it open meanwhile', async () => {
