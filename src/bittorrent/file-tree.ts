@@ -2,7 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import { PeerwireError } from '../common/errors.ts';
 import type { Steps } from '../common/turns.ts';
-import { type BDict, type BencodeReader, bytesOf, dictOf, field, intOf } from './bencode.ts';
+import { type BDict, bytesOf, dictOf, field, intOf } from './bencode.ts';
+import type { BencodeReader } from './bencode-reader.ts';
 import { HASH_SIZE, padHash } from './merkle.ts';
 
 export interface TreeFile {

@@ -5,7 +5,8 @@
 import { PeerwireError } from '../common/errors.ts';
 import { type InfoHash, infoHashFromBytes } from '../common/ids.ts';
 import { atOnce, inTurns, type Steps } from '../common/turns.ts';
-import { type BDict, BencodeReader, bytesOf, decode, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
+import { type BDict, bytesOf, decode, dictOf, encode, intOf, rawField, textOf } from './bencode.ts';
+import { BencodeReader } from './bencode-reader.ts';
 import { checkFile, compareTreePaths, encodeFileTree, readFileTree, STEP, type TreeFile } from './file-tree.ts';
 import { BLOCK_SIZE, HASH_SIZE, pieceLayerRoot, sha256 } from './merkle.ts';
 import { checkComponent, checkTreeSteps, MAX_PATH_DEPTH } from './safe-path.ts';
