@@ -24,7 +24,7 @@ export interface SourceNetwork extends Pick<NetworkNode, 'openSwarmChannel'> {
 
 export interface SourceFinderOptions {
   readonly self: PeerRef;
-  readonly swarm: Pick<Swarm, 'infoHash' | 'hasContent' | 'connectedSources' | 'isBanned' | 'initiate'>;
+  readonly swarm: Pick<Swarm, 'infoHash' | 'hasContent' | 'connectedSources' | 'isBanned' | 'initiate' | 'onDisposed'>;
   readonly links: SwarmLinks;
   /** The swarm's network; undefined while there is none. */
   readonly networkNode: () => SourceNetwork | undefined;
@@ -32,7 +32,7 @@ export interface SourceFinderOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Aborted when nothing shall be dialed any more. */
+  /** Aborted when nothing shall be dialed for any swarm any more. */
   readonly signal: AbortSignal;
 }
 
@@ -44,11 +44,16 @@ export class SourceFinder {
   readonly #dialing = new Set<string>();
   /** Monotone time (ms) until which a peer is not dialed again, by peer key. */
   readonly #retryAt = new Map<string, number>();
+  /** Aborted when nothing shall be dialed any more, for this swarm or for any. */
+  readonly #signal: AbortSignal;
   #seekers = 0;
 
   constructor(options: SourceFinderOptions) {
     this.#options = options;
     this.#turns = new DialTurns(options.self, options.clock);
+    const ended = new AbortController();
+    options.swarm.onDisposed(() => ended.abort());
+    this.#signal = AbortSignal.any([options.signal, ended.signal]);
   }
 
   /** Looks for holders now, and whenever `seek` is called, until disposed. */
@@ -83,14 +88,14 @@ export class SourceFinder {
 
   /** Dials a peer, or has it dial us, unless it is connected or banned, or was just tried. */
   connect(peer: PeerRef): void {
-    const { swarm, clock, logger, signal } = this.#options;
+    const { swarm, clock, logger } = this.#options;
     const node = this.#options.networkNode();
     const key = peerKey(peer);
     if (!node || this.#dialing.has(key) || swarm.isBanned(key) || swarm.connectedSources.has(key)) return;
     if ((this.#retryAt.get(key) ?? 0) > clock.now()) return;
     this.#dialing.add(key);
     void node
-      .openSwarmChannel(peer, swarm.infoHash, signal)
+      .openSwarmChannel(peer, swarm.infoHash, this.#signal)
       .then((channel) => {
         if (channel) this.#join(channel);
       })
@@ -100,7 +105,7 @@ export class SourceFinder {
         const now = clock.now();
         for (const [other, at] of this.#retryAt) if (at <= now) this.#retryAt.delete(other);
         this.#retryAt.set(key, now + RETRY_AFTER);
-        if (!signal.aborted) this.seek();
+        if (!this.#signal.aborted) this.seek();
       });
   }
 
@@ -110,9 +115,9 @@ export class SourceFinder {
   }
 
   #join(channel: MemberChannel): void {
-    const { swarm, links, mayAccess, signal } = this.#options;
+    const { swarm, links, mayAccess } = this.#options;
     // Much can have happened while it was dialed.
-    if (signal.aborted || !mayAccess(channel.device) || !links.add(channel)) {
+    if (this.#signal.aborted || !mayAccess(channel.device) || !links.add(channel)) {
       channel.close();
       return;
     }

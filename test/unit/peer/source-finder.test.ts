@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { PeerwireError } from '../../../src/common/errors.ts';
+import { Emitter } from '../../../src/common/event.ts';
 import type { InfoHash } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../../../src/peer/network/channel.ts';
@@ -12,6 +13,7 @@ import { TestChannel } from './test-channel.ts';
 
 interface Dial {
   readonly peer: PeerRef;
+  readonly signal: AbortSignal;
   /** undefined: the peer was asked to dial us. */
   answer(channel: MemberChannel | undefined): void;
   fail(): void;
@@ -36,6 +38,7 @@ describe('SourceFinder', () => {
   let connected: Set<string>;
   let joined: string[];
   let refused: Set<string>;
+  let disposed: Emitter<void>;
   let finder: SourceFinder;
 
   beforeEach(() => {
@@ -47,6 +50,7 @@ describe('SourceFinder', () => {
     connected = new Set();
     joined = [];
     refused = new Set();
+    disposed = new Emitter();
     finder = new SourceFinder({
       self,
       swarm: {
@@ -58,14 +62,16 @@ describe('SourceFinder', () => {
           joined.push(source);
           connected.add(source);
         },
+        onDisposed: disposed.event,
       },
       links: new SwarmLinks(self),
       networkNode: () => ({
         directory: { holdersOf: () => holders },
-        openSwarmChannel: (peer) =>
+        openSwarmChannel: (peer, _, signal) =>
           new Promise((resolve, reject) => {
             dials.push({
               peer,
+              signal,
               answer: resolve,
               fail: () => reject(new PeerwireError('connection', 'It cannot be reached.')),
             });
@@ -146,6 +152,18 @@ describe('SourceFinder', () => {
     dials[0]!.answer(channel);
     await settled();
     assert.deepEqual([channel.closed, joined], [true, []]);
+  });
+
+  it('gives up for a swarm that ends, whoever keeps it seeking', async () => {
+    const peer = testPeer();
+    holders = [holder(peer, true)];
+    finder.keepSeeking();
+    holders.push(holder(testPeer(), true));
+    disposed.fire();
+    const channel = new TestChannel(peer, true);
+    dials[0]!.answer(channel);
+    await settled();
+    assert.deepEqual([dials[0]!.signal.aborted, channel.closed, joined, dials.length], [true, true, [], 1]);
   });
 
   it('closes what arrives once nothing shall be dialed, and dials nobody else', async () => {
