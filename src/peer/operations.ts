@@ -12,7 +12,8 @@ export class Operations {
     try {
       return await action(abort.signal);
     } finally {
-      this.#running.delete(name);
+      // A later call of the same name may run on.
+      if (this.#running.get(name) === abort) this.#running.delete(name);
     }
   }
 

@@ -17,6 +17,17 @@ describe('Operations', () => {
     await closed;
   });
 
+  it('are found by a name that one before had, which ended later than they began', async () => {
+    const operations = new Operations();
+    let end: (() => void) | undefined;
+    const first = operations.run('copy', () => new Promise<void>((resolve) => (end = resolve)));
+    const second = assert.rejects(operations.run('copy', forever), { code: 'cancelled' });
+    end?.();
+    await first;
+    operations.cancel('copy');
+    await second;
+  });
+
   it('that are over are not cancelled any more, however they ended', async () => {
     const operations = new Operations();
     const signals: AbortSignal[] = [];
