@@ -201,6 +201,7 @@ async function listen(
     }
     listener = await open(0);
   }
-  await store.writeJson('listen.json', { port: listener.port });
+  // A write is a wait for the disk.
+  if (listener.port !== last) await store.writeJson('listen.json', { port: listener.port });
   return listener;
 }

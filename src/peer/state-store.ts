@@ -3,6 +3,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promi
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorMessage, PeerwireError, systemCode, toPeerwireError } from '../common/errors.ts';
+import { syncFolder } from './files/sync.ts';
 
 /** Names that are safe on every system; temporary and corrupt files are told from them by their endings. */
 const NAME = /^[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*$/i;
@@ -194,16 +195,5 @@ async function renameOver(from: string, to: string): Promise<void> {
       if (!held || attempt === RENAME_ATTEMPTS) throw error;
       await delay(RENAME_PAUSE * attempt);
     }
-  }
-}
-
-/** Makes a rename durable; Windows opens no folders and needs no such thing. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
