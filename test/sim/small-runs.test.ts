@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { BLOCK_SIZE } from '../../src/bittorrent/merkle.ts';
 import { pieceAt } from '../../src/bittorrent/metainfo.ts';
 import { LARGEST_BLOCK } from '../../src/bittorrent/peer-session.ts';
 import { PieceBuffers } from '../../src/bittorrent/piece-buffers.ts';

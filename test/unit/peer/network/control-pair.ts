@@ -20,7 +20,7 @@ export interface ControlEnd {
   readonly handler?: Partial<ControlPeerHandler>;
 }
 
-const DEAF: ControlPeerHandler = {
+export const DEAF: ControlPeerHandler = {
   onReady() {},
   onCatalogue() {},
   onMembership() {},
