@@ -1,8 +1,8 @@
+import type { Info } from '../bittorrent/metainfo.ts';
 import type { Swarm } from '../bittorrent/swarm.ts';
-import { onAbort } from '../common/abort.ts';
+import { abortable, onAbort } from '../common/abort.ts';
 import { DisposableList } from '../common/disposable.ts';
 import { PeerwireError } from '../common/errors.ts';
-import { once } from '../common/event.ts';
 import type { Version } from './version-store.ts';
 
 /**
@@ -17,17 +17,12 @@ export async function fetchVersion(
   // Whatever of it goes on when this is over ends with it.
   const ended = new AbortController();
   try {
-    const failed = new Promise<never>((_, reject) => {
-      owned.add(onAbort(signal, reject));
-      owned.add(swarm.onProblem(reject));
-      owned.add(swarm.onDisposed(() => reject(new PeerwireError('closed', 'The swarm was closed.'))));
-    });
-    const fetched = (async (): Promise<Version> => {
-      const info = swarm.info ?? (await once(swarm.onInfo));
-      return { info, layers: await swarm.fetchLayers(AbortSignal.any([signal, ended.signal])) };
-    })();
-    fetched.catch(() => undefined); // The race may be over by then.
-    return await Promise.race([fetched, failed]);
+    owned.add(onAbort(signal, (reason) => ended.abort(reason)));
+    owned.add(swarm.onProblem((problem) => ended.abort(problem)));
+    owned.add(swarm.onDisposed(() => ended.abort(new PeerwireError('closed', 'The swarm was closed.'))));
+    const told = new Promise<Info>((resolve) => owned.add(swarm.onInfo(resolve)));
+    const info = swarm.info ?? (await abortable(ended.signal, told));
+    return { info, layers: await abortable(ended.signal, swarm.fetchLayers(ended.signal)) };
   } finally {
     ended.abort();
     owned.dispose();

@@ -20,6 +20,11 @@ class TestSwarm {
   signal: AbortSignal | undefined;
   deliver: (layers: Map<string, Buffer>) => void = () => {};
 
+  /** Whether anybody listens for metadata, problems, the end. */
+  heard(): boolean[] {
+    return [this.infoEmitter.hasListeners, this.problemEmitter.hasListeners, this.disposedEmitter.hasListeners];
+  }
+
   fetchLayers(signal: AbortSignal): Promise<Map<string, Buffer>> {
     this.signal = signal;
     return new Promise((resolve) => {
@@ -65,7 +70,16 @@ describe('fetchVersion', () => {
       end(swarm, abort);
       await rejected;
       assert.equal(swarm.signal?.aborted, true);
-      assert.deepEqual([swarm.problemEmitter.hasListeners, swarm.disposedEmitter.hasListeners], [false, false]);
+      assert.deepEqual(swarm.heard(), [false, false, false]);
+    });
+
+    it(`ends when it is ${name} before there is metadata, and hears of none any more`, async () => {
+      const abort = new AbortController();
+      const rejected = assert.rejects(fetchVersion(swarm, abort.signal), { code });
+      await turn();
+      end(swarm, abort);
+      await rejected;
+      assert.deepEqual(swarm.heard(), [false, false, false]);
     });
   }
 });
