@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
+import { systemClock } from '../../common/clock.ts';
 import { errorMessage } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
+import { Throttle } from '../../common/throttle.ts';
 import type { PeerApi, PeerEvent, RateLimits, TransferInfo } from '../../peer/api.ts';
 import { ControlSocket } from '../../peer/control-socket.ts';
 import type { Cli, CommandContext } from '../cli.ts';
@@ -66,7 +68,7 @@ class EventPrinter {
   readonly #print: (line: object) => void;
   readonly #logger: Logger;
   readonly #transfers: EventThrottle<object>;
-  readonly #lists: EventThrottle<() => void>;
+  readonly #shares = new Throttle(systemClock, REPORT_PERIOD, () => void this.#printShares());
   #sharesShown = '[]';
   #disposed = false;
 
@@ -75,7 +77,6 @@ class EventPrinter {
     this.#logger = logger;
     this.#print = print;
     this.#transfers = new EventThrottle(REPORT_PERIOD, print);
-    this.#lists = new EventThrottle(REPORT_PERIOD, (show) => show());
   }
 
   print(event: PeerEvent): void {
@@ -90,7 +91,7 @@ class EventPrinter {
         this.#print({ event: 'peers', peers: event.peers.map(peerRow) });
         break;
       case 'shares':
-        this.#lists.push('shares', () => void this.#printShares(), false);
+        this.#shares.run();
         break;
       case 'notice':
         this.#print(event);
@@ -111,7 +112,7 @@ class EventPrinter {
   dispose(): void {
     this.#disposed = true;
     this.#transfers.dispose();
-    this.#lists.dispose();
+    this.#shares.dispose();
   }
 
   async #printShares(): Promise<void> {
