@@ -1,4 +1,4 @@
-import { readvSync } from 'node:fs';
+import { readFileSync, readvSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 
 /**
@@ -7,7 +7,7 @@ import { statfs } from 'node:fs/promises';
  */
 const LOCAL_TYPES = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1]);
 
-/** A read that takes longer, in ms per started MiB, came from a disk and not from memory; or the processor was busy. */
+/** A read that takes longer, in ms per started MiB, came from a disk and not from memory; or others had the processor. */
 const QUICK = 1;
 /** So many more slow reads than quick ones are no accident. */
 const MOST_SLOW = 8;
@@ -28,14 +28,19 @@ const MIB = 1024 * 1024;
  */
 export class QuickReads {
   readonly #now: () => number;
+  readonly #readFromDisks: () => number | undefined;
+  /** What that was when it was last asked. */
+  #fromDisks: number | undefined;
   #slow = 0;
   #goodRun = 0;
   #pause = FIRST_PAUSE;
   #pausedUntil = 0;
 
-  /** `now`: a monotonic clock, ms. */
-  constructor(now: () => number = () => performance.now()) {
+  /** `now`: a monotonic clock, ms. `readFromDisks`: bytes that this process has had to wait for so far, if that is known. */
+  constructor(now: () => number = () => performance.now(), readFromDisks = bytesFromDisks) {
     this.#now = now;
+    this.#readFromDisks = readFromDisks;
+    this.#fromDisks = readFromDisks();
   }
 
   /** Reads were quick lately. */
@@ -59,12 +64,26 @@ export class QuickReads {
       if (this.#goodRun >= GOOD_RUN) this.#pause = FIRST_PAUSE;
       return;
     }
+    const fromDisks = this.#readFromDisks();
+    // No disk was touched since: others had the processor.
+    if (fromDisks !== undefined && fromDisks === this.#fromDisks) return;
+    this.#fromDisks = fromDisks;
     this.#goodRun = 0;
     this.#slow++;
     if (this.#slow < MOST_SLOW && time < TOO_LONG) return;
     this.#slow = 0;
     this.#pausedUntil = this.#now() + this.#pause;
     this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2);
+  }
+}
+
+/** Bytes that this process has had read from disks so far, by any of its threads (proc(5)); undefined where that is not known. */
+function bytesFromDisks(): number | undefined {
+  try {
+    const [, bytes] = /^read_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'latin1')) ?? [];
+    return bytes === undefined ? undefined : Number(bytes);
+  } catch {
+    return undefined;
   }
 }
 

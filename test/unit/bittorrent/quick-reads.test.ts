@@ -9,10 +9,16 @@ const MIB = 1024 * 1024;
 describe('quick reads', () => {
   const temp = useTempDir();
   let time: number;
+  let fromDisks: () => number | undefined;
   let reads: QuickReads;
   beforeEach(() => {
     time = 1000;
-    reads = new QuickReads(() => time);
+    let bytes = 0;
+    fromDisks = () => bytes++;
+    reads = new QuickReads(
+      () => time,
+      () => fromDisks(),
+    );
   });
 
   /** Slow reads until they are no longer allowed; returns how many. */
@@ -51,9 +57,31 @@ describe('quick reads', () => {
     assert.equal(reads.allowed, false);
   });
 
-  it('go on when some are slow: the processor was busy', () => {
+  it('go on when some are slow', () => {
     for (let turn = 0; turn < 10_000; turn++) reads.took(turn % 3 === 0 ? 5 : 0.3, MIB);
     assert.equal(reads.allowed, true);
+  });
+
+  it('go on however slow they are while nothing is read from a disk: others had the processor', () => {
+    fromDisks = () => 0;
+    for (let turn = 0; turn < 1000; turn++) reads.took(turn % 10 === 0 ? 100 : 5, MIB);
+    assert.equal(reads.allowed, true);
+    fromDisks = () => 4096;
+    reads.took(100, MIB);
+    assert.equal(reads.allowed, false);
+  });
+
+  it('are judged by their time alone where nobody tells what was read from disks', () => {
+    fromDisks = () => undefined;
+    assert.ok(slowDown() <= 10);
+  });
+
+  it('know what this process read from disks', function () {
+    if (process.platform !== 'linux') this.skip();
+    // From memory: this file was just loaded.
+    const here = new QuickReads(() => time);
+    for (let turn = 0; turn < 100; turn++) here.took(5, MIB);
+    assert.equal(here.allowed, true);
   });
 
   it('may take longer when there is more to read', () => {
