@@ -19,7 +19,7 @@ const SERVED = { reqq: REQUEST_QUEUE, pw_block: LARGEST_BLOCK, pw_run: 1 } as co
 /** Requests outstanding to a peer that did not say its `reqq`. */
 const DEFAULT_REQUEST_QUEUE = 250;
 
-export const SWARM_EXTENSIONS = { ut_metadata: 1 } as const;
+const SWARM_EXTENSIONS = { ut_metadata: 1 } as const;
 
 /** What a swarm hears from its sessions. State on the session is already up to date when a callback runs. */
 export interface SessionEvents {
@@ -153,6 +153,12 @@ export class PeerSession {
   send(message: Message): void {
     this.#lastSent = this.#clock.now();
     this.wire.send(message);
+  }
+
+  /** Sends messages that are encoded already; the memory may be sent to others, too. */
+  sendEncoded(messages: Uint8Array): void {
+    this.#lastSent = this.#clock.now();
+    this.wire.sendEncoded(messages);
   }
 
   /** The request will not be answered; without BEP 6 there is no way to say so. */

@@ -188,6 +188,11 @@ export class PeerWire implements Disposable {
     this.#outbox.push(encodeMessage(message));
   }
 
+  /** Sends messages that are encoded already; nobody may write to the memory any more. */
+  sendEncoded(messages: Uint8Array): void {
+    this.#outbox.push(messages);
+  }
+
   /** Sends an extension message under the other's id for it; false when the other does not know it. */
   sendExtended(extension: string, payload: Uint8Array): boolean {
     const id = this.#extensions.theirs(extension);

@@ -47,6 +47,7 @@ export type Verdict =
 
 const NOTHING = Buffer.alloc(0);
 const WRITTEN: Verdict = { outcome: 'written' };
+const STOPPED: Verdict = { outcome: 'stopped' };
 
 export interface PieceVerifierOptions {
   readonly info: Info;
@@ -79,32 +80,14 @@ export class PieceVerifier {
 
   /** The same as `verify` for pieces that pass `isSmall`, by position: an error is what writing one threw. Never rejects. */
   async verifySmall(pieces: readonly ActivePiece<PeerSession>[]): Promise<readonly (Verdict | PeerwireError)[]> {
-    const { info, hasher } = this.#options;
-    const files: VerifiedFile[] = [];
-    for (const { index, buffer } of pieces) {
-      const { file, fileIndex } = pieceAt(info, index);
-      if (file.root) files.push({ fileIndex, data: buffer.bytes, root: file.root });
-    }
-    let outcomes: readonly WriteOutcome[] | undefined;
-    try {
-      outcomes = await this.#options.storage().writeVerified?.(files);
-    } catch (error) {
-      outcomes = pieces.map(() => toPeerwireError(error));
-    }
-    const conclude = async (active: ActivePiece<PeerSession>, position: number): Promise<Verdict> => {
-      // Where content is not in files they are like any other piece.
-      if (!outcomes) return await this.verify(active);
+    const outcomes = await this.#writeFiles(pieces.map(({ index, buffer }) => this.#fileAt(index, buffer.bytes)));
+    return pieces.map((active, position) => {
       const outcome = outcomes[position];
       if (outcome === 'written') return this.#written(active);
-      if (outcome !== 'wrong') throw outcome ?? new PeerwireError('internal', 'Nobody wrote the piece.');
-      if (this.#stopped) return { outcome: 'stopped' };
-      const { root } = pieceAt(info, active.index).file;
-      return await this.#blame(active, hasher.hashBlocksSync(active.buffer.bytes), root ?? NOTHING);
-    };
-    if (outcomes?.every((outcome) => outcome === 'written')) return pieces.map((active) => this.#written(active));
-    return await Promise.all(
-      pieces.map((active, position) => conclude(active, position).catch((error: unknown) => toPeerwireError(error))),
-    );
+      if (outcome === undefined || this.#stopped) return STOPPED;
+      // It is one block: who sent it is clear.
+      return outcome === 'wrong' ? { outcome, liars: active.senders() } : outcome;
+    });
   }
 
   /**
@@ -115,18 +98,28 @@ export class PieceVerifier {
     const { info, accounts } = this.#options;
     const files: VerifiedFile[] = [];
     for (let position = 0, at = 0; position < count; position++) {
-      const { file, fileIndex } = pieceAt(info, first + position);
-      const end = at + file.length;
-      files.push({ fileIndex, data: buffer.bytes.subarray(at, end), root: file.root ?? NOTHING });
+      const end = at + pieceAt(info, first + position).length;
+      files.push(this.#fileAt(first + position, buffer.bytes.subarray(at, end)));
       at = end;
     }
+    const outcomes = await this.#writeFiles(files);
+    if (this.#stopped) return 'stopped';
+    for (const [position, outcome] of outcomes.entries())
+      if (outcome === 'written') accounts.credit(peer.source, files[position]?.data.length ?? 0);
+    return outcomes;
+  }
+
+  #fileAt(piece: number, data: Uint8Array): VerifiedFile {
+    const { file, fileIndex } = pieceAt(this.#options.info, piece);
+    return { fileIndex, data, root: file.root ?? NOTHING };
+  }
+
+  /** What became of each, by position, as far as it was not stopped before. Never rejects. */
+  async #writeFiles(files: readonly VerifiedFile[]): Promise<readonly WriteOutcome[]> {
+    if (this.#stopped) return [];
     try {
       const storage = this.#options.storage();
-      const outcomes = (await storage.writeVerified?.(files)) ?? (await this.#oneByOne(storage, files));
-      if (this.#stopped) return 'stopped';
-      for (const [position, outcome] of outcomes.entries())
-        if (outcome === 'written') accounts.credit(peer.source, files[position]?.data.length ?? 0);
-      return outcomes;
+      return (await storage.writeVerified?.(files)) ?? (await this.#oneByOne(storage, files));
     } catch (error) {
       const failure = toPeerwireError(error);
       return files.map(() => failure);
@@ -137,10 +130,9 @@ export class PieceVerifier {
   async #oneByOne(storage: Storage, files: readonly VerifiedFile[]): Promise<WriteOutcome[]> {
     const outcomes: WriteOutcome[] = [];
     for (const { fileIndex, data, root } of files) {
-      if (this.#stopped) return outcomes;
-      const right = this.#options.hasher.hashBlocksSync(data).equals(root);
-      if (right) await storage.write(fileIndex, 0, data);
-      outcomes.push(right ? 'written' : 'wrong');
+      if (this.#stopped) break;
+      if (!this.#options.hasher.hashBlocksSync(data).equals(root)) outcomes.push('wrong');
+      else outcomes.push(await storage.write(fileIndex, 0, data).then(() => 'written' as const, toPeerwireError));
     }
     return outcomes;
   }
@@ -151,7 +143,7 @@ export class PieceVerifier {
     const expected = pieceHash(info, layers, active.index);
     if (!expected) throw new PeerwireError('internal', 'A piece was fetched before its hash was known.');
     const wrong = await this.#writeIfRight(active, expected);
-    if (wrong === 'stopped') return { outcome: 'stopped' };
+    if (wrong === 'stopped') return STOPPED;
     if (wrong) return await this.#blame(active, wrong, expected);
     return this.#written(active);
   }
@@ -200,7 +192,7 @@ export class PieceVerifier {
     const senders = active.senders();
     if (senders.size === 1) return { outcome: 'wrong', liars: senders };
     const proven = await this.#options.leafHashes(active.index);
-    if (this.#stopped) return { outcome: 'stopped' };
+    if (this.#stopped) return STOPPED;
     // Nobody could prove the leaves: fetch the piece again, from one peer alone if need be.
     if (!proven || !this.#rootOf(active.index, proven).equals(expected)) return { outcome: 'wrong', liars: new Set() };
     const liars = new Set<PeerSession>();

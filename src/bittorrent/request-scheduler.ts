@@ -138,8 +138,8 @@ export class RequestScheduler {
       const own = this.#continued(session, mayAsk);
       const run = own ? 'none' : this.#askRun(session, most);
       if (run === 'asked') continue;
-      if (run === 'wait') break;
-      const piece = own ?? this.#next(session, mayAsk);
+      // Blocks of what others began need no memory of their own.
+      const piece = own ?? (run === 'wait' ? this.#parts.pieces.helpedBy(mayAsk) : this.#next(session, mayAsk));
       if (!piece) break;
       while (isHungry(session) && requests.ask(session, piece, most, false)) {}
     }

@@ -4,7 +4,7 @@ import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { InfoHash } from '../common/ids.ts';
 import type { Logger } from '../common/log.ts';
-import { Throttle } from '../common/throttle.ts';
+import { Announcer, encodeHaves } from './announcer.ts';
 import type { TransferBandwidth } from './bandwidth-manager.ts';
 import type { Bitfield } from './bitfield.ts';
 import { Choker } from './choker.ts';
@@ -19,23 +19,14 @@ import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import { type BlockHasher, HASH_HERE } from './piece-verifier.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import { SessionWatch } from './session-watch.ts';
 import { SharedSources } from './shared-sources.ts';
 import { type SourceAccount, SourceAccounts } from './source-accounts.ts';
 import type { Storage } from './storage.ts';
 import { UploadScheduler } from './upload-scheduler.ts';
 import { Uploader } from './uploader.ts';
 
-/** Silence before we say that we are alive, and after which a peer counts as dead, in ms (BEP 3: two minutes). */
-const KEEP_ALIVE = 60_000;
-const DEAD_AFTER = 150_000;
-/** Who takes nothing of what waits for it for this long, in ms, holds our memory for nothing; and while that is scarce. */
-const UNREAD_AFTER = 60_000;
-const UNREAD_AFTER_IF_SCARCE = 15_000;
-/** A session that nobody uses is closed after this, in ms. */
-const IDLE_AFTER = 60_000;
 const TICK = 1_000;
-/** Pause between two announcements of pieces that we got, in ms: each is a record and a wake-up for every peer. */
-const ANNOUNCE_PAUSE = 100;
 
 export interface SwarmOptions {
   readonly infoHash: InfoHash;
@@ -82,7 +73,7 @@ export class Swarm implements Disposable {
   readonly #disposables = new DisposableList();
   readonly #metadata: MetadataExchange;
   readonly #hashes: HashExchange;
-  readonly #idleSince = new Map<PeerSession, number>();
+  readonly #watch = new SessionWatch();
   readonly #buffers: BufferUser;
   readonly #uploads: UploadScheduler;
   readonly #choker: Choker;
@@ -92,9 +83,7 @@ export class Swarm implements Disposable {
   #info: Info | undefined;
   #downloader: Downloader | undefined;
   #halted = false;
-  /** Pieces that we got and did not announce yet. */
-  #unannounced: number[] = [];
-  readonly #announcing: Throttle;
+  readonly #announcer: Announcer;
   #uploader: Uploader | undefined;
 
   readonly #onInfo = new Emitter<Info>();
@@ -139,7 +128,7 @@ export class Swarm implements Disposable {
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
-    this.#announcing = this.#disposables.add(new Throttle(clock, ANNOUNCE_PAUSE, () => this.#announce()));
+    this.#announcer = this.#disposables.add(new Announcer(clock, this.#sessions));
     this.#buffers = this.#disposables.add(options.buffers.user(() => options.download.priority));
     this.#disposables.add(this.#buffers.onFree(() => this.#downloader?.onBufferFree()));
   }
@@ -217,7 +206,7 @@ export class Swarm implements Disposable {
     for (const session of [...this.#sessions]) {
       this.#learnPieceCount(session, content.info);
       if (!session.ready) continue;
-      for (const piece of content.have) session.send({ type: 'have', piece });
+      if (content.have.count > 0) session.sendEncoded(encodeHaves(content.have));
       this.#makeChokeable(session);
     }
   }
@@ -402,7 +391,7 @@ export class Swarm implements Disposable {
     this.#metadata.removeSession(session);
     this.#hashes.removeSession(session);
     this.#uploader?.remove(session);
-    this.#idleSince.delete(session);
+    this.#watch.forget(session);
     this.#chokeable.get(session)?.dispose();
     this.#chokeable.delete(session);
     this.#accounts.close(session);
@@ -413,19 +402,10 @@ export class Swarm implements Disposable {
   }
 
   #gotPiece(piece: number): void {
-    this.#unannounced.push(piece);
-    this.#announcing.run();
-    if (this.#downloader?.missing === 0) this.#announcing.flush();
+    this.#announcer.add(piece);
+    if (this.#downloader?.missing === 0) this.#announcer.flush();
     this.#onPiece.fire(piece);
     if (this.#downloader?.missing === 0) this.#onComplete.fire();
-  }
-
-  /** Also to those who have them: a source that knows what is spread already sends what is not. */
-  #announce(): void {
-    const pieces = this.#unannounced;
-    this.#unannounced = [];
-    for (const session of this.#sessions)
-      if (session.ready) for (const piece of pieces) session.send({ type: 'have', piece });
   }
 
   #corrupt(session: PeerSession, piece: number): void {
@@ -471,22 +451,8 @@ export class Swarm implements Disposable {
 
   #tick(): void {
     const now = this.#options.clock.now();
-    for (const session of [...this.#sessions]) {
-      if (session.checkAlive(KEEP_ALIVE, DEAD_AFTER)) {
-        session.close(new PeerwireError('timeout', 'The peer fell silent.'));
-        continue;
-      }
-      if (session.unreadFor() > (this.#uploads.isFull ? UNREAD_AFTER_IF_SCARCE : UNREAD_AFTER)) {
-        session.close(new PeerwireError('timeout', 'The peer reads nothing of what it asked for.'));
-        continue;
-      }
-      const used = session.amInterested || session.peerInterested || !this.#content;
-      const since = this.#idleSince.get(session);
-      if (used) this.#idleSince.delete(session);
-      else if (since === undefined) this.#idleSince.set(session, now);
-      else if (now - since > IDLE_AFTER)
-        session.close(new PeerwireError('closed', 'Nobody needs this connection now.'));
-    }
+    const circumstances = { scarce: this.#uploads.isFull, needed: !this.#content };
+    for (const session of [...this.#sessions]) this.#watch.check(session, now, circumstances);
     this.#downloader?.tick();
     this.#uploader?.tick();
   }

@@ -181,11 +181,12 @@ export class Uploader {
       this.#options.onProblem(failure);
       // Only what was taken up meanwhile fails with it.
       client.sent = Promise.resolve(true);
+      for (const request of queue.clear()) session.reject(request);
+      lane.setRequests(0);
     }
     if (failure || !inTurn || session.wire.closed) {
       finish();
-      for (const request of [...batch, ...queue.clear()]) session.reject(request);
-      lane.setRequests(0);
+      for (const request of batch) session.reject(request);
       return false;
     }
     session.uploaded.add(payload, this.#options.clock.now());

@@ -133,7 +133,7 @@ export class SwarmHub implements Disposable {
       // Its connections may be of use in a moment, and whoever is served goes on being served: `#sweep` ends idle swarms.
       entry.leases--;
     });
-    return { swarm: entry.swarm, ...release };
+    return { swarm: entry.swarm, dispose: () => release.dispose() };
   }
 
   /** Keeps connecting the swarm to whoever holds the version, until disposed. */
