@@ -11,7 +11,7 @@ import { once } from '../../src/common/event.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
 import { decodeSection } from '../../src/peer/network/catalogue.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
-import { PeersHere } from './peers-here.ts';
+import { eventually, PeersHere, untilTransfer } from './peers-here.ts';
 
 const MiB = 1024 * 1024;
 
@@ -46,18 +46,8 @@ describe('downloads under disturbance', function () {
     const seen = once(b.onEvent, (event) => event.event === 'shares');
     await b.addPeerAddress(`127.0.0.1:${(await a.status()).port}`);
     await seen;
-    while (!(await b.shares()).some(({ sources }) => sources > 0)) await once(b.onEvent);
+    await eventually(b, async () => (await b.shares()).some(({ sources }) => sources > 0));
     return { a, b, content, source };
-  }
-
-  async function until(b: OpenPeer, id: string, test: (transfer: TransferInfo) => boolean): Promise<TransferInfo> {
-    for (;;) {
-      const transfer = (await b.transfers()).find((candidate) => candidate.id === id);
-      assert.ok(transfer, 'the transfer is gone');
-      if (test(transfer)) return transfer;
-      assert.notEqual(transfer.state, 'failed', transfer.error?.message);
-      await once(b.onEvent, (event) => event.event === 'transfer');
-    }
   }
 
   const destination = (): string => path.join(dir, 'out');
@@ -67,22 +57,22 @@ describe('downloads under disturbance', function () {
   it('pause stops it, resume finishes it without fetching anything twice', async () => {
     const { b, content } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, started);
+    await untilTransfer(b, id, started);
     const asked = performance.now();
-    const before = await until(b, id, () => true);
+    const before = await untilTransfer(b, id, () => true);
     await b.pauseTransfer(id);
     const seconds = (performance.now() - asked) / 1000;
-    const paused = await until(b, id, ({ state }) => state === 'paused');
+    const paused = await untilTransfer(b, id, ({ state }) => state === 'paused');
     // What the limit let through meanwhile, and what is counted in whole blocks.
     const most = before.fetched + (seconds + 0.3) * 4 * MiB + 65_536;
     assert.ok(paused.fetched <= most, `${paused.fetched - before.fetched} bytes came in ${seconds} s`);
     await new Promise((resolve) => setTimeout(resolve, 1_000)); // Nothing happens: there is no event to wait for.
-    const later = await until(b, id, () => true);
+    const later = await untilTransfer(b, id, () => true);
     assert.equal(later.state, 'paused');
     assert.equal(later.fetched, paused.fetched);
     assert.ok(!existsSync(path.join(destination(), 'file.bin')));
     await b.resumeTransfer(id);
-    const finished = await until(b, id, done);
+    const finished = await untilTransfer(b, id, done);
     assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
     assert.ok(finished.fetched < content.length + 4 * MiB, `${finished.fetched}`);
   });
@@ -92,7 +82,7 @@ describe('downloads under disturbance', function () {
     const places = [destination(), `${destination()}-2`];
     for (const place of places) await b.download({ share: 'file.bin', destination: place, onConflict: 'fail' });
     const [first] = await b.transfers();
-    await until(b, first!.id, started);
+    await untilTransfer(b, first!.id, started);
     await b.pauseAll();
     const paused = await b.transfers();
     assert.deepEqual(
@@ -103,7 +93,7 @@ describe('downloads under disturbance', function () {
       ],
     );
     await b.resumeAll();
-    for (const { id } of paused) await until(b, id, done);
+    for (const { id } of paused) await untilTransfer(b, id, done);
     for (const place of places) assert.ok(readFileSync(path.join(place, 'file.bin')).equals(content));
   });
 
@@ -117,8 +107,7 @@ describe('downloads under disturbance', function () {
     const { id } = await b.download({ ...request, onConflict: 'fail' });
     const row = async (): Promise<TransferInfo | undefined> =>
       (await b.transfers()).find((transfer) => transfer.id === id && transfer.state === 'failed');
-    while (!(await row())) await once(b.onEvent, (event) => event.event === 'transfer');
-    assert.equal((await row())?.error?.code, 'exists');
+    assert.equal((await eventually(b, row)).error?.code, 'exists');
     assert.equal(readFileSync(path.join(destination(), 'file.bin'), 'utf8'), 'mine');
   });
 
@@ -126,7 +115,7 @@ describe('downloads under disturbance', function () {
     const { a, b, content } = await pair(6 * MiB, 0);
     const share = { share: 'file.bin', destination: destination(), onConflict: 'fail' } as const;
     const { id } = await b.download({ ...share, limits: { upload: 0, download: 500_000 } });
-    const moving = await until(b, id, ({ fetched }) => fetched > 100_000);
+    const moving = await untilTransfer(b, id, ({ fetched }) => fetched > 100_000);
     assert.deepEqual([moving.limits, moving.priority], [{ upload: 0, download: 500_000 }, 'normal']);
     const heard = once(b.onEvent, (event) => event.event === 'transfer' && event.transfer.priority === 'high');
     await b.setTransferPriority(id, 'high');
@@ -137,18 +126,16 @@ describe('downloads under disturbance', function () {
     await assert.rejects(b.setTransferLimits('no-such', { upload: 0, download: 0 }), { code: 'not-found' });
     await close(b);
     const again = await peer('b');
-    const resumed = await until(again, id, ({ state }) => state === 'downloading');
+    const resumed = await untilTransfer(again, id, ({ state }) => state === 'downloading');
     assert.deepEqual([resumed.limits, resumed.priority], [{ upload: 7, download: 400_000 }, 'high']);
     assert.ok(resumed.done < content.length, 'the limit did not hold');
     await again.setTransferLimits(id, { upload: 0, download: 0 });
-    const finished = await until(again, id, done);
+    const finished = await untilTransfer(again, id, done);
     assert.ok(finished.fetched <= content.length + MiB, `${finished.fetched}`);
     // The row of an upload follows a moment after its bytes.
-    let upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
-    while (!upload) {
-      await once(a.onEvent, ({ event }) => event === 'transfer');
-      upload = (await a.transfers()).find(({ direction }) => direction === 'upload');
-    }
+    const upload = await eventually(a, async () =>
+      (await a.transfers()).find(({ direction }) => direction === 'upload'),
+    );
     await a.setTransferLimits(upload.id, { upload: 1_000_000, download: 0 });
     assert.equal((await a.transfers()).find((row) => row.id === upload.id)?.limits.upload, 1_000_000);
   });
@@ -165,7 +152,7 @@ describe('downloads under disturbance', function () {
       const limits = { upload: 0, download: direction === 'download' ? rate : 0 };
       const started = performance.now();
       const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail', limits });
-      await until(b, id, ({ fetched }) => fetched > 5 * rate * 0.9);
+      await untilTransfer(b, id, ({ fetched }) => fetched > 5 * rate * 0.9);
       while (performance.now() - started < 6_000) await once(b.onEvent, ({ event }) => event === 'transfer');
       listening.dispose();
       // Anything less than the limit may be the machine's fault; more never is.
@@ -184,7 +171,7 @@ describe('downloads under disturbance', function () {
   it('cancel leaves nothing behind, and nothing arrives later', async () => {
     const { b } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, started);
+    await untilTransfer(b, id, started);
     await b.cancelTransfer(id);
     assert.deepEqual(await b.transfers(), []);
     await new Promise((resolve) => setTimeout(resolve, 1_000)); // Nothing happens: there is no event to wait for.
@@ -194,11 +181,11 @@ describe('downloads under disturbance', function () {
   it('goes on after the peer was closed, and says where its bytes came from', async () => {
     const { a, b, content } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, started);
+    await untilTransfer(b, id, started);
     await close(b);
     await a.setLimits({ upload: 0, download: 0 });
     const again = await peer('b');
-    const finished = await until(again, id, done);
+    const finished = await untilTransfer(again, id, done);
     assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
     assert.equal(
       finished.sources.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -209,7 +196,7 @@ describe('downloads under disturbance', function () {
   it('never places what was damaged on disk between two runs', async () => {
     const { a, b, content } = await pair(12 * MiB, 4 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, started);
+    await untilTransfer(b, id, started);
     await close(b);
     const [staging = ''] = readdirSync(destination());
     const staged = path.join(destination(), staging, 'files', 'file.bin');
@@ -221,7 +208,7 @@ describe('downloads under disturbance', function () {
     utimesSync(staged, atime, mtime);
     await a.setLimits({ upload: 0, download: 0 });
     const again = await peer('b');
-    const finished = await until(again, id, done);
+    const finished = await untilTransfer(again, id, done);
     assert.ok(readFileSync(path.join(destination(), 'file.bin')).equals(content));
     // Only the piece with the wrong bit was fetched again, and what was on its way when the peer closed.
     assert.ok(finished.fetched < content.length + 4 * MiB, `${finished.fetched}`);
@@ -230,21 +217,21 @@ describe('downloads under disturbance', function () {
   it('an edited source is not served under its old version', async () => {
     const { a, b, source } = await pair(8 * MiB, 2 * MiB);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, started);
+    await untilTransfer(b, id, started);
     writeFileSync(source, 'edited');
     const published = async (): Promise<boolean> => (await a.shares()).some(({ version }) => version === 2);
-    while (!(await published())) await once(a.onEvent, (event) => event.event === 'shares');
+    await eventually(a, published);
     await b.cancelTransfer(id);
-    while (!(await b.shares()).some(({ version, sources }) => version === 2 && sources > 0)) await once(b.onEvent);
+    await eventually(b, async () => (await b.shares()).some(({ version, sources }) => version === 2 && sources > 0));
     const next = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, next.id, done);
+    await untilTransfer(b, next.id, done);
     assert.equal(readFileSync(path.join(destination(), 'file.bin'), 'utf8'), 'edited');
   });
 
   it('a peer that fails to open loses nothing', async () => {
     const { b } = await pair(1 * MiB, 0);
     const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     await close(b);
     const blocker = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => blocker.once('listening', resolve));
@@ -280,11 +267,11 @@ describe('downloads under disturbance', function () {
     };
     try {
       const { id } = await b.download({ share: 'file.bin', destination: destination(), onConflict: 'fail' });
-      const paused = await until(b, id, ({ state }) => state === 'paused' || state === 'done');
+      const paused = await untilTransfer(b, id, ({ state }) => state === 'paused' || state === 'done');
       assert.equal(paused.error?.code, 'disk-full');
       assert.ok(!existsSync(target));
       await b.resumeTransfer(id);
-      const finished = await until(b, id, done);
+      const finished = await untilTransfer(b, id, done);
       assert.ok(synced.length > 1, 'once more');
       assert.equal(synced.at(-1), statSync(target).ino);
       assert.equal(finished.fetched, content.length, 'it was fetched again');
@@ -303,13 +290,13 @@ describe('downloads under disturbance', function () {
     for (const name of ['one', 'two']) writeFileSync(path.join(source, name), randomBytes(100_000));
     await a.share({ path: source });
     await b.addPeerAddress(`127.0.0.1:${(await a.status()).port}`);
-    while (!(await b.shares()).some(({ sources }) => sources > 0)) await once(b.onEvent);
+    await eventually(b, async () => (await b.shares()).some(({ sources }) => sources > 0));
     const theirs = path.join(destination(), 'folder', 'two');
     mkdirSync(path.dirname(theirs), { recursive: true });
     writeFileSync(theirs, 'mine');
     const request = { share: 'folder', destination: destination() } as const;
     const { id } = await b.download({ ...request, onConflict: 'skip' });
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     let { said, again } = await saidAfterRestart(b);
     assert.equal(readFileSync(theirs, 'utf8'), 'mine');
     assert.deepEqual(said, [false]);
@@ -319,7 +306,7 @@ describe('downloads under disturbance', function () {
         assert.deepEqual((await again.recheckTransfer(id)).changed, ['two']);
       }
       await again.download({ ...request, onConflict: 'overwrite' });
-      await until(again, id, done);
+      await untilTransfer(again, id, done);
       ({ said, again } = await saidAfterRestart(again));
       assert.deepEqual(said, [true]);
     }
@@ -339,7 +326,7 @@ describe('downloads under disturbance', function () {
       again = await peer('b');
       if (said) return { said: said.holds.map(({ complete }) => complete), again };
       // Until it is connected, it has published.
-      while ((await again.peers()).length === 0) await once(again.onEvent);
+      await eventually(again, async () => (await again.peers()).length > 0);
     }
   }
 });

@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { silentLogger } from '../../src/common/log.ts';
+import type { TransferInfo } from '../../src/peer/api.ts';
 import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
 import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
 
@@ -41,4 +43,37 @@ export class PeersHere {
     await Promise.all([...this.#open].map((peer) => peer.close()));
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** What `look` finds, asked now and after each event of the peer. It listens before it asks: no event comes between. */
+export async function eventually<T>({ onEvent }: OpenPeer, look: () => Promise<T | undefined | false>): Promise<T> {
+  let wake = (): void => {};
+  const subscription = onEvent(() => wake());
+  try {
+    for (;;) {
+      const changed = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      const found = await look();
+      if (found !== undefined && found !== false) return found;
+      await changed;
+    }
+  } finally {
+    subscription.dispose();
+  }
+}
+
+/** The transfer, once it passes; rejects when it is gone or fails. */
+export function untilTransfer(
+  peer: OpenPeer,
+  id: string,
+  test: (transfer: TransferInfo) => boolean,
+): Promise<TransferInfo> {
+  return eventually(peer, async () => {
+    const transfer = (await peer.transfers()).find((candidate) => candidate.id === id);
+    assert.ok(transfer, 'the transfer is gone');
+    if (test(transfer)) return transfer;
+    assert.notEqual(transfer.state, 'failed', transfer.error?.message);
+    return undefined;
+  });
 }

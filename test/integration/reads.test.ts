@@ -7,7 +7,7 @@ import { choosePieceLength } from '../../src/bittorrent/metainfo.ts';
 import { once } from '../../src/common/event.ts';
 import { MAX_READ, type ReadRequest, type TransferInfo } from '../../src/peer/api.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
-import { PeersHere } from './peers-here.ts';
+import { eventually, PeersHere, untilTransfer } from './peers-here.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -40,7 +40,9 @@ describe('reads of ranges', function () {
   }
 
   async function sources(b: OpenPeer, share: string, count: number): Promise<void> {
-    while (!(await b.shares()).some((known) => known.share === share && known.sources >= count)) await once(b.onEvent);
+    await eventually(b, async () =>
+      (await b.shares()).some((known) => known.share === share && known.sources >= count),
+    );
   }
 
   /** A shares a file of random bytes, and B knows it. */
@@ -62,25 +64,17 @@ describe('reads of ranges', function () {
   }
 
   /** Payload bytes that a peer has sent, once its report has come. */
-  async function sent(a: OpenPeer, least = 0): Promise<number> {
-    for (;;) {
+  function sent(a: OpenPeer, least = 0): Promise<number> {
+    return eventually(a, async () => {
       const bytes = (await a.transfers())
         .filter(({ direction }) => direction === 'upload')
         .reduce((sum, { done }) => sum + done, 0);
-      if (bytes >= least) return bytes;
-      await once(a.onEvent, (event) => event.event === 'transfer');
-    }
+      return bytes >= least ? bytes : undefined;
+    });
   }
 
-  async function finished(b: OpenPeer, id: string): Promise<TransferInfo> {
-    for (;;) {
-      const transfer = (await b.transfers()).find((candidate) => candidate.id === id);
-      assert.ok(transfer, 'the transfer is gone');
-      if (transfer.state === 'done') return transfer;
-      assert.notEqual(transfer.state, 'failed', transfer.error?.message);
-      await once(b.onEvent, (event) => event.event === 'transfer');
-    }
-  }
+  const finished = (b: OpenPeer, id: string): Promise<TransferInfo> =>
+    untilTransfer(b, id, ({ state }) => state === 'done');
 
   const code = (expected: string) => (error: { code?: string }) => error.code === expected;
   const cacheFiles = (name: string): string[] => {
@@ -195,7 +189,7 @@ describe('reads of ranges', function () {
     await a.setLimits({ upload: 1, download: 0 });
     const waiting = b.readFile({ share, offset: 0, length: MAX_READ });
     waiting.catch(() => undefined);
-    while ((await b.transfers()).length > 0) await once(b.onEvent);
+    await eventually(b, async () => (await b.transfers()).length === 0);
     await a.unshare(share);
     await assert.rejects(waiting, code('not-found'));
   });
@@ -357,7 +351,10 @@ describe('reads of ranges', function () {
     assert.deepEqual(cacheFiles('a'), []);
     writeFileSync(file, 'what it is by now');
     await assert.rejects(a.readFile({ share, infohash, offset: 0, length: 10, wait: 1_000 }), code('stale'));
-    while ((await a.shares())[0]?.version !== 2 || (await a.shares())[0]?.state !== 'ready') await once(a.onEvent);
+    await eventually(a, async () => {
+      const [row] = await a.shares();
+      return row?.version === 2 && row.state === 'ready';
+    });
     assert.equal(String(await read(a, { share, offset: 5, length: 5 })), 'it is');
   });
 

@@ -14,10 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { once } from '../../src/common/event.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
-import { PeersHere } from './peers-here.ts';
+import { eventually, PeersHere, untilTransfer } from './peers-here.ts';
 
 const MiB = 1024 * 1024;
 
@@ -38,7 +37,7 @@ describe('rechecking downloads', function () {
 
   async function connect(from: OpenPeer, to: OpenPeer): Promise<void> {
     await from.addPeerAddress(`127.0.0.1:${(await to.status()).port}`);
-    while (!(await from.shares()).some(({ sources }) => sources > 0)) await once(from.onEvent);
+    await eventually(from, async () => (await from.shares()).some(({ sources }) => sources > 0));
   }
 
   /** A shares a folder of four files; `rate` limits its uplink, in bytes per second. */
@@ -61,16 +60,6 @@ describe('rechecking downloads', function () {
     return { a, b, invite, contents };
   }
 
-  async function until(b: OpenPeer, id: string, test: (transfer: TransferInfo) => boolean): Promise<TransferInfo> {
-    for (;;) {
-      const transfer = (await b.transfers()).find((candidate) => candidate.id === id);
-      assert.ok(transfer, 'the transfer is gone');
-      if (test(transfer)) return transfer;
-      assert.notEqual(transfer.state, 'failed', transfer.error?.message);
-      await once(b.onEvent, (event) => event.event === 'transfer');
-    }
-  }
-
   const destination = (name = 'out'): string => path.join(dir, name);
   const placed = (name: string): string => path.join(destination(), 'folder', name);
   const done = (transfer: TransferInfo): boolean => transfer.state === 'done';
@@ -89,7 +78,7 @@ describe('rechecking downloads', function () {
   it('finds a whole download intact, says how far it is, and seeds on', async () => {
     const { b } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     const states: TransferInfo[] = [];
     const listening = b.onEvent((event) => {
       if (event.event === 'transfer') states.push(event.transfer);
@@ -99,35 +88,35 @@ describe('rechecking downloads', function () {
     assert.equal(states[0]?.state, 'checking');
     assert.equal(states[0]?.rechecking, true);
     assert.equal(states[0]?.done, 0);
-    const { state, seeding, rechecking, done: bytes, size } = await until(b, id, done);
+    const { state, seeding, rechecking, done: bytes, size } = await untilTransfer(b, id, done);
     assert.deepEqual([state, seeding, rechecking, bytes], ['done', true, undefined, size]);
   });
 
   it('seeds edited and lost files no longer, and again when they are what they were', async () => {
     const { b, contents } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     damage(placed('big.bin'), 3 * MiB);
     rmSync(placed('two.txt'));
     assert.deepEqual(await b.recheckTransfer(id), { files: 4, changed: ['big.bin', 'two.txt'] });
-    assert.equal((await until(b, id, done)).seeding, true);
+    assert.equal((await untilTransfer(b, id, done)).seeding, true);
     for (const name of ['one.txt', 'empty']) rmSync(placed(name));
     const { changed } = await b.recheckTransfer(id);
     assert.deepEqual(changed.toSorted(), ['big.bin', 'empty', 'one.txt', 'two.txt']);
-    assert.equal((await until(b, id, done)).seeding, false);
+    assert.equal((await untilTransfer(b, id, done)).seeding, false);
     // The list survives, and what was put back is found.
     await close(b);
     for (const [name, content] of contents) writeFileSync(placed(name), content);
     const again = await peer('b');
     assert.deepEqual(await again.recheckTransfer(id), { files: 4, changed: [] });
-    assert.equal((await until(again, id, done)).seeding, true);
+    assert.equal((await untilTransfer(again, id, done)).seeding, true);
   });
 
   it('looks by itself at what was placed just before the system stopped, and says what the disk never got', async function () {
     if (process.platform !== 'linux') this.skip();
     const { b, contents } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     await close(b);
     const file = path.join(dir, 'b', 'state', 'transfers.json');
     const stored = () => JSON.parse(readFileSync(file, 'utf8')) as { transfers: { unsynced?: { boot: string } }[] };
@@ -146,12 +135,12 @@ describe('rechecking downloads', function () {
 
     const again = await peer('b');
     const look = async (): Promise<TransferInfo> => (await again.transfers())[0]!;
-    while ((await look()).state !== 'failed') await once(again.onEvent, ({ event }) => event === 'transfer');
+    await eventually(again, async () => (await look()).state === 'failed');
     const { error } = await look();
     assert.equal(error?.code, 'io');
     assert.match(error?.message ?? '', /before 1 of the files of “folder” were on its disk/);
     await again.download({ share: 'folder', destination: destination(), onConflict: 'overwrite' });
-    await until(again, id, done);
+    await untilTransfer(again, id, done);
     for (const [name, content] of contents) assert.ok(readFileSync(placed(name)).equals(content), name);
 
     // Nothing is amiss: it is looked at, and that is all.
@@ -162,19 +151,19 @@ describe('rechecking downloads', function () {
     const last = await peer('b');
     // No event tells when it is stored.
     while (stored().transfers[0]?.unsynced) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal((await until(last, id, done)).seeding, true);
+    assert.equal((await untilTransfer(last, id, done)).seeding, true);
   });
 
   it('drops damaged pieces of a paused download, which are fetched again', async () => {
     const { a, b, contents } = await pair(3 * MiB);
     const { id } = await fetched(b);
-    await until(b, id, (transfer) => transfer.done > 2 * MiB);
+    await untilTransfer(b, id, (transfer) => transfer.done > 2 * MiB);
     await assert.rejects(b.recheckTransfer(id), { code: 'busy' });
     await b.pauseTransfer(id);
-    const before = await until(b, id, ({ state }) => state === 'paused');
+    const before = await untilTransfer(b, id, ({ state }) => state === 'paused');
     const intact = await b.recheckTransfer(id);
     assert.deepEqual(intact.changed, []);
-    assert.equal((await until(b, id, ({ state }) => state === 'paused')).done, before.done);
+    assert.equal((await untilTransfer(b, id, ({ state }) => state === 'paused')).done, before.done);
 
     const [staging = ''] = readdirSync(destination());
     const staged = readdirSync(path.join(destination(), staging), { recursive: true, encoding: 'utf8' })
@@ -186,25 +175,25 @@ describe('rechecking downloads', function () {
     );
     const found = await b.recheckTransfer(id);
     assert.deepEqual([found.files, found.changed], [intact.files, ['big.bin']]);
-    const after = await until(b, id, ({ state }) => state === 'paused');
+    const after = await untilTransfer(b, id, ({ state }) => state === 'paused');
     assert.ok(after.done < before.done, `${after.done}`);
     assert.equal(after.fetched, before.fetched);
     await a.setLimits({ upload: 0, download: 0 });
     await b.resumeTransfer(id);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     for (const [name, content] of contents) assert.ok(readFileSync(placed(name)).equals(content), name);
   });
 
   it('ends when it is cancelled or paused, and leaves the transfer as it was', async () => {
     const { b } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     const ways = [() => b.cancel('op'), () => b.pauseTransfer(id), () => b.cancelTransfer(id)];
     for (const end of ways) {
       const ended = assert.rejects(b.recheckTransfer(id, { operation: 'op' }), { code: 'cancelled' });
       await end();
       await ended;
-      const { state, seeding, done: bytes, size } = await until(b, id, () => true);
+      const { state, seeding, done: bytes, size } = await untilTransfer(b, id, () => true);
       assert.deepEqual([state, seeding, bytes], ['done', true, size]);
     }
     await assert.rejects(b.recheckTransfer('no-such'), { code: 'not-found' });
@@ -225,20 +214,20 @@ describe('rechecking downloads', function () {
   it('seeds on what was only touched, once it is read again', async () => {
     const { a, b, invite, contents } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     const c = await third({ a, b, invite });
     for (const name of contents.keys()) chmodSync(placed(name), 0o600);
     const copy = await fetched(c, 'copy');
-    await until(c, copy.id, done);
+    await untilTransfer(c, copy.id, done);
     for (const [name, content] of contents)
       assert.ok(readFileSync(path.join(destination('copy'), 'folder', name)).equals(content), name);
-    assert.equal((await until(b, id, done)).seeding, true);
+    assert.equal((await untilTransfer(b, id, done)).seeding, true);
   });
 
   it('forgets what was edited under the same size and time, and serves no byte of it', async () => {
     const { a, b, invite } = await pair();
     const { id } = await fetched(b);
-    await until(b, id, done);
+    await untilTransfer(b, id, done);
     const c = await third({ a, b, invite });
     for (const [name, at] of [
       ['big.bin', 0],
@@ -248,7 +237,7 @@ describe('rechecking downloads', function () {
       damage(placed(name), at);
     rmSync(placed('empty'));
     const copy = await fetched(c, 'copy');
-    await until(b, id, ({ seeding }) => !seeding);
+    await untilTransfer(b, id, ({ seeding }) => !seeding);
     const [row] = await c.transfers();
     assert.equal(row?.id, copy.id);
     assert.equal(row?.fetched, 0);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Connection } from '../../../src/bittorrent/connection.ts';
 import { WireOutbox } from '../../../src/bittorrent/wire-outbox.ts';
 
@@ -35,8 +36,6 @@ class Sluice implements Connection {
     this.closed = true;
   }
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('WireOutbox', () => {
   let connection: Sluice;

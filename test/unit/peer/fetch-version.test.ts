@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Info } from '../../../src/bittorrent/metainfo.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 import { Emitter } from '../../../src/common/event.ts';
@@ -32,8 +33,6 @@ class TestSwarm {
     });
   }
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('fetchVersion', () => {
   let swarm: TestSwarm;
