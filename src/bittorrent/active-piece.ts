@@ -18,8 +18,6 @@ export class ActivePiece<Peer> {
   readonly buffer: PieceMemory;
   /** The peer that began it and continues it; others help only when nothing else is left. Set by `ActivePieces`. */
   owner: Peer | undefined;
-  /** Its memory was given back. */
-  dropped = false;
   readonly #states: Uint8Array;
   /** The request that a block is part of, and further ones (seldom: no map is made for most pieces). */
   readonly #asked: (PieceRequest<Peer> | undefined)[];

@@ -392,10 +392,7 @@ export class Downloader {
     if (this.#missing === 0) for (const session of this.#sessions) session.setInterested(false);
   }
 
-  /** Gives the piece's memory back, once. */
   #drop(active: ActivePiece<PeerSession>): void {
-    if (active.dropped) return;
-    active.dropped = true;
     this.#pieces.delete(active);
     this.#options.buffers.give(active.buffer);
   }

@@ -61,9 +61,9 @@ export class PieceBuffers {
     return buffer;
   }
 
+  /** Whatever was given back before is left alone. */
   give(buffer: PieceMemory): void {
-    buffer.giveBack();
-    this.#mark.remove(buffer.size);
+    if (buffer.giveBack()) this.#mark.remove(buffer.size);
   }
 
   /** Of those that pass, one of the highest priority. */

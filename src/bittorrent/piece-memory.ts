@@ -30,10 +30,12 @@ export class PieceMemory implements SharedRange {
     return this.#range.bytes;
   }
 
-  /** Nobody may use it any more: who tries gets a RangeError. */
-  giveBack(): void {
-    if (this.#lent && !this.#given) this.#memory.give(this.#lent);
+  /** Nobody may use it any more: who tries gets a RangeError. False when it was given back before. */
+  giveBack(): boolean {
+    if (this.#given) return false;
     this.#given = true;
+    if (this.#lent) this.#memory.give(this.#lent);
+    return true;
   }
 
   get #range(): SharedRange {

@@ -3,8 +3,9 @@ import { SpareMemory } from './spare-memory.ts';
 
 /** Bytes that are asked of V8 at once: the longest piece that we publish. */
 const SLAB_SIZE = 4 * 1024 * 1024;
-/** The same as a power of two of the smallest range. */
-const SLAB_ORDER = Math.log2(SLAB_SIZE / BLOCK_SIZE);
+/** The same in the smallest ranges, and as a power of two of them. */
+const SLAB_BLOCKS = SLAB_SIZE / BLOCK_SIZE;
+const SLAB_ORDER = Math.log2(SLAB_BLOCKS);
 /** Bytes of larger ranges that are kept: of content that others published there may be such pieces. */
 const MOST_LARGE = 16 * 1024 * 1024;
 
@@ -54,17 +55,16 @@ export class SharedMemory {
   /** At least `length` bytes; of what they contain nothing is known. */
   take(length: number): SharedRange {
     const order = orderOf(length);
-    const size = rangeSize(length);
+    const size = BLOCK_SIZE * 2 ** order;
     if (order > SLAB_ORDER) {
       const large = this.#large.take(size) ?? new SharedArrayBuffer(size);
       return { shared: large, offset: 0, size, bytes: Buffer.from(large, 0, length) };
     }
     const position = this.#part(order);
     this.#lent += size;
-    const blocks = 2 ** SLAB_ORDER;
-    const shared = this.#slabs.get(Math.floor(position / blocks));
+    const shared = this.#slabs.get(Math.floor(position / SLAB_BLOCKS));
     if (!shared) throw new RangeError('There is no such slab.');
-    const offset = (position % blocks) * BLOCK_SIZE;
+    const offset = (position % SLAB_BLOCKS) * BLOCK_SIZE;
     return { shared, offset, size, bytes: Buffer.from(shared, offset, length) };
   }
 
@@ -76,7 +76,7 @@ export class SharedMemory {
       this.#large.shrink(MOST_LARGE);
       return;
     }
-    let position = number * 2 ** SLAB_ORDER + offset / BLOCK_SIZE;
+    let position = number * SLAB_BLOCKS + offset / BLOCK_SIZE;
     let order = orderOf(size);
     for (; order < SLAB_ORDER; order++) {
       const buddy = position ^ (2 ** order);
@@ -93,7 +93,7 @@ export class SharedMemory {
     for (const position of whole ?? []) {
       if (this.bytes <= this.#most) return;
       whole?.delete(position);
-      this.#slabs.delete(position / 2 ** SLAB_ORDER);
+      this.#slabs.delete(position / SLAB_BLOCKS);
     }
   }
 
@@ -117,7 +117,7 @@ export class SharedMemory {
     const shared = new SharedArrayBuffer(SLAB_SIZE);
     this.#slabs.set(number, shared);
     this.#numbers.set(shared, number);
-    this.#free[SLAB_ORDER]?.add(number * 2 ** SLAB_ORDER);
+    this.#free[SLAB_ORDER]?.add(number * SLAB_BLOCKS);
   }
 }
 

@@ -28,7 +28,10 @@ export interface Storage {
    * written to any more.
    */
   readAll(reads: readonly WholeRead[]): Promise<void>;
-  /** `read` did not have to wait the last time: what it brings had better be sent before the next, while it is in the processor's cache. */
+  /**
+   * The last read, of whatever file, did not have to wait: what it brings had better be sent before the next, while it is in the
+   * processor's cache. Absent where reads may have to wait for more than a disk.
+   */
   readonly readsAtOnce?: boolean;
   write(fileIndex: number, offset: number, data: Uint8Array): Promise<void>;
   /**

@@ -1,6 +1,5 @@
 import { type PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { checkRequest } from './check-request.ts';
-import { BLOCK_SIZE } from './merkle.ts';
 import { type PeerSession, REQUEST_QUEUE } from './peer-session.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import type { Storage } from './storage.ts';
@@ -140,8 +139,8 @@ export class Uploader {
   #serve(session: PeerSession, limit: number): number {
     const client = this.#clients.get(session);
     if (!client || session.wire.closed) return 0;
-    // Until `wake`.
-    if (this.#options.storage().readsAtOnce === true && session.wire.queued > BLOCK_SIZE) return 0;
+    // Until it was sent.
+    if (this.#options.storage().readsAtOnce === true && client.lane.memory > 0) return 0;
     const mayServe = this.#superSeeding.turnsOf(session);
     if (mayServe) {
       for (const run of client.queue.removeRuns()) session.reject(run);
@@ -171,6 +170,7 @@ export class Uploader {
     const finish = (): void => {
       scheduler.buffers.give(buffer);
       lane.sent(cost);
+      if (queue.length > 0) lane.wake();
     };
     const failure = await readBatch(info, storage(), batch, buffer.bytes).then(
       () => undefined,

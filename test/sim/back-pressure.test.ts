@@ -105,6 +105,28 @@ describe('back-pressure', () => {
     assert.ok(most > 0 && most < 4 * MiB, `${most} bytes were being read at once`);
   });
 
+  for (const readsAtOnce of [false, true]) {
+    it(`${readsAtOnce ? 'nothing' : 'something'} is read ahead of a busy connection where reads ${readsAtOnce ? 'do not ' : ''}have to wait`, async () => {
+      sim = new Simulation(5, [24 * MiB], PIECE);
+      const scheduler = new UploadScheduler(sim.clock);
+      sim.uplink = { scheduler, limiter: new RateLimiter(sim.clock, 0) };
+      const source = sim.addPeer('source', 'all');
+      source.storage.readsAtOnce = readsAtOnce;
+      const peer = sim.addPeer('receiver', 'none');
+      let most = 0;
+      const readFile = source.storage.read.bind(source.storage);
+      source.storage.read = async (file, offset, views) => {
+        most = Math.max(most, scheduler.memory);
+        await readFile(file, offset, views);
+      };
+      sim.connect(peer, source, { latency: 5, rate: 20_000_000, window: WINDOW });
+      assert.ok(await sim.clock.run(() => peer.completed, 120_000));
+      // A batch is of 1 MiB.
+      if (readsAtOnce) assert.ok(most < 1.2 * MiB, `${most} bytes were read ahead`);
+      else assert.ok(most > 2 * MiB, `only ${most} bytes were read ahead`);
+    });
+  }
+
   it('memory that comes free is for the download of the highest priority', async () => {
     sim = new Simulation(4, [12 * MiB], PIECE);
     sim.buffers = new PieceBuffers(4 * PIECE);

@@ -19,6 +19,7 @@ export class MemoryStorage implements Storage {
   corrupt: ((fileIndex: number, offset: number, view: Uint8Array) => void) | undefined;
   /** Sees what is about to be written. */
   onWrite: ((fileIndex: number, offset: number, data: Uint8Array) => void) | undefined;
+  readsAtOnce = false;
   /** Times that it was closed. */
   closes = 0;
   /** Reads and writes that began after it was closed. */
