@@ -148,7 +148,7 @@ function* makeInfo(
 
   const placed = new PlacedFiles(pieceLength);
   for (let start = 0; start < tree.length; start += STEP) {
-    for (const file of tree.slice(start, start + STEP)) placed.add(file);
+    placed.add(tree, start, Math.min(start + STEP, tree.length));
     yield;
   }
   const { files, size, pieceCount } = placed;
@@ -163,27 +163,52 @@ class PlacedFiles {
   size = 0;
   pieceCount = 0;
   readonly #pieceLength: number;
-  readonly #lengths = new Map<string, number>();
+  readonly #lengths = new LengthsByRoot();
 
   constructor(pieceLength: number) {
     this.#pieceLength = pieceLength;
   }
 
-  add({ path, length, root }: TreeFile): void {
-    if (root) {
-      const key = root.toString('latin1');
-      // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
-      if ((this.#lengths.get(key) ?? length) !== length) {
-        throw new PeerwireError('bad-metainfo', 'Two files of different lengths have the same merkle root.');
-      }
-      this.#lengths.set(key, length);
+  /** The files from `start` to before `end`. */
+  add(tree: readonly TreeFile[], start: number, end: number): void {
+    for (let index = start; index < end; index++) {
+      const file = tree[index];
+      if (file) this.#add(file);
     }
+  }
+
+  #add({ path, length, root }: TreeFile): void {
+    // Leaves and inner nodes are hashed alike: a file of 64 bytes can have the root of one of 32 KiB, if made to.
+    if (root && this.#lengths.put(root, length) !== length)
+      throw new PeerwireError('bad-metainfo', 'Two files of different lengths have the same merkle root.');
     const pieces = Math.ceil(length / this.#pieceLength);
     this.files.push({ path, length, root, firstPiece: this.pieceCount, pieceCount: pieces });
     this.size += length;
     this.pieceCount += pieces;
     if (this.pieceCount > MAX_PIECES)
       throw new PeerwireError('bad-metainfo', `The torrent has over ${MAX_PIECES} pieces.`);
+  }
+}
+
+/** The length that each root was first put with. By the beginning of the root, since text of all of it would cost most of the work. */
+class LengthsByRoot {
+  readonly #byStart = new Map<number, { readonly root: Buffer; readonly length: number }>();
+  /** Of those that begin like another, which chance makes rare and a stranger may make common. */
+  readonly #others = new Map<string, number>();
+
+  /** Puts it, unless the root is known already; returns its length. */
+  put(root: Buffer, length: number): number {
+    const start = root.readInt32LE();
+    const first = this.#byStart.get(start);
+    if (!first) {
+      this.#byStart.set(start, { root, length });
+      return length;
+    }
+    if (first.root.equals(root)) return first.length;
+    const key = root.toString('latin1');
+    const known = this.#others.get(key);
+    if (known === undefined) this.#others.set(key, length);
+    return known ?? length;
   }
 }
 
@@ -203,6 +228,8 @@ export interface NewInfo {
   /** One file whose path is the name, and not a folder. */
   readonly single: boolean;
   readonly private?: boolean;
+  /** The paths passed `checkTree` already: those of a walk have. */
+  readonly checked?: boolean;
 }
 
 /** Bytes of metadata that are within all limits: two tokens take five bytes at least. */
@@ -220,16 +247,13 @@ export function createInfoInTurns(options: NewInfo): Promise<Info> {
 
 function* newInfoSteps(options: NewInfo): Steps<Info> {
   const { name, pieceLength, single } = options;
-  const files: TreeFile[] = [];
-  for (let start = 0; start < options.files.length; start += STEP) {
-    for (const file of options.files.slice(start, start + STEP)) {
-      checkFile(file.length, file.root);
-      files.push(file);
-    }
-    yield;
+  const files: TreeFile[] = [...options.files];
+  for (const [index, { length, root }] of files.entries()) {
+    checkFile(length, root);
+    if (index % STEP === 0) yield;
   }
   // First of all: what is not a tree has no order.
-  yield* checkTreeSteps(files.map(({ path }) => path));
+  if (options.checked !== true) yield* checkTreeSteps(files.map(({ path }) => path));
   if (files.length === 0) throw new PeerwireError('bad-metainfo', 'The file tree has an empty folder.');
   files.sort((a, b) => compareTreePaths(a.path, b.path));
   yield;

@@ -8,7 +8,7 @@ function locate(inDist: string, inSource: string): string {
   return fileURLToPath(new URL(built ? inDist : inSource, import.meta.url));
 }
 
-export const HASH_WORKER = locate('./hash-worker.js', '../peer/hash-worker.ts');
+export const HASH_WORKER = locate('./hash-worker.cjs', '../peer/hash-worker.ts');
 export const PEER_WORKER = locate('./peer-worker.js', '../peer/peer-worker.ts');
 export const TRACKER = locate('./tracker.js', '../../tracker/main.ts');
 

@@ -31,7 +31,7 @@ export function peerLauncher(
           listen,
           lan: true,
           limits,
-          hashWorker: context.asAbsolutePath('dist/hash-worker.js'),
+          hashWorker: context.asAbsolutePath('dist/hash-worker.cjs'),
         },
         release: folder,
       };

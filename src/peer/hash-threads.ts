@@ -25,11 +25,11 @@ const PARTS_DEPTH = 32;
 /** Milliseconds without work after which the workers end. */
 const IDLE_TIME = 30_000;
 const MOST_WORKERS = 8;
-/** MB for short-lived objects in a worker. It makes little but short strings: V8 would let them pile up to 48 MB, and with half of this a walk collects them all the time. */
-const YOUNG_GENERATION = 6;
+/** MB for short-lived objects in a worker. It makes little but short strings: V8 would let them pile up to 48 MB, and with a quarter of this a walk collects them all the time. */
+const YOUNG_GENERATION = 12;
 
 export interface HashThreadsOptions {
-  /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.js. */
+  /** Entry of the worker: src/peer/hash-worker.ts, or dist/hash-worker.cjs. */
   readonly workerUrl: URL | string;
   /** Workers at most; default: as many as there are cores, at most 8. */
   readonly size?: number;

@@ -11,7 +11,7 @@ import { writeRandom } from './random-file.ts';
 
 const MIB = 1024 ** 2;
 const MB = 1e6;
-const WORKER = path.resolve(import.meta.dirname, '../../dist/hash-worker.js');
+const WORKER = path.resolve(import.meta.dirname, '../../dist/hash-worker.cjs');
 /** A round of each takes about 0.1 s: shorter than most of what disturbs. */
 const BIG_SIZE = 128 * MIB;
 const ROUNDS = 11;

@@ -11,16 +11,29 @@ export class CliBuild {
 
   static async create(): Promise<CliBuild> {
     const folder = await mkdtemp(path.join(tmpdir(), 'peerwire-cli-build-'));
-    await build({
+    const common = {
       absWorkingDir: ROOT,
-      entryPoints: {
-        ...{ cli: 'src/cli/main.ts', tracker: 'tracker/main.ts' },
-        ...{ 'peer-worker': 'src/peer/peer-worker.ts', 'hash-worker': 'src/peer/hash-worker.ts' },
-      },
-      outdir: path.join(folder, 'dist'),
-      ...{ bundle: true, splitting: true, platform: 'node', target: 'node22', format: 'esm', logLevel: 'warning' },
-      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-    });
+      bundle: true,
+      platform: 'node',
+      target: 'node22',
+      logLevel: 'warning',
+    } as const;
+    const dist = path.join(folder, 'dist');
+    await Promise.all([
+      build({
+        ...common,
+        entryPoints: { cli: 'src/cli/main.ts', tracker: 'tracker/main.ts', 'peer-worker': 'src/peer/peer-worker.ts' },
+        outdir: dist,
+        ...{ splitting: true, format: 'esm' },
+        banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+      }),
+      build({
+        ...common,
+        entryPoints: ['src/peer/hash-worker.ts'],
+        outfile: path.join(dist, 'hash-worker.cjs'),
+        format: 'cjs',
+      }),
+    ]);
     // As in the package: the files are ES modules by its word.
     await copyFile(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
     return new CliBuild(folder);

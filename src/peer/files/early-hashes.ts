@@ -27,11 +27,13 @@ export class EarlyHashes {
     this.#batches.push(batch);
   }
 
-  includes(file: WalkedFile): boolean {
-    return this.#hashes.has(file);
+  /** Those of all files of the walk that are not among these, in their order. */
+  without(files: readonly WalkedFile[]): readonly WalkedFile[] {
+    // All are small, mostly.
+    return this.#hashes.size === files.length ? [] : files.filter((file) => !this.#hashes.has(file));
   }
 
-  /** Undefined before `finish` has resolved. */
+  /** Undefined before `finish` has resolved, and of other files. */
   hashOf(file: WalkedFile): FileHash | PeerwireError | undefined {
     return this.#hashes.get(file);
   }

@@ -51,16 +51,14 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     done += bytes;
     onProgress?.({ done, total });
   };
-  const others = early ? files.filter((file) => !early.includes(file)) : files;
+  const others = early ? early.without(files) : files;
   const hashingOthers = pool.hashFiles(
     others.map(({ absolute, size, stamp }) => ({ path: absolute, size, stamp })),
     { pieceLength, settle: true, onProgress: report, ...(signal && { signal }) },
   );
   const [hashesOfOthers] = await Promise.all([hashingOthers, early?.finish(report)]);
   const nextOther = hashesOfOthers.values();
-  const hashes = files.map((file) =>
-    unchanged(file, early?.includes(file) ? early.hashOf(file) : nextOther.next().value),
-  );
+  const hashes = files.map((file) => unchanged(file, early?.hashOf(file) ?? nextOther.next().value));
   // Whatever was hashed first had the most time to change. Looked at while this thread makes the metadata.
   const looking = pool.changed(files, signal);
   // Heard below.
@@ -72,6 +70,7 @@ export async function buildVersion(options: BuildOptions): Promise<BuiltVersion>
     name,
     pieceLength,
     single,
+    checked: !single,
     files: files.map(({ path, size }, index) => ({
       path: single ? [name] : path,
       length: size,

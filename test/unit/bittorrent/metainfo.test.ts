@@ -20,6 +20,8 @@ import { build, contentOf, fixtureFile, GOLDEN, leavesOf, throwsCode } from './s
 
 const KIB = 1024;
 const root = (seed: number): Buffer => sha256(Buffer.from([seed]));
+/** Of different seeds different, but for their first bytes. */
+const alike = (seed: number): Buffer => Buffer.concat([Buffer.alloc(8, 1), root(seed).subarray(8)]);
 
 type Dict = { [key: string]: Encodable | undefined };
 
@@ -106,6 +108,14 @@ describe('metainfo', () => {
       });
     });
 
+    it('takes files whose roots only begin alike, and equal ones', () => {
+      const files = { a: leaf(5, alike(1)), b: leaf(6, alike(2)), c: leaf(7, alike(3)), d: leaf(6, alike(2)) };
+      assert.deepEqual(
+        parseInfo(tree(files)).files.map(({ length }) => length),
+        [5, 6, 7, 6],
+      );
+    });
+
     it('keeps nothing of the memory that it was given', () => {
       const bytes = infoWith({});
       const info = parseInfo(bytes);
@@ -189,6 +199,12 @@ describe('metainfo', () => {
       [
         'one root for two lengths',
         tree({ a: leaf(64, root(1)), b: leaf(32 * KIB, root(1)) }),
+        'bad-metainfo',
+        /same merkle root/,
+      ],
+      [
+        'one root for two lengths, of several that begin alike',
+        tree({ a: leaf(5, alike(1)), b: leaf(6, alike(2)), c: leaf(7, alike(3)), d: leaf(6, alike(3)) }),
         'bad-metainfo',
         /same merkle root/,
       ],
