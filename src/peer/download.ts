@@ -2,16 +2,15 @@ import { dirname } from 'node:path';
 import { Bitfield } from '../bittorrent/bitfield.ts';
 import { type FileLocation, FileStorage } from '../bittorrent/file-storage.ts';
 import { fileAt, type Info, pieceAt } from '../bittorrent/metainfo.ts';
-import type { SourceAccount } from '../bittorrent/source-accounts.ts';
 import type { Storage } from '../bittorrent/storage.ts';
-import type { Swarm } from '../bittorrent/swarm.ts';
 import { onAbort } from '../common/abort.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
-import type { RecheckResult, SourceInfo, TransferInfo, TransferState } from './api.ts';
+import type { RecheckResult, TransferInfo, TransferState } from './api.ts';
+import { DownloadAccounts } from './download-accounts.ts';
 import { type DownloadRecord, isUnchanged, type PlacedCopy, piecesOf, publishedAt } from './download-record.ts';
 import { isStagingDir, place, removeStaging, stagingDir } from './files/placement.ts';
 import { type FilesPlan, filesToFetch, planFiles } from './files/plan.ts';
@@ -21,7 +20,6 @@ import { stagedFile } from './files/staged-file.ts';
 import { syncFolder } from './files/sync.ts';
 import { GatedStorage } from './gated-storage.ts';
 import type { HashPool } from './hash-pool.ts';
-import { parsePeerKey } from './network/channel.ts';
 import { PieceJournal } from './piece-journal.ts';
 import { adoptPieces } from './reads/adopt-pieces.ts';
 import type { CachedVersion } from './reads/cached-version.ts';
@@ -69,17 +67,16 @@ export class Download implements Disposable {
   /** What the state becomes when the run that is being stopped has ended. */
   #stopTo: 'paused' | 'running' | undefined;
   #discarded = false;
-  #swarm: Swarm | undefined;
+  readonly #accounts: DownloadAccounts;
   #have: Bitfield | undefined;
   /** Verified bytes that are there, of those wanted. */
   #done = 0;
   #startedAt = 0;
-  #fetchedBefore = 0;
-  #sourcesBefore: Readonly<Record<string, number>> = {};
 
   constructor(options: DownloadOptions) {
     this.#options = options;
     this.record = options.record;
+    this.#accounts = new DownloadAccounts(options.record, options.deviceName);
   }
 
   get running(): boolean {
@@ -130,8 +127,7 @@ export class Download implements Disposable {
 
   #begin(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.#abort = new AbortController();
-    this.#fetchedBefore = this.record.fetched;
-    this.#sourcesBefore = this.record.sources;
+    this.#accounts.begin();
     const { signal } = this.#abort;
     // Begun in a microtask: what it reports at once must find it running already.
     const run = Promise.resolve()
@@ -201,13 +197,12 @@ export class Download implements Disposable {
 
   /** Brings the record up to date, for storing it while the download runs. */
   checkpoint(): void {
-    if (this.#running()) this.#account();
+    if (this.#running()) this.#accounts.store();
   }
 
   info(): TransferInfo {
     const { record } = this;
-    const accounts = this.#running() ? (this.#swarm?.accounts() ?? []) : [];
-    const rate = accounts.reduce((sum, account) => sum + account.downloadRate, 0);
+    const { fetched, rate, sources } = this.#running() ? this.#accounts.now() : this.#accounts.stored();
     const whole = record.state === 'done' && !this.#rechecking;
     const done = whole ? record.size : Math.min(this.#done, record.size);
     const left = this.record.size - done;
@@ -221,10 +216,10 @@ export class Download implements Disposable {
       state: this.state,
       size: this.record.size,
       done,
-      fetched: this.#fetched(),
+      fetched,
       rate: Math.round(rate),
       ...(rate > 0 && left > 0 ? { eta: Math.round((left / rate) * 1000) } : {}),
-      sources: this.#sourceInfos(accounts),
+      sources,
       ...(record.path === undefined ? {} : { path: record.path }),
       ...(record.elapsed === undefined ? {} : { elapsed: record.elapsed }),
       ...(record.settings ?? DEFAULT_SETTINGS),
@@ -243,39 +238,8 @@ export class Download implements Disposable {
     if (this.#rechecking) return 'checking';
     if (state !== 'running') return state;
     if (this.#phase === 'placing' || this.#phase === 'checking') return this.#phase;
-    if ((this.#swarm?.connectedSources.size ?? 0) === 0) return 'waiting';
+    if ((this.#accounts.swarm?.connectedSources.size ?? 0) === 0) return 'waiting';
     return this.#phase ?? 'waiting';
-  }
-
-  #fetched(): number {
-    return this.#running() && this.#swarm ? this.#fetchedBefore + this.#swarm.fetched : this.record.fetched;
-  }
-
-  #sourceBytes(): Record<string, number> {
-    const bytes = { ...this.#sourcesBefore };
-    for (const account of this.#swarm?.accounts() ?? []) {
-      if (account.downloaded > 0)
-        bytes[account.source] = (this.#sourcesBefore[account.source] ?? 0) + account.downloaded;
-    }
-    return bytes;
-  }
-
-  #sourceInfos(accounts: readonly SourceAccount[]): SourceInfo[] {
-    const bytes = this.#running() ? this.#sourceBytes() : this.record.sources;
-    const live = new Map(accounts.map((account) => [account.source, account]));
-    const connected = accounts.filter((account) => account.connected).map(({ source }) => source);
-    const keys = new Set([...Object.keys(bytes), ...connected]);
-    return [...keys].map((key) => {
-      const { device } = parsePeerKey(key);
-      const account = live.get(key);
-      return {
-        device,
-        name: this.#options.deviceName(device),
-        bytes: bytes[key] ?? 0,
-        rate: Math.round(account?.downloadRate ?? 0),
-        connected: account?.connected ?? false,
-      };
-    });
   }
 
   async #work(signal: AbortSignal): Promise<void> {
@@ -364,8 +328,7 @@ export class Download implements Disposable {
           signal,
         );
       }
-      if (toFetch.some(({ fileIndex }) => piecesOf(fileAt(info, fileIndex)).some((piece) => !have.has(piece))))
-        throw new PeerwireError('internal', 'The download ended before it was complete.');
+      if (missing.size > 0) throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
@@ -410,22 +373,22 @@ export class Download implements Disposable {
       await journal.delete();
       journal = undefined;
       await this.#markUnsynced(synced.length < fileIndexes.length);
-      this.#account();
+      this.#accounts.store();
       // Last of all: whoever sees it done sees its final figures.
       record.state = 'done';
       // A swarm that was there already does not know of these files.
-      if (!this.#swarm && fetching.size > 0) hub.drop(record.network, record.infohash);
+      if (!this.#accounts.swarm && fetching.size > 0) hub.drop(record.network, record.infohash);
       cached.forget(fetching);
     } finally {
       if (record.state !== 'done') {
-        this.#account();
+        this.#accounts.store();
         // Others go on with what is verified when the download does; until then its files may go away.
-        if (this.#swarm) hub.drop(record.network, record.infohash);
+        if (this.#accounts.swarm) hub.drop(record.network, record.infohash);
         await storage?.close();
         await pieces?.seal([...fetching]);
       }
       await journal?.close();
-      this.#swarm = undefined;
+      this.#accounts.swarm = undefined;
       this.#have = undefined;
       this.#held.fire();
     }
@@ -451,7 +414,7 @@ export class Download implements Disposable {
     swarm.provide(content);
     const owned = new DisposableList();
     try {
-      this.#swarm = swarm;
+      this.#accounts.swarm = swarm;
       owned.add(
         journal.onWritten((written) => {
           for (const piece of written) this.#done += pieceAt(version.info, piece).length;
@@ -540,11 +503,6 @@ export class Download implements Disposable {
   #enter(phase: 'metadata' | 'checking' | 'downloading' | 'placing'): void {
     this.#phase = phase;
     this.#changed.fire();
-  }
-
-  #account(): void {
-    this.record.fetched = this.#fetchedBefore + (this.#swarm?.fetched ?? 0);
-    this.record.sources = this.#sourceBytes();
   }
 
   #fail(error: PeerwireError): void {

@@ -62,7 +62,7 @@ export class StateStore {
   async writeJson(name: string, value: unknown): Promise<void> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new PeerwireError('internal', `There is no value for the state “${name}”.`);
-    await this.writeBytes(name, Buffer.from(text));
+    await this.#change(name, Buffer.from(text));
   }
 
   /** What was last written under the name, on disk yet or not; undefined when there is none. */
