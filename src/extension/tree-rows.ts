@@ -25,34 +25,37 @@ export class TreeRows<R extends TreeNode> {
 
   constructor(options: TreeRowsOptions<R>) {
     this.#options = options;
-    this.update();
   }
 
+  /** What the editor asks for: from now on it hears of changes there. */
   under(parent: R | undefined): R[] {
-    return [...(this.#under.get(parent) ?? [])];
+    let rows = this.#under.get(parent);
+    if (!rows) {
+      rows = this.#options.rowsUnder(parent).map((found) => this.#keep(found, this.#byId).row);
+      this.#under.set(parent, rows);
+    }
+    return [...rows];
   }
 
   /** Looks what there is now, and has drawn anew what changed. */
   update(): void {
-    const { rowsUnder, item, redraw } = this.#options;
+    const { rowsUnder, redraw } = this.#options;
     const byId = new Map<string, KnownRow<R>>();
     const under = new Map<R | undefined, readonly R[]>();
     const changed: R[] = [];
     // True when the rows under it are others than before.
     const visit = (parent: R | undefined): boolean => {
+      const before = this.#under.get(parent);
+      // Of thousands of rows few are ever opened.
+      if (!before) return false;
       const rows = rowsUnder(parent).map((found) => {
-        const id = rowId(found);
-        const known = this.#byId.get(id);
-        const row = known ? Object.assign(known.row, found) : found;
-        const look = JSON.stringify(item(row));
-        byId.set(id, { row, look });
+        const { row, changed: isChanged } = this.#keep(found, byId);
         const first = changed.length;
         // With it is drawn whatever changed under it.
-        if (visit(row) || look !== known?.look) changed.splice(first, Number.POSITIVE_INFINITY, row);
+        if (visit(row) || isChanged) changed.splice(first, Number.POSITIVE_INFINITY, row);
         return row;
       });
       under.set(parent, rows);
-      const before = this.#under.get(parent) ?? [];
       return rows.length !== before.length || rows.some((row, position) => row !== before[position]);
     };
     const isWhole = visit(undefined);
@@ -60,5 +63,15 @@ export class TreeRows<R extends TreeNode> {
     this.#under = under;
     if (isWhole) redraw(undefined);
     else if (changed.length > 0) redraw(changed);
+  }
+
+  /** The row that the editor has, if it has it, brought up to date. */
+  #keep(found: R, byId: Map<string, KnownRow<R>>): { row: R; changed: boolean } {
+    const id = rowId(found);
+    const known = this.#byId.get(id);
+    const row = known ? Object.assign(known.row, found) : found;
+    const look = JSON.stringify(this.#options.item(row));
+    byId.set(id, { row, look });
+    return { row, changed: look !== known?.look };
   }
 }

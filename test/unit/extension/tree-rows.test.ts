@@ -24,8 +24,12 @@ class View {
 
   constructor(...people: View['people']) {
     this.people = people;
-    this.rows.update();
-    this.drawn();
+    this.open();
+  }
+
+  /** The editor shows every row. */
+  open(): void {
+    for (const person of this.rows.under(undefined)) this.rows.under(person);
   }
 
   drawn(): string[] {
@@ -39,7 +43,11 @@ class View {
     return row;
   }
 
+  /** Rows that were looked under. */
+  readonly looked: string[] = [];
+
   #rowsUnder(parent: Row | undefined): Row[] {
+    this.looked.push(parent ? nameOf(parent) : 'top');
     if (parent?.kind === 'person') return parent.person.shares.map((share) => ({ kind: 'share', share }));
     if (parent) return [];
     return this.people.map(({ letter, online, shares }) => ({
@@ -113,6 +121,23 @@ describe('rows of a tree view', () => {
     assert.deepEqual(view.drawn(), ['all']);
     view.rows.update();
     assert.deepEqual(view.drawn(), []);
+  });
+
+  it('are not looked at before the row that they are under is opened', () => {
+    const view = both(share());
+    view.people.push({ letter: 'D', online: true, shares: [other] });
+    view.rows.update();
+    assert.deepEqual(view.drawn(), ['all']);
+    view.looked.length = 0;
+    view.people[2]!.shares = [share({ owner: device('D') }), other];
+    view.rows.update();
+    assert.deepEqual(view.drawn(), []);
+    assert.ok(!view.looked.includes('D'), 'nobody sees what is under it');
+    view.open();
+    assert.deepEqual(view.rows.under(view.find('D')).map(nameOf), ['report.pdf', 'other']);
+    view.people[2]!.shares = [other];
+    view.rows.update();
+    assert.deepEqual(view.drawn(), ['D']);
   });
 
   it('are not mistaken for those of a member who claims the same ids', () => {
