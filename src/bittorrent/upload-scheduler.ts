@@ -39,6 +39,8 @@ export interface UploadSource {
    * counted as; 0 when nothing can be sent now.
    */
   serve(limit: number): number;
+  /** Its content is read without waiting: nothing is read ahead of what waits to be sent. */
+  readsAtOnce?(): boolean;
 }
 
 /** A device's part in the uplink. */
@@ -326,6 +328,7 @@ export class UploadScheduler implements Disposable {
   }
 
   #hasMemory(lane: UploadLane): boolean {
+    if (lane.memory > 0 && lane.source.readsAtOnce?.() === true) return false;
     if (lane.account.memory === 0) return true;
     if (lane.account.batches >= DEVICE_BATCHES) return false;
     return lane.memory < lane.mostMemory && lane.account.memory < DEVICE_MEMORY && this.#memory < MEMORY;

@@ -119,9 +119,10 @@ export class Uploader {
   #client(session: PeerSession): Client {
     let client = this.#clients.get(session);
     if (!client) {
-      const { scheduler, deviceOf, limiter } = this.#options;
+      const { scheduler, deviceOf, limiter, storage } = this.#options;
       const serve = (limit: number): number => this.#serve(session, limit);
-      const lane = scheduler.add(deviceOf(session), { limiter, serve });
+      const readsAtOnce = (): boolean => storage().readsAtOnce === true;
+      const lane = scheduler.add(deviceOf(session), { limiter, serve, readsAtOnce });
       client = { session, queue: new UploadQueue(this.#costOf), lane, sent: Promise.resolve(true) };
       this.#clients.set(session, client);
       this.#superSeeding.add(session);
@@ -139,8 +140,6 @@ export class Uploader {
   #serve(session: PeerSession, limit: number): number {
     const client = this.#clients.get(session);
     if (!client || session.wire.closed) return 0;
-    // Until it was sent.
-    if (this.#options.storage().readsAtOnce === true && client.lane.memory > 0) return 0;
     const mayServe = this.#superSeeding.turnsOf(session);
     if (mayServe) {
       for (const run of client.queue.removeRuns()) session.reject(run);
@@ -170,7 +169,6 @@ export class Uploader {
     const finish = (): void => {
       scheduler.buffers.give(buffer);
       lane.sent(cost);
-      if (queue.length > 0) lane.wake();
     };
     const failure = await readBatch(info, storage(), batch, buffer.bytes).then(
       () => undefined,
