@@ -84,9 +84,10 @@ export class PieceVerifier {
     return pieces.map((active, position) => {
       const outcome = outcomes[position];
       if (outcome === 'written') return this.#written(active);
-      if (outcome === undefined || this.#stopped) return STOPPED;
+      if (this.#stopped) return STOPPED;
       // It is one block: who sent it is clear.
-      return outcome === 'wrong' ? { outcome, liars: active.senders() } : outcome;
+      if (outcome === 'wrong') return { outcome, liars: active.senders() };
+      return outcome ?? new PeerwireError('internal', 'Nobody wrote the piece.');
     });
   }
 

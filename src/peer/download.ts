@@ -301,17 +301,9 @@ export class Download implements Disposable {
       await adoptPieces({ files: fetching, version, cached, pool, have, journal, storage, signal });
       // Before its records are counted as arrivals.
       await journal.flush();
-      const missing = new Set<number>();
-      let missingSize = 0;
-      for (const { fileIndex } of toFetch) {
-        const { firstPiece, pieceCount, length } = fileAt(info, fileIndex);
-        for (let index = 0; index < pieceCount; index++) {
-          if (have.has(firstPiece + index)) continue;
-          missing.add(firstPiece + index);
-          missingSize += Math.min(info.pieceLength, length - index * info.pieceLength);
-        }
-      }
-      this.#done = this.record.size - missingSize;
+      const missing = new Set(piecesLacking(info, toFetch, have));
+      this.#done = this.record.size;
+      for (const piece of missing) this.#done -= pieceAt(info, piece).length;
       const written = storage;
       const gate = new GatedStorage(written);
 
@@ -328,7 +320,8 @@ export class Download implements Disposable {
           signal,
         );
       }
-      if (missing.size > 0) throw new PeerwireError('internal', 'The download ended before it was complete.');
+      if (!piecesLacking(info, toFetch, have).next().done)
+        throw new PeerwireError('internal', 'The download ended before it was complete.');
       this.#enter('placing');
       await journal.flush();
       const fileIndexes = toFetch.map((file) => file.fileIndex);
@@ -512,5 +505,17 @@ export class Download implements Disposable {
     record.state = ['disk-full', 'permission', 'io'].includes(error.code) ? 'paused' : 'failed';
     record.error = { code: error.code, message: error.message };
     this.#options.logger.warn(`A download stopped: ${error.message}`);
+  }
+}
+
+/** Pieces of these files that are not here. */
+function* piecesLacking(
+  info: Info,
+  files: readonly { readonly fileIndex: number }[],
+  have: Bitfield,
+): Generator<number> {
+  for (const { fileIndex } of files) {
+    const { firstPiece, pieceCount } = fileAt(info, fileIndex);
+    for (let piece = firstPiece; piece < firstPiece + pieceCount; piece++) if (!have.has(piece)) yield piece;
   }
 }
