@@ -203,10 +203,14 @@ export class Swarm implements Disposable {
       leaves: (piece) => this.#leaves(content, piece),
       beginHashing: (session) => this.#uploads.beginHashing(this.#accountable(session.source)),
     });
+    let haves: Buffer | undefined;
     for (const session of [...this.#sessions]) {
       this.#learnPieceCount(session, content.info);
       if (!session.ready) continue;
-      if (content.have.count > 0) session.sendEncoded(encodeHaves(content.have));
+      if (content.have.count > 0) {
+        haves ??= encodeHaves(content.have);
+        session.sendEncoded(haves);
+      }
       this.#makeChokeable(session);
     }
   }

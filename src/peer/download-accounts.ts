@@ -35,7 +35,7 @@ export class DownloadAccounts {
   /** While it runs. */
   now(): Figures {
     const accounts = this.swarm?.accounts() ?? [];
-    const bytes = this.#bytesBySource();
+    const bytes = this.#bytesBySource(accounts);
     const live = new Map(accounts.map((account) => [account.source, account]));
     const connected = accounts.filter((account) => account.connected).map(({ source }) => source);
     const keys = new Set([...Object.keys(bytes), ...connected]);
@@ -61,10 +61,10 @@ export class DownloadAccounts {
     return this.swarm ? this.#fetchedBefore + this.swarm.fetched : this.#record.fetched;
   }
 
-  #bytesBySource(): Record<string, number> {
+  #bytesBySource(accounts = this.swarm?.accounts() ?? []): Record<string, number> {
     if (!this.swarm) return { ...this.#record.sources };
     const bytes = { ...this.#sourcesBefore };
-    for (const { source, downloaded } of this.swarm.accounts())
+    for (const { source, downloaded } of accounts)
       if (downloaded > 0) bytes[source] = (this.#sourcesBefore[source] ?? 0) + downloaded;
     return bytes;
   }
