@@ -114,7 +114,7 @@ describe('Directory', () => {
     assert.deepEqual(directory.holdersOf(share().infohash), []);
   });
 
-  it('calls a device as its connected window does, else as any window did', async () => {
+  it('calls a device by the name that its connected window gave, else by one that another window gave', async () => {
     const window = testPeer(ada.identity);
     sign(window, { name: 'Ada, last week' });
     assert.equal(directory.nameOf(ada.device), 'Ada, last week');
