@@ -244,15 +244,18 @@ class Lane {
   }
 
   async #together(batch: readonly Job[]): Promise<void> {
-    const range = this.#memory.take(BATCH_SIZE);
+    let range: SharedRange | undefined;
     try {
+      range = this.#memory.take(BATCH_SIZE);
       await this.#in(range, batch);
+    } catch (error) {
+      for (const job of batch) job.reject(error);
     } finally {
-      this.#memory.give(range);
+      if (range) this.#memory.give(range);
     }
   }
 
-  /** Does them in memory that is lent. Never rejects. */
+  /** Does them in memory that is lent. Rejects, having settled none, when that could not be begun. */
   async #in({ shared, offset: start }: SharedRange, batch: readonly Job[]): Promise<void> {
     const memory = Buffer.from(shared);
     let at = start;
@@ -263,16 +266,8 @@ class Lane {
       return part;
     });
     const failures = new Map<number, PeerwireError>();
-    let stamps: PartsResult['stamps'];
-    try {
-      const result = await this.#run(shared, parts);
-      stamps = result.stamps;
-      for (const { position, code, message } of result.failures)
-        failures.set(position, new PeerwireError(code, message));
-    } catch (error) {
-      for (const job of batch) job.reject(error);
-      return;
-    }
+    const { stamps, failures: failed } = await this.#run(shared, parts);
+    for (const { position, code, message } of failed) failures.set(position, new PeerwireError(code, message));
     for (const [position, job] of batch.entries()) {
       const failure = failures.get(position);
       if (failure) {

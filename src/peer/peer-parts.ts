@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
+import { allOf } from '../common/all-of.ts';
 import type { Clock } from '../common/clock.ts';
 import { DisposableList } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
@@ -163,19 +164,21 @@ export class PeerParts {
   }
 
   async #close(): Promise<void> {
+    const { networks, store, versions, shares, onClose } = this.#options;
     this.#disposables.dispose();
-    try {
-      await this.downloads.close();
-      await this.reads.close();
-      await this.#options.networks.close();
-      await this.#options.store.flush();
-      await this.#options.versions.flush();
-    } finally {
-      this.#options.shares.dispose();
-      this.hub.dispose();
-      this.#events.dispose();
-      this.#options.onClose();
+    const steps = [this.downloads, this.reads, networks].map((part) => () => part.close());
+    const ends: Promise<void>[] = [];
+    for (const step of [...steps, () => store.flush(), () => versions.flush()]) {
+      const end = step();
+      ends.push(end);
+      // One that fails keeps none of the others open.
+      await end.catch(() => undefined);
     }
+    shares.dispose();
+    this.hub.dispose();
+    this.#events.dispose();
+    onClose();
+    await allOf(ends);
   }
 
   /** Own files first; else what was downloaded, and what was read. `infohash` may be its first 20 bytes. */

@@ -1,4 +1,5 @@
 import { fileAt, type Info } from '../../bittorrent/metainfo.ts';
+import { allOf } from '../../common/all-of.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { SafeFolder } from './safe-folder.ts';
 
@@ -70,8 +71,7 @@ export async function visitTargets(tree: TargetFolder, root: SafeFolder, visitor
       // Past the limit a folder does its inner folders one by one, which cannot deadlock as waiting for a slot could.
       if (active >= FOLDERS_AT_ONCE) await ended;
     }
-    const ended = await Promise.allSettled(running);
-    for (const result of ended) if (result.status === 'rejected') throw result.reason;
+    await allOf(running);
   };
 
   const enter = async (name: string, node: TargetFolder, parent: SafeFolder): Promise<void> => {

@@ -1,3 +1,5 @@
+import { allOf } from '../../common/all-of.ts';
+
 /**
  * Runs `action` on every item, at most `limit` at a time. When one fails, no new ones begin; rejects with the first error
  * once all that began have ended, so that nothing goes on behind the caller's back.
@@ -20,8 +22,7 @@ export async function forEachLimit<T>(
       }
     }
   };
-  const lanes = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, lane));
-  for (const result of lanes) if (result.status === 'rejected') throw result.reason;
+  await allOf(Array.from({ length: Math.min(limit, items.length) }, lane));
 }
 
 /** The same for batches of up to `size` items. `first`: the position of the first among all. */

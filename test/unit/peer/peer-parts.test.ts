@@ -231,4 +231,12 @@ describe('PeerParts', () => {
     assert.deepEqual(events, [], 'nobody is told any more');
     networks.dispose();
   });
+
+  it('closes its networks though what stands before them fails to close', async () => {
+    await parts.start(true);
+    const { trust } = await network('team');
+    parts.downloads.close = () => Promise.reject(new Error('full'));
+    await assert.rejects(parts.close(), /full/);
+    assert.equal(networks.get(trust.network), undefined, 'the network goes on');
+  });
 });
