@@ -19,7 +19,7 @@ import type { PeerwireExtensionApi, PeerwireShare } from './peerwire-extension-a
 import { registerCommands } from './register-commands.ts';
 import { Reporter } from './reporter.ts';
 import type { Services } from './services.ts';
-import { readPeerSettings } from './settings.ts';
+import { readPeerSettings, START_SETTINGS } from './settings.ts';
 import { ShareCommands } from './share-commands.ts';
 import { ShareDrops } from './share-drops.ts';
 import { SharedDecorations } from './shared-decorations.ts';
@@ -159,7 +159,7 @@ function follow(client: PeerClient, state: PeerState, report: Reporter, owned: D
 
 async function applySettings(change: vscode.ConfigurationChangeEvent, client: PeerClient): Promise<void> {
   const { deviceName, limits } = readPeerSettings();
-  if (change.affectsConfiguration('peerwire.network.listen')) return client.restart();
+  if (START_SETTINGS.some((setting) => change.affectsConfiguration(setting))) return client.restart();
   const api = await client.api();
   if (change.affectsConfiguration('peerwire.transfer')) await api.setLimits(limits);
   if (change.affectsConfiguration('peerwire.device.name') && deviceName !== undefined)

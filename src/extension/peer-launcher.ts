@@ -21,7 +21,7 @@ export function peerLauncher(
       const secrets = await openDeviceSecrets(home, storage, onSecretsForgotten);
       const own = context.storageUri === undefined ? undefined : nodePath.join(context.storageUri.fsPath, 'peer');
       const folder = await takeInstanceFolder(own, nodePath.join(home, 'windows'));
-      const { deviceName, listen, limits } = readPeerSettings();
+      const { deviceName, listen, limits, localDiscovery, relay, portMapping } = readPeerSettings();
       return {
         secrets,
         data: {
@@ -29,7 +29,9 @@ export function peerLauncher(
           instanceDir: folder.path,
           ...(deviceName === undefined ? {} : { deviceName }),
           listen,
-          lan: true,
+          lan: localDiscovery,
+          relay,
+          portMapping,
           limits,
           hashWorker: context.asAbsolutePath('dist/hash-worker.cjs'),
         },

@@ -8,18 +8,40 @@ export interface PeerSettings {
   readonly deviceName: string | undefined;
   readonly listen: { readonly host: string; readonly port: number } | 'none';
   readonly limits: RateLimits;
+  readonly localDiscovery: boolean;
+  readonly relay: boolean;
+  readonly portMapping: boolean;
 }
+
+/** Settings that a peer obeys from its start on: a change starts it again. */
+export const START_SETTINGS = ['listen', 'localDiscovery', 'relay', 'portMapping'].map(
+  (name) => `peerwire.network.${name}`,
+);
+
+/** Every address of this machine. */
+const ANY_ADDRESS = '0.0.0.0';
 
 export function readPeerSettings(): PeerSettings {
   const settings = vscode.workspace.getConfiguration('peerwire');
-  const name = settings.get<string>('device.name', '').trim();
   return {
-    deviceName: name === '' ? undefined : name,
+    deviceName: readText('device.name'),
     listen: settings.get<boolean>('network.listen.enabled', true)
-      ? { host: '0.0.0.0', port: wholeNumber(settings.get('network.listen.port'), 65_535) }
+      ? {
+          host: readText('network.listen.address') ?? ANY_ADDRESS,
+          port: wholeNumber(settings.get('network.listen.port'), 65_535),
+        }
       : 'none',
     limits: readLimits(),
+    localDiscovery: settings.get<boolean>('network.localDiscovery', true),
+    relay: settings.get<boolean>('network.relay', true),
+    portMapping: settings.get<boolean>('network.portMapping', false),
   };
+}
+
+/** Undefined when nothing is set: settings are typed by hand, so anything may be in them. */
+function readText(name: string): string | undefined {
+  const text: unknown = vscode.workspace.getConfiguration('peerwire').get(name);
+  return typeof text === 'string' && text.trim() !== '' ? text.trim() : undefined;
 }
 
 export function readLimits(): RateLimits {

@@ -32,6 +32,10 @@ export interface PeerOptions {
   readonly listen: { readonly host: string; readonly port: number } | 'none';
   /** Look for peers on the local network. */
   readonly lan: boolean;
+  /** Carry traffic between members who cannot reach each other directly; default true. Needs `listen`. */
+  readonly relay?: boolean;
+  /** Ask the router to forward the listening port; default false. */
+  readonly portMapping?: boolean;
   readonly limits?: RateLimits;
   /** Path of the hash worker's entry. */
   readonly hashWorker: string;
