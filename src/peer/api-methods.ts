@@ -22,6 +22,7 @@ export const PEER_API_METHODS = [
   'readFile',
   'scan',
   'share',
+  'setShareAccess',
   'unshare',
   'cancel',
   'plan',

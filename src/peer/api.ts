@@ -52,6 +52,8 @@ export interface PeerApi {
   scan(request: { paths: string[]; includeSecrets?: boolean; operation?: string }): Promise<ScanSummary>;
   /** Hashes and publishes. Reports `progress` events under `operation`; `cancel(operation)` stops it. */
   share(request: ShareRequest): Promise<ShareInfo>;
+  /** Limits an own share to these devices, or opens it to every member; who may not have it any more gets nothing further. */
+  setShareAccess(request: ShareAccessRequest): Promise<ShareInfo>;
   unshare(share: string): Promise<void>;
   cancel(operation: string): Promise<void>;
 
@@ -241,6 +243,13 @@ export interface ShareRequest {
   readonly to?: readonly string[];
   readonly includeSecrets?: boolean;
   readonly operation?: string;
+}
+
+export interface ShareAccessRequest {
+  /** An id or an unambiguous name of an own share. */
+  readonly share: string;
+  /** Devices, as in `ShareRequest.to`; absent: every member. */
+  readonly to?: readonly string[];
 }
 
 export interface PlanRequest {

@@ -140,6 +140,16 @@ export class OwnShares implements Disposable {
     return share;
   }
 
+  /** `to`: absent or empty for every member. Whoever may not have it any more is cut off at once. */
+  async setAccess(id: ShareId, to: readonly DeviceId[] | undefined): Promise<OwnShare> {
+    const before = this.#shares.get(id);
+    if (!before) throw new PeerwireError('not-found', 'That share is not one of yours.');
+    const { to: _everyone, ...open } = before;
+    const share: OwnShare = to === undefined || to.length === 0 ? open : { ...open, to };
+    await this.#put(share, before);
+    return share;
+  }
+
   async remove(id: ShareId): Promise<void> {
     const share = this.#shares.get(id);
     if (!share) throw new PeerwireError('not-found', 'That share is not one of yours.');

@@ -19,6 +19,7 @@ import type {
   ReadResult,
   RecheckResult,
   ScanSummary,
+  ShareAccessRequest,
   ShareFile,
   ShareInfo,
   ShareRequest,
@@ -210,6 +211,13 @@ export class PeerNode implements PeerApi {
       });
     });
     return this.#parts.index.ofOwn(share);
+  }
+
+  async setShareAccess(request: ShareAccessRequest): Promise<ShareInfo> {
+    const { index } = this.#parts;
+    const { share, network } = index.resolve(request.share, (candidate) => candidate.own);
+    const to = request.to?.map((device) => index.resolveDevice(network, device));
+    return index.ofOwn(await this.#options.shares.setAccess(share, to));
   }
 
   async unshare(share: string): Promise<void> {

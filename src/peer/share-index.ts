@@ -113,8 +113,10 @@ export class ShareIndex {
       : new PeerwireError('revoked', `This device may not have “${name}” any more.`);
   }
 
-  /** By id (grouped or not), or by the name of one known device. */
+  /** By id (grouped or not), or by the name of one known device. An id is an id, whatever a member calls itself. */
   resolveDevice(network: NetworkId, text: string): DeviceId {
+    const id = deviceIdIn(text);
+    if (id !== undefined) return id;
     const node = this.#options.networks.get(network)?.node;
     const named = new Set(
       [...(node?.directory.peers() ?? []), ...(node?.directory.catalogues() ?? [])]
@@ -125,7 +127,7 @@ export class ShareIndex {
     if (only !== undefined && named.size === 1) return only;
     if (named.size > 1)
       throw new PeerwireError('ambiguous', `${named.size} devices are called “${text}”: use the device id.`);
-    return parseDeviceId(text);
+    throw new PeerwireError('not-found', `No device “${text}” is known here.`);
   }
 
   deviceName(device: DeviceId): string {
@@ -205,4 +207,12 @@ export class ShareIndex {
 /** For whoever works with an earlier version of a share. */
 export function changed({ name, version }: ShareInfo): PeerwireError {
   return new PeerwireError('stale', `“${name}” changed meanwhile: version ${version} is shared now.`);
+}
+
+function deviceIdIn(text: string): DeviceId | undefined {
+  try {
+    return parseDeviceId(text);
+  } catch {
+    return undefined;
+  }
 }
