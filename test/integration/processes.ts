@@ -27,6 +27,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds after which it is ended. */
   readonly timeout?: number;
+  /** A command, and its first arguments, that becomes it: `ip netns exec NAME`. */
+  readonly via?: readonly string[];
 }
 
 /** Milliseconds that an event may be waited for. */
@@ -43,8 +45,9 @@ export class Running {
   stdout = '';
   stderr = '';
 
-  constructor(main: string, args: readonly string[], { cwd, input, env, timeout }: CommandOptions = {}) {
-    this.child = spawn(process.execPath, [main, ...args], {
+  constructor(main: string, args: readonly string[], { cwd, input, env, timeout, via = [] }: CommandOptions = {}) {
+    const [command = process.execPath, ...rest] = [...via, process.execPath, main, ...args];
+    this.child = spawn(command, rest, {
       cwd,
       timeout,
       env: { ...process.env, ...env },
@@ -157,8 +160,8 @@ export class Stage {
     return running;
   }
 
-  async tracker(): Promise<{ url: string; process: Running; ready: Line }> {
-    const process = this.start(['tracker', '--host', '127.0.0.1', '--port', '0', '--json']);
+  async tracker(host = '127.0.0.1'): Promise<{ url: string; process: Running; ready: Line }> {
+    const process = this.start(['tracker', '--host', host, '--port', '0', '--json']);
     const ready = await process.event(({ event }) => event === 'ready');
     return { url: String(ready.http), process, ready };
   }
