@@ -257,6 +257,13 @@ export class Downloads implements Disposable {
     return [...holds.values()];
   }
 
+  /** The shares under which downloads have or fetch a version. `infohash` may be its first 20 bytes. */
+  sharesOf(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId }[] {
+    return [...this.#rows.values()].flatMap(({ download: { record }, owner }) =>
+      record.network === network && record.infohash.startsWith(infohash) ? [{ owner, share: record.share }] : [],
+    );
+  }
+
   /** Owner and share of a version that some download is about. */
   find(network: NetworkId, infohash: string): { owner: DeviceId; share: ShareId; infohash: InfoHash } | undefined {
     for (const { download, owner } of this.#rows.values()) {

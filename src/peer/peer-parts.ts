@@ -57,6 +57,8 @@ export class PeerParts {
   readonly #options: PeerPartsOptions;
   readonly #events = new Emitter<PeerEvent>();
   readonly #disposables = new DisposableList();
+  /** Whose metadata is being asked for. */
+  readonly #asked = new Set<ShareInfo>();
   #closing: Promise<void> | undefined;
   readonly onEvent: Event<PeerEvent> = this.#events.event;
 
@@ -102,7 +104,17 @@ export class PeerParts {
       isOffered: (network, infohash) => this.index.ofVersion(network, infohash) !== undefined,
       onStale: (network, infohash) => this.#onStale(network, infohash),
     });
-    this.index = new ShareIndex({ self, name: options.deviceName, networks, shares, downloads: this.downloads });
+    this.index = new ShareIndex({
+      self,
+      name: options.deviceName,
+      networks,
+      shares,
+      downloads: this.downloads,
+      usedShares: (network, infohash) => [
+        ...this.reads.sharesOf(network, infohash),
+        ...[...this.#asked].filter((share) => share.network === network && share.infohash.startsWith(infohash)),
+      ],
+    });
     this.uploads = this.#disposables.add(new Uploads({ hub: this.hub, index: this.index, clock }));
   }
 
@@ -155,10 +167,13 @@ export class PeerParts {
   ): Promise<Version> {
     const late = new AbortController();
     const timer = this.#options.clock.setTimeout(() => late.abort(unanswered(share)), wait);
+    const asked = { ...share };
+    this.#asked.add(asked);
     try {
       const either = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
       return await this.hub.fetchVersion(share.network, share.infohash, either);
     } finally {
+      this.#asked.delete(asked);
       timer.dispose();
     }
   }

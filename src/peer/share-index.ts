@@ -20,6 +20,8 @@ export interface ShareIndexOptions {
   readonly networks: Networks;
   readonly shares: OwnShares;
   readonly downloads: Downloads;
+  /** Shares under which a version is being asked for or was read; see `Reads.sharesOf`. */
+  readonly usedShares: (network: NetworkId, infohash: string) => readonly Pick<ShareInfo, 'owner' | 'share'>[];
 }
 
 /** One view of all shares: our own, and those that other members' catalogues name; and who may have what. */
@@ -148,10 +150,10 @@ export class ShareIndex {
     if (device === self.device) return true;
     const own = shares.find(network, infohash);
     if (own) return own.to === undefined || own.to.includes(device);
-    // Everybody who lists it has to agree: nobody widens the audience of another's share by listing it once more.
-    const listings = this.#listings(network, infohash);
-    const held = downloads.find(network, infohash);
-    if (held) listings.push(held);
+    // By the word of those from whose shares we have it: what others say who list it, too, opens nothing and closes nothing.
+    const grounds = [...downloads.sharesOf(network, infohash), ...this.#options.usedShares(network, infohash)];
+    // Else everybody who lists it has to agree.
+    const listings = grounds.length > 0 ? grounds : this.#listings(network, infohash);
     return (
       listings.length > 0 &&
       listings.every(({ owner, share }) => {

@@ -42,6 +42,8 @@ interface Known {
   readonly network: NetworkId;
   readonly infohash: InfoHash;
   readonly cached: CachedVersion;
+  /** Under which it was read, by owner and share. */
+  readonly shares: Map<string, Pick<ShareInfo, 'owner' | 'share'>>;
   reader: VersionReader | undefined;
 }
 
@@ -107,6 +109,14 @@ export class Reads {
     return undefined;
   }
 
+  /** The shares under which a version is being read, or was. `infohash` may be its first 20 bytes. */
+  sharesOf(network: NetworkId, infohash: string): Pick<ShareInfo, 'owner' | 'share'>[] {
+    const of = (other: { network: NetworkId; infohash: InfoHash }): boolean =>
+      other.network === network && other.infohash.startsWith(infohash);
+    const known = [...this.#known.values()].filter(of).flatMap(({ shares }) => [...shares.values()]);
+    return [...known, ...[...this.#active].flatMap(({ share }) => (of(share) ? [share] : []))];
+  }
+
   /** What is shared changed: ends reads of versions that are not offered any more, and forgets those. */
   recheck(): void {
     for (const { share, abort } of this.#active) {
@@ -139,14 +149,15 @@ export class Reads {
     let known = this.#known.get(key);
     if (!known) {
       const cached = new CachedVersion(this.#options.cache, key, info);
-      known = { network, infohash: info.infoHash, cached, reader: undefined };
+      known = { network, infohash: info.infoHash, cached, shares: new Map(), reader: undefined };
       this.#known.set(key, known);
     }
     return known;
   }
 
-  #reader({ network, infohash }: ShareInfo, version: Version): VersionReader {
+  #reader({ network, infohash, owner, share }: ShareInfo, version: Version): VersionReader {
     const known = this.#version(network, version.info);
+    known.shares.set(`${owner}/${share}`, { owner, share });
     const { hub, clock, ownContent, onStale } = this.#options;
     known.reader ??= new VersionReader({
       network,
