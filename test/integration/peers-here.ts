@@ -17,15 +17,15 @@ export class PeersHere {
     return [...this.#open];
   }
 
-  /** `name`: its home below `dir`, and what its device is called. `port`: 0 for any. */
-  async open(name: string, port = 0): Promise<OpenPeer> {
+  /** `name`: its home below `dir`, and what its device is called. `port`: 0 for any, none: outbound connections only. */
+  async open(name: string, port: number | 'none' = 0): Promise<OpenPeer> {
     const home = path.join(this.dir, name);
     const peer = await openPeer({
       home,
       instanceDir: home,
       secrets: new FileSecretStore(path.join(home, 'secrets.json')),
       deviceName: name,
-      listen: { host: '127.0.0.1', port },
+      listen: port === 'none' ? 'none' : { host: '127.0.0.1', port },
       lan: false,
       hashWorker: path.resolve('src/peer/hash-worker.ts'),
       logger: silentLogger,

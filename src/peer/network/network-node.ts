@@ -257,6 +257,11 @@ export class NetworkNode implements Disposable {
       channel.close(new PeerwireError('closed', 'The network is closed.'));
       return;
     }
+    // Since its member handshake it may have been revoked: then it is told nothing.
+    if (this.#options.trust.isRevoked(channel.device)) {
+      channel.close(removed());
+      return;
+    }
     this.#opening.add(ControlPeer.accept(channel, incoming, this.#linkOptions(), this.#handler));
   }
 
@@ -334,7 +339,7 @@ export class NetworkNode implements Disposable {
     const { device } = link.peer;
     if (link.dialed !== undefined) this.#finder.opened(link.dialed, link.peer);
     if (this.#options.trust.isRevoked(device)) {
-      link.close(new PeerwireError('revoked', 'The device was removed from the network.'));
+      link.close(removed());
       return;
     }
     const isNew = !this.#links.has(link.peer);
@@ -387,7 +392,7 @@ export class NetworkNode implements Disposable {
   #onRevoked(devices: readonly DeviceId[]): void {
     // Others hear of it before the connections end: the revoked may be the only way to some of them.
     this.#membership.changed();
-    const reason = new PeerwireError('revoked', 'The device was removed from the network.');
+    const reason = removed();
     for (const link of [...this.#opening, ...this.#links.all()]) {
       if (this.#excluded || devices.includes(link.peer.device)) link.close(reason);
     }
@@ -442,4 +447,8 @@ export class NetworkNode implements Disposable {
       this.#reporting.run();
     });
   }
+}
+
+function removed(): PeerwireError {
+  return new PeerwireError('revoked', 'The device was removed from the network.');
 }
