@@ -9,9 +9,13 @@ import type { DeviceId, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import { dial } from '../transport/dial.ts';
 import type { Identity } from '../transport/identity.ts';
+import { LanDiscovery, type LanSelfTest } from '../transport/lan-discovery.ts';
+import { LanSockets } from '../transport/lan-sockets.ts';
+import { type NetworkChange, NetworkWatch } from '../transport/network-watch.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
 import type { NetworkDiagnosis } from './diagnose.ts';
+import { formatHostPort } from './network/addresses.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -35,6 +39,8 @@ export interface NetworksOptions {
   readonly logger: Logger;
   readonly version: string;
   readonly listenPort: () => number | undefined;
+  /** Finds members on the local network, and is found by them, when it listens on this address. Absent: does not. */
+  readonly lan?: { readonly host: string };
 }
 
 /** A network that this device is a member of, with its control plane running. */
@@ -64,6 +70,9 @@ export class Networks implements Disposable {
   /** Creating, joining, leaving and reloading take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #owned = new DisposableList();
+  #lan: LanDiscovery | undefined;
+  /** Whose the infohashes are that local discovery uses, by infohash in hex. */
+  #meetingPoints = new Map<string, NetworkId>();
 
   constructor(options: NetworksOptions) {
     this.#options = options;
@@ -80,6 +89,14 @@ export class Networks implements Disposable {
       }
     }
     this.#owned.add(clock.setInterval(() => void this.reload(), RELOAD_INTERVAL));
+    const watch = this.#owned.add(new NetworkWatch(clock));
+    this.#owned.add(watch.onChanged((change) => this.#onNetworkChanged(change)));
+    this.#startLan(watch);
+  }
+
+  /** Whether multicast works, for each interface; empty when local discovery is off. */
+  async lanSelfTest(): Promise<LanSelfTest[]> {
+    return (await this.#lan?.selfTest()) ?? [];
   }
 
   trusts(): NetworkTrust[] {
@@ -264,6 +281,46 @@ export class Networks implements Disposable {
     this.#running.clear();
   }
 
+  #startLan(watch: NetworkWatch): void {
+    const { lan, clock, logger, listenPort } = this.#options;
+    if (lan === undefined) return;
+    const log = prefixed(logger, 'lan');
+    const discovery = new LanDiscovery({
+      transport: new LanSockets(log),
+      watch,
+      clock,
+      logger: log,
+      infoHashes: () => this.#lanInfoHashes(),
+      listening: () => {
+        const port = listenPort();
+        return port === undefined ? undefined : { host: lan.host, port };
+      },
+    });
+    this.#owned.add(
+      discovery.onPeer(({ infoHash, host, port }) => {
+        const network = this.#meetingPoints.get(infoHash.toString('hex'));
+        const running = network === undefined ? undefined : this.#running.get(network);
+        running?.node.addAddress(formatHostPort({ host, port }), 'lan');
+      }),
+    );
+    this.#lan = this.#owned.add(discovery);
+    discovery.start();
+  }
+
+  #lanInfoHashes(): Buffer[] {
+    const now = this.#options.clock.wallTime();
+    const all = this.trusts().flatMap((trust) =>
+      trust.rendezvousInfoHashes(now).map((hash) => ({ hash, network: trust.network })),
+    );
+    this.#meetingPoints = new Map(all.map(({ hash, network }) => [hash.toString('hex'), network]));
+    return all.map(({ hash }) => hash);
+  }
+
+  #onNetworkChanged(change: NetworkChange): void {
+    this.#options.logger.info(change === 'woke' ? 'This machine slept' : 'The network interfaces changed');
+    for (const { node } of this.list()) node.networkChanged();
+  }
+
   #info(network: NetworkId): NetworkInfo {
     const info = this.infos().find((candidate) => candidate.network === network);
     if (!info) throw new PeerwireError('not-found', 'You are not in that network.');
@@ -301,6 +358,7 @@ export class Networks implements Disposable {
     this.#running.set(trust.network, { trust, node, owned });
     this.#changed.fire();
     await node.start();
+    this.#lan?.announce();
   }
 
   #store(trust: NetworkTrust): Promise<void> {

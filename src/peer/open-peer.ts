@@ -80,6 +80,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     logger,
     version: VERSION,
     listenPort: () => listener?.port,
+    ...(options.lan ? { lan: { host: options.listen === 'none' ? '' : options.listen.host } } : {}),
   });
   const shares = new OwnShares({ store, versions, pool, clock, logger: prefixed(logger, 'shares') });
   const cache = new RootCache();

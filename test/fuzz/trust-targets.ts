@@ -19,6 +19,7 @@ import {
   helloIToProve,
   helloRToProve,
 } from '../../src/transport/handshake-messages.ts';
+import { decodeLsdAnnounce, encodeLsdAnnounce, MAX_INFO_HASHES } from '../../src/transport/lsd-announce.ts';
 import { readAnnounce, readScrape } from '../../src/transport/tracker-answer.ts';
 import { admit, DAY, joinedLink, meet, World } from '../unit/peer/trust/support.ts';
 import type { Target } from './harness.ts';
@@ -217,7 +218,22 @@ const trackerResponse: Target = {
   },
 };
 
+/** Anyone on the LAN sends these. */
+const lsdAnnounce: Target = {
+  samples: [
+    encodeLsdAnnounce({ port: 6881, infoHashes: [Buffer.alloc(20, 7)], cookie: 'cookie' }, 4),
+    encodeLsdAnnounce({ port: 0, infoHashes: Array.from({ length: 24 }, (_, n) => Buffer.alloc(20, n)) }, 6),
+  ],
+  run(input) {
+    const announce = decodeLsdAnnounce(input);
+    if (announce === undefined) throw new PeerwireError('bad-encoding', 'no announce');
+    assert.ok(announce.infoHashes.length >= 1 && announce.infoHashes.length <= MAX_INFO_HASHES);
+    assert.deepEqual(decodeLsdAnnounce(encodeLsdAnnounce(announce, 4)), announce);
+  },
+};
+
 export const targets: Record<string, Target> = {
+  lsdAnnounce,
   'handshake-messages': handshakeMessages,
   'handshake-frames': handshakeFrames,
   'invite-text': inviteText,

@@ -12,8 +12,8 @@ export const MAX_ADDRESSES = 2000;
 export const MAX_REMEMBERED = 200;
 /** A remembered address is forgotten this long (ms) after we last met someone there. */
 export const REMEMBERED_FOR = 30 * DAY;
-/** Tries per hour of an address that never led to a member (security: SSRF): members' word counts more than a tracker's. */
-export const UNPROVEN_TRIES_PER_HOUR = { tracker: 3, pex: 12 } as const;
+/** Tries per hour of an address that never led to a member (security: SSRF): members' word counts more than a tracker's; datagrams of a LAN come from itself. */
+export const UNPROVEN_TRIES_PER_HOUR = { tracker: 3, pex: 12, lan: 30 } as const;
 /** Milliseconds until the second try of such an address; the others are spread over the hour. */
 const UNPROVEN_RETRY = 30_000;
 /** Such addresses kept for one host: enough for a team behind one router, too few to scan ports with. */
@@ -332,8 +332,8 @@ function isKept(entry: Entry): boolean {
   return entry.lastSuccess !== undefined || entry.origin === 'manual';
 }
 
-function isHearsay(origin: AddressOrigin): boolean {
-  return origin === 'tracker' || origin === 'pex';
+function isHearsay(origin: AddressOrigin): origin is keyof typeof UNPROVEN_TRIES_PER_HOUR {
+  return origin in UNPROVEN_TRIES_PER_HOUR;
 }
 
 function isUnproven(entry: Entry): boolean {
@@ -341,7 +341,7 @@ function isUnproven(entry: Entry): boolean {
 }
 
 function triesPerHour(entry: Entry): number {
-  return entry.origin === 'pex' ? UNPROVEN_TRIES_PER_HOUR.pex : UNPROVEN_TRIES_PER_HOUR.tracker;
+  return isHearsay(entry.origin) ? UNPROVEN_TRIES_PER_HOUR[entry.origin] : Number.POSITIVE_INFINITY;
 }
 
 function rank(origin: AddressOrigin): number {

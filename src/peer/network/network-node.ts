@@ -301,6 +301,12 @@ export class NetworkNode implements Disposable {
     this.#finder.retryNow();
   }
 
+  /** The machine's interfaces or addresses changed, or it slept: connections may be dead, and others are to be found anew. */
+  networkChanged(): void {
+    for (const link of this.#links.all()) link.probe();
+    this.retryNow();
+  }
+
   async #close(): Promise<void> {
     const { logger } = this.#options;
     const ends = [this.#finder.close()];
@@ -415,9 +421,7 @@ export class NetworkNode implements Disposable {
     this.#swarmDialer.tidy();
     this.#store.expire();
     this.#pex.tell();
-    if (!slept) return;
-    for (const link of this.#links.all()) link.probe();
-    this.retryNow();
+    if (slept) this.networkChanged();
   }
 
   /** This device was revoked. */
