@@ -174,7 +174,12 @@ export class SwarmHub implements Disposable {
     // Asked before anything is opened, and again for exactly what was opened: a prefix can be forged, a hash cannot.
     const known = !this.#isCrowded(network, prefix, device) && this.#options.mayAccess(network, prefix, device);
     const entry = known ? await this.#open(network, prefix) : undefined;
-    const allowed = entry && !channel.closed && this.#options.mayAccess(network, entry.swarm.infoHash, device);
+    // So is whether there is room: many may have waited for the same opening.
+    const allowed =
+      entry &&
+      !channel.closed &&
+      !this.#isCrowded(network, prefix, device) &&
+      this.#options.mayAccess(network, entry.swarm.infoHash, device);
     if (!entry || !allowed || this.#disposables.disposed || !entry.links.add(channel)) {
       channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
       return;

@@ -28,6 +28,13 @@ const linkLocal = new BlockList();
 linkLocal.addSubnet('169.254.0.0', 16);
 linkLocal.addSubnet('fe80::', 10, 'ipv6');
 
+/** Where clouds answer whoever can reach them, besides link-local: Oracle, Alibaba; AWS and Google over IPv6. */
+const metadata = new BlockList();
+metadata.addSubnet('192.0.0.0', 24);
+metadata.addAddress('100.100.100.200');
+metadata.addAddress('fd00:ec2::254', 'ipv6');
+metadata.addAddress('fd20:ce::254', 'ipv6');
+
 const unreachable = new BlockList();
 unreachable.addSubnet('0.0.0.0', 8);
 unreachable.addSubnet('224.0.0.0', 3);
@@ -43,5 +50,6 @@ function inside(list: BlockList, address: string): boolean {
 export const isLoopback = (address: string): boolean => inside(loopback, address);
 /** IPv4 169.254/16 (cloud metadata services live there too) and IPv6 fe80::/10. */
 export const isLinkLocal = (address: string): boolean => inside(linkLocal, address);
+export const isMetadataService = (address: string): boolean => inside(metadata, address);
 /** Addresses that name no single host: unspecified, multicast, reserved, broadcast. */
 export const isUnreachable = (address: string): boolean => inside(unreachable, address);

@@ -1,5 +1,5 @@
 import { PeerwireError } from '../common/errors.ts';
-import { isLinkLocal, isLoopback, isUnreachable, plainAddress } from './ip-address.ts';
+import { isLinkLocal, isLoopback, isMetadataService, isUnreachable, plainAddress } from './ip-address.ts';
 
 const SCHEMES = new Set(['http:', 'https:', 'udp:']);
 
@@ -37,9 +37,9 @@ export function hostOf(url: URL): string {
   return plainAddress(url.hostname.replace(/^\[|\]$/g, ''));
 }
 
-/** Addresses where services trust whoever can reach them: loopback, and link-local with its metadata services. */
+/** Addresses where services trust whoever can reach them: loopback, link-local, and the metadata services of clouds. */
 export function isLocalService(address: string): boolean {
-  return isLoopback(address) || isLinkLocal(address);
+  return isLoopback(address) || isLinkLocal(address) || isMetadataService(address);
 }
 
 /** On this machine nothing but a tracker is asked, which the path must show. */

@@ -18,6 +18,12 @@ export const UNPROVEN_TRIES_PER_HOUR = { tracker: 3, pex: 12, lan: 30 } as const
 const UNPROVEN_RETRY = 30_000;
 /** Such addresses kept for one host: enough for a team behind one router, too few to scan ports with. */
 export const UNPROVEN_PER_HOST = 32;
+/** Addresses kept of one device where it says that it listens, and where we never reached it: its word is all there is. */
+export const UNDIALED_PER_DEVICE = 8;
+/** Of one unproven address, so many who told us of it are remembered. */
+const INFORMANTS = 4;
+/** … and of those that one tracker or member alone told us of: it cannot fill the book. */
+export const UNPROVEN_PER_INFORMANT = 300;
 /** Such an address is forgotten when nobody has mentioned it for so long (ms). */
 const UNPROVEN_FOR = 2 * HOUR;
 
@@ -68,6 +74,10 @@ interface Entry extends AddressRecord {
   tries: number[];
   nextTry: number;
   dialing: boolean;
+  /** We dialled it and a member answered. */
+  reached: boolean;
+  /** Who told us of it: hosts of trackers and members. */
+  readonly informants: Set<string>;
 }
 
 /**
@@ -105,6 +115,7 @@ export class AddressBook {
     const known = this.#entries.get(key);
     if (known !== undefined) {
       known.mentioned = now;
+      noteInformant(known, informant);
       this.#entries.delete(key);
       this.#entries.set(key, known);
       if (rank(origin) > rank(known.origin)) known.origin = origin;
@@ -115,8 +126,11 @@ export class AddressBook {
       return 'known';
     }
     if (isHearsay(origin) && this.#unprovenAt(host) >= UNPROVEN_PER_HOST) return 'refused';
+    if (isHearsay(origin) && informant !== undefined && this.#unprovenOf(informant) >= UNPROVEN_PER_INFORMANT) {
+      return 'refused';
+    }
     if (!this.#makeRoom(origin)) return 'refused';
-    this.#entries.set(key, {
+    const entry: Entry = {
       host,
       port: address.port,
       key,
@@ -129,18 +143,25 @@ export class AddressBook {
       tries: [],
       nextTry: now,
       dialing: false,
-    });
+      reached: false,
+      informants: new Set(),
+    };
+    noteInformant(entry, informant);
+    this.#entries.set(key, entry);
     return 'added';
   }
 
-  /** Up to `limit` addresses to dial now, the most promising first; each is yours until `succeeded` or `failed`. */
+  /**
+   * Up to `limit` addresses to dial now, the most promising first; each is yours until `succeeded` or `failed`. Those that
+   * were told us take turns by who told: whoever floods us with addresses keeps us from nobody else's.
+   */
   take(limit: number, isConnected: (peer: PeerRef) => boolean): AddressRecord[] {
     const now = this.#clock.now();
     const due = [...this.#entries.values()].filter(
       (entry) => !entry.dialing && entry.nextTry <= now && !(entry.peer !== undefined && isConnected(entry.peer)),
     );
     due.sort((a, b) => a.failures - b.failures || promise(b) - promise(a) || b.mentioned - a.mentioned);
-    const taken = due.slice(0, Math.max(0, limit));
+    const taken = inTurns(due, this.#entries.values(), Math.max(0, limit));
     for (const entry of taken) {
       entry.dialing = true;
       entry.tries = [...entry.tries.filter((time) => now - time < HOUR), now];
@@ -164,13 +185,16 @@ export class AddressBook {
     if (entry === undefined) return;
     this.#met(entry, peer);
     entry.dialing = false;
+    entry.reached = true;
   }
 
   /** Someone connected to us who says it can be dialled at this address. */
   met(address: PeerAddress, peer: PeerRef): void {
     if (this.add(address, 'member') === 'refused') return;
     const entry = this.#entries.get(formatHostPort({ host: normalizeHost(address.host), port: address.port }));
-    if (entry !== undefined) this.#met(entry, peer);
+    if (entry === undefined) return;
+    this.#met(entry, peer);
+    this.#forgetUndialed(peer, entry);
   }
 
   failed(key: string): void {
@@ -264,7 +288,23 @@ export class AddressBook {
       entry.added = Math.min(added, wall);
       entry.lastSuccess = met;
       entry.peer = peer;
+      // By whose word it was kept is not known any more: it is not held against it.
+      entry.reached = true;
     }
+  }
+
+  /**
+   * A peer listens at one port, the latest that it named, and a device has not many peers: whoever names ever other ports
+   * has us neither remember nor dial them.
+   */
+  #forgetUndialed({ device, instance }: PeerRef, latest: Entry): void {
+    const undialed = [...this.#entries.values()].filter(
+      (entry) => entry.peer?.device === device && entry.origin === 'member' && !entry.reached && entry !== latest,
+    );
+    // The map is in the order of the last mentions.
+    const excess = undialed.length + 1 - UNDIALED_PER_DEVICE;
+    for (const [index, entry] of undialed.entries())
+      if (!entry.dialing && (entry.peer?.instance === instance || index < excess)) this.#entries.delete(entry.key);
   }
 
   #isOwn(key: string): boolean {
@@ -310,6 +350,13 @@ export class AddressBook {
     return count;
   }
 
+  #unprovenOf(informant: string): number {
+    let count = 0;
+    for (const entry of this.#entries.values())
+      if (isUnproven(entry) && entry.informants.size === 1 && entry.informants.has(informant)) count++;
+    return count;
+  }
+
   #makeRoom(origin: AddressOrigin): boolean {
     if (this.#entries.size < MAX_ADDRESSES) return true;
     // The map is in the order of the last mentions.
@@ -330,6 +377,45 @@ export class AddressBook {
 /** Survives a restart. */
 function isKept(entry: Entry): boolean {
   return entry.lastSuccess !== undefined || entry.origin === 'manual';
+}
+
+function noteInformant({ informants }: Entry, informant: string | undefined): void {
+  if (informant !== undefined && informants.size < INFORMANTS) informants.add(informant);
+}
+
+/** In the given order, but always of those next who told us of the fewest that are being dialed; what we know ourselves is one group. */
+function inTurns(due: readonly Entry[], all: Iterable<Entry>, limit: number): Entry[] {
+  const queues = new Map<string, Entry[]>();
+  for (const entry of due) {
+    for (const name of groupsOf(entry)) {
+      const queue = queues.get(name);
+      if (queue === undefined) queues.set(name, [entry]);
+      else queue.push(entry);
+    }
+  }
+  const busy = new Map<string, number>();
+  const note = (entry: Entry): void => {
+    for (const name of groupsOf(entry)) busy.set(name, (busy.get(name) ?? 0) + 1);
+  };
+  for (const entry of all) if (entry.dialing) note(entry);
+  const taken = new Set<Entry>();
+  while (taken.size < Math.min(limit, due.length)) {
+    let next: { entry: Entry; busy: number } | undefined;
+    for (const [name, queue] of queues) {
+      while (queue[0] !== undefined && taken.has(queue[0])) queue.shift();
+      const [entry] = queue;
+      const load = busy.get(name) ?? 0;
+      if (entry !== undefined && (next === undefined || load < next.busy)) next = { entry, busy: load };
+    }
+    if (next === undefined) break;
+    taken.add(next.entry);
+    note(next.entry);
+  }
+  return [...taken];
+}
+
+function groupsOf(entry: Entry): Iterable<string> {
+  return isUnproven(entry) && entry.informants.size > 0 ? entry.informants : [''];
 }
 
 function isHearsay(origin: AddressOrigin): origin is keyof typeof UNPROVEN_TRIES_PER_HOUR {

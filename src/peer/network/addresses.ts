@@ -1,5 +1,6 @@
 import { formatIp, type PeerAddress, parseIp } from '../../bittorrent/compact-address.ts';
 import { PeerwireError } from '../../common/errors.ts';
+import { isMetadataService } from '../../transport/ip-address.ts';
 
 /** How an address came to us, which decides how far it is trusted. */
 export type AddressOrigin =
@@ -65,7 +66,7 @@ export function mayDial(address: PeerAddress, origin: AddressOrigin, informant?:
   if (!isUnicast(bytes)) return false;
   if (origin === 'manual' || origin === 'member') return true;
   if (isLoopbackHost(address.host)) return origin === 'lan' || (informant !== undefined && isLoopbackHost(informant));
-  return origin === 'lan' || !isLinkLocal(bytes);
+  return !isMetadataService(address.host) && (origin === 'lan' || !isLinkLocal(bytes));
 }
 
 function isUnicast(ip: Buffer): boolean {

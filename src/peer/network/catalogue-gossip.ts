@@ -183,7 +183,8 @@ export class CatalogueGossip implements Disposable {
   #onHead(state: LinkState, head: SectionHead): void {
     const key = sectionKey(head, head.audience);
     const before = state.heads.get(key);
-    if (before === undefined && state.heads.size >= MAX_HEADS) return;
+    // What it failed to deliver counts as well: or ever other names would fill our memory.
+    if (before === undefined && state.heads.size + state.failures.size >= MAX_HEADS) return;
     if (before !== undefined && compareVersions(before, head) > 0) return;
     state.heads.set(key, head);
     if (this.#lacks(key, head)) this.#missing.add(key);
@@ -261,9 +262,19 @@ export class CatalogueGossip implements Disposable {
         continue;
       }
       state.sending = undefined;
-      state.heads.set(sending.key, sending.head);
+      this.#noteHead(state, sending.key, sending.head);
       state.served.set(sending.key, { digest: sending.head.digest, at: this.#options.clock.now() });
     }
+  }
+
+  /** It has this version now. What is in no catalogue any more is forgotten when there is too much. */
+  #noteHead(state: LinkState, key: string, head: SectionHead): void {
+    if (state.heads.size + state.served.size >= 2 * MAX_HEADS) {
+      const isGone = (other: string): boolean => this.#options.store.get(other) === undefined;
+      for (const other of [...state.heads.keys()].filter(isGone)) state.heads.delete(other);
+      for (const other of [...state.served.keys()].filter(isGone)) state.served.delete(other);
+    }
+    state.heads.set(key, head);
   }
 
   #nextToSend(state: LinkState): LinkState['sending'] {
@@ -303,7 +314,7 @@ export class CatalogueGossip implements Disposable {
     const outcome = store.offer(bytes);
     switch (outcome.kind) {
       case 'new':
-        state.heads.set(key, headOf(outcome.signed));
+        this.#noteHead(state, key, headOf(outcome.signed));
         return;
       case 'own':
         onOwn(outcome.signed);

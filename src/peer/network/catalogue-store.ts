@@ -197,6 +197,8 @@ export class CatalogueStore implements Disposable {
       if (this.isOwn(section)) return { kind: 'own', signed };
       if (!mayRead(section, self.device)) return refuse('The section is not addressed to this device.');
       if (section.time < clock.wallTime() - SECTION_LIFETIME) return refuse('The section is too old.');
+      // Or it would outlive everything, and count as the newest of its device for ever.
+      if (section.time > clock.wallTime() + SECTION_LIFETIME) return refuse('The section is of the far future.');
       if (members.isRevoked(section.device)) return refuse('Its signer is revoked.');
       members.admit(section.device, spki, signed.credentials);
       return order === 0 ? { kind: 'conflict' } : { kind: 'new', signed };

@@ -36,6 +36,8 @@ const MESSAGE_RATE = 200;
 const MESSAGE_BURST = 2000;
 const BYTE_RATE = 4 * 1024 * 1024;
 const BYTE_BURST = 16 * 1024 * 1024;
+/** How many messages a changed name or port counts for. */
+const UPDATE_COST = 100;
 /** Bytes on their way to the other beyond which gossip waits. */
 const HIGH_WATER = 256 * 1024;
 /** Reverse connections that one peer may ask for: per second, and in one burst. */
@@ -248,6 +250,8 @@ export class ControlPeer implements GossipLink {
 
   #onExtendedHandshake(handshake: ExtendedHandshake): void {
     const first = this.#remote === undefined;
+    // Each makes us tell everybody and look for sources: a change of name or port is rare.
+    if (!first) this.#throttle(this.#messages.take(UPDATE_COST));
     this.#remote = handshake;
     // BEP 10: later handshakes carry what changed. A port of 0 says that it does not listen any more.
     if (handshake.p !== undefined) this.#listenPort = handshake.p > 0 ? handshake.p : undefined;

@@ -121,7 +121,8 @@ export class MemberFinder implements Disposable {
 
   /** Remembers `host:port` and dials it now. Throws `usage` for what cannot be an address. */
   add(hostPort: string, origin: 'manual' | 'lan'): void {
-    if (this.#book.add(parseHostPort(hostPort), origin) === 'refused' && origin === 'manual') {
+    const informant = origin === 'lan' ? 'lan' : undefined;
+    if (this.#book.add(parseHostPort(hostPort), origin, informant) === 'refused' && origin === 'manual') {
       throw new PeerwireError('usage', `“${hostPort}” is not an address of another peer.`);
     }
     this.#poke();

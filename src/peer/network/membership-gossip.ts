@@ -19,6 +19,8 @@ export interface MembershipLink {
 interface LinkState {
   /** The set that the other knows, as far as we know. */
   head: string | undefined;
+  /** Our set that it was sent last, by its head: sets are large, and asking is cheap. */
+  sent: string | undefined;
   readonly collector: PartCollector;
 }
 
@@ -39,7 +41,7 @@ export class MembershipGossip {
   }
 
   join(link: MembershipLink): void {
-    this.#links.set(link, { head: undefined, collector: new PartCollector() });
+    this.#links.set(link, { head: undefined, sent: undefined, collector: new PartCollector() });
     link.sendMembership({ type: 'head', head: this.#revocations.revocationHead });
   }
 
@@ -53,7 +55,7 @@ export class MembershipGossip {
     if (state === undefined) return;
     if (message.type === 'head') {
       state.head = message.head;
-      if (message.head !== this.#revocations.revocationHead) this.#send(link);
+      if (message.head !== this.#revocations.revocationHead) this.#send(link, state);
     } else {
       this.#onPart(state, message.head, message);
     }
@@ -64,7 +66,7 @@ export class MembershipGossip {
     const head = this.#revocations.revocationHead;
     if (head === this.#head) return;
     this.#head = head;
-    for (const [link, state] of this.#links) if (state.head !== head) this.#send(link);
+    for (const [link, state] of this.#links) if (state.head !== head) this.#send(link, state);
   }
 
   #onPart(state: LinkState, head: string, part: Part): void {
@@ -80,8 +82,10 @@ export class MembershipGossip {
     this.changed();
   }
 
-  #send(link: MembershipLink): void {
+  #send(link: MembershipLink, state: LinkState): void {
     const head = this.#revocations.revocationHead;
+    if (state.sent === head) return;
+    state.sent = head;
     for (const part of partsOf(this.#revocations.revocationsBytes()))
       link.sendMembership({ ...part, type: 'part', head });
   }

@@ -9,6 +9,7 @@ import {
 } from '../../../../src/peer/network/address-book.ts';
 import type { PeerRef } from '../../../../src/peer/network/channel.ts';
 import { readRemembered } from '../../../../src/peer/network/remembered.ts';
+import { createIdentity } from '../../../../src/transport/identity.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { advance, testPeer } from './support.ts';
 
@@ -179,7 +180,9 @@ describe('AddressBook', () => {
   });
 
   it('remembers the latest few', () => {
-    for (let i = 0; i < MAX_REMEMBERED + 50; i++) book.met({ host: `10.0.${i >> 8}.${i & 255}`, port: 6881 }, peer);
+    const identities = Array.from({ length: 50 }, () => createIdentity());
+    for (let i = 0; i < MAX_REMEMBERED + 50; i++)
+      book.met({ host: `10.0.${i >> 8}.${i & 255}`, port: 6881 }, testPeer(identities[i % identities.length]));
     assert.equal(book.remembered().length, MAX_REMEMBERED);
   });
 
