@@ -101,6 +101,7 @@ async function withTemporaryPeer<T>(
 
 interface HomePeerSetup extends PeerSetup {
   readonly resume: boolean;
+  readonly relay?: boolean;
   readonly limits?: RateLimits;
 }
 

@@ -152,6 +152,8 @@ export interface PeerInfo {
   readonly words: readonly string[];
   readonly network: NetworkId;
   readonly address: string;
+  /** `relay`: another member passes on what we say to each other, encrypted end to end; `address` is empty then. */
+  readonly via: 'direct' | 'relay';
   readonly since: number;
 }
 

@@ -18,6 +18,7 @@ import type { NetworkDiagnosis } from './diagnose.ts';
 import { formatHostPort } from './network/addresses.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
+import type { RelayHost } from './network/relay/relay-host.ts';
 import type { SecretStore } from './secret-store.ts';
 import { StateStore } from './state-store.ts';
 import { parseInvite } from './trust/invite.ts';
@@ -41,6 +42,10 @@ export interface NetworksOptions {
   readonly listenPort: () => number | undefined;
   /** Finds members on the local network, and is found by them, when it listens on this address. Absent: does not. */
   readonly lan?: { readonly host: string };
+  /** Relays for members who cannot reach each other; absent: this peer does not. Not owned. */
+  readonly relay?: RelayHost | undefined;
+  /** Receives channels that peers open to us by a relay. */
+  readonly acceptRelayed?: (channel: MemberChannel) => void;
 }
 
 /** A network that this device is a member of, with its control plane running. */
@@ -141,6 +146,7 @@ export class Networks implements Disposable {
         words: wordsFor(peer.device),
         network: trust.network,
         address: peer.address ?? '',
+        via: peer.via,
         since: peer.since,
       })),
     );
@@ -267,6 +273,11 @@ export class Networks implements Disposable {
     return true;
   }
 
+  /** The same for what this peer relays. */
+  acceptRelay(channel: MemberChannel, incoming: IncomingWire): boolean {
+    return this.#running.get(channel.network)?.node.acceptRelay(channel, incoming) ?? false;
+  }
+
   async close(): Promise<void> {
     this.#owned.dispose();
     await this.#turn;
@@ -328,7 +339,7 @@ export class Networks implements Disposable {
   }
 
   async #run(trust: NetworkTrust): Promise<void> {
-    const { identity, self, dir, clock, logger, version, listenPort, deviceName } = this.#options;
+    const { identity, self, dir, clock, logger, version, listenPort, deviceName, relay, acceptRelayed } = this.#options;
     const log = prefixed(logger, trust.name);
     const node = new NetworkNode({
       identity,
@@ -345,6 +356,8 @@ export class Networks implements Disposable {
       version,
       dial: (target) => dial({ ...target, identity, instance: self.instance, access: trust, clock }),
       announce,
+      relay,
+      ...(acceptRelayed ? { acceptRelayed } : {}),
     });
     const owned = new DisposableList();
     owned.add(node);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { readHandshake } from '../bittorrent/incoming-wire.ts';
+import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { systemClock } from '../common/clock.ts';
 import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
 import { parsePeerInstance } from '../common/ids.ts';
@@ -11,6 +12,8 @@ import { PeerListener } from '../transport/listener.ts';
 import type { PeerApi, RateLimits } from './api.ts';
 import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
+import type { MemberChannel } from './network/channel.ts';
+import { RelayHost } from './network/relay/relay-host.ts';
 import { Networks } from './networks.ts';
 import { OwnShares } from './own-shares.ts';
 import { PeerNode } from './peer-node.ts';
@@ -68,6 +71,16 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   const pool = new HashPool({ workerUrl: options.hashWorker, clock });
   const versions = new VersionStore(options.instanceDir, report);
   let listener: PeerListener<Member> | undefined;
+  const upload = new RateLimiter(clock);
+  const relay =
+    options.listen === 'none' || options.relay === false
+      ? undefined
+      : new RelayHost({ clock, logger: prefixed(logger, 'relay'), upload });
+  const route = (channel: MemberChannel): void => {
+    void readHandshake(channel, clock)
+      .then((incoming) => parts.accept(channel, incoming))
+      .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
+  };
   const name = { current: await openName(deviceStore, options.deviceName) };
 
   const networks = new Networks({
@@ -80,6 +93,8 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     logger,
     version: VERSION,
     listenPort: () => listener?.port,
+    relay,
+    acceptRelayed: route,
     ...(options.lan ? { lan: { host: options.listen === 'none' ? '' : options.listen.host } } : {}),
   });
   const shares = new OwnShares({ store, versions, pool, clock, logger: prefixed(logger, 'shares') });
@@ -97,9 +112,11 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     shares,
     clock,
     logger,
+    upload,
     ...(limits ? { limits } : {}),
     onClose: () => {
       listener?.dispose();
+      relay?.dispose();
       pool.dispose();
     },
   });
@@ -124,11 +141,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   );
   try {
     listener = await listen(options, identity, networks, store, instance);
-    listener?.onChannel((channel) => {
-      void readHandshake(channel, clock)
-        .then((incoming) => parts.accept(channel, incoming))
-        .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
-    });
+    listener?.onChannel(route);
     await parts.start(options.resume ?? true);
     for (const address of options.connect ?? []) await node.addPeerAddress(address);
   } catch (error) {

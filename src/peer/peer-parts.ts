@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
+import type { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
 import { allOf } from '../common/all-of.ts';
 import type { Clock } from '../common/clock.ts';
@@ -42,6 +43,8 @@ export interface PeerPartsOptions {
   readonly shares: OwnShares;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of all that this peer sends. */
+  readonly upload: RateLimiter;
   readonly limits?: RateLimits;
   readonly onClose: () => void;
 }
@@ -75,6 +78,7 @@ export class PeerParts {
       memory: pool.memory,
       versions,
       networkNode: (network) => networks.get(network)?.node,
+      upload: options.upload,
       mayAccess: (network, infohash, device) => this.index.mayAccess(network, infohash, device),
       content: (network, infohash) => this.#content(network, infohash),
     });
@@ -146,7 +150,8 @@ export class PeerParts {
 
   /** Routes an accepted channel by the infohash in its handshake. */
   async accept(channel: MemberChannel, incoming: IncomingWire): Promise<void> {
-    if (this.#options.networks.acceptControl(channel, incoming)) return;
+    const { networks } = this.#options;
+    if (networks.acceptControl(channel, incoming) || networks.acceptRelay(channel, incoming)) return;
     await this.hub.accept(channel, incoming);
   }
 

@@ -44,6 +44,8 @@ export interface SwarmHubOptions {
   /** For what arrives and what is sent. */
   readonly memory: SharedMemory;
   readonly versions: VersionStore;
+  /** Of all that this peer sends. */
+  readonly upload: RateLimiter;
   readonly networkNode: (network: NetworkId) => NetworkNode | undefined;
   /** Whether the device may have the version (or what its first 20 bytes name): every seeder enforces access. */
   readonly mayAccess: (network: NetworkId, infohash: string, device: DeviceId) => boolean;
@@ -85,7 +87,7 @@ export class SwarmHub implements Disposable {
 
   constructor(options: SwarmHubOptions) {
     this.#options = options;
-    this.upload = new RateLimiter(options.clock);
+    this.upload = options.upload;
     this.download = new BandwidthManager(options.clock);
     this.#buffers = new PieceBuffers(BUFFER_BUDGET, options.memory);
     this.#uploads = this.#disposables.add(new UploadScheduler(options.clock, options.memory));

@@ -34,6 +34,12 @@ export interface OwnPeer {
   readonly instance: PeerInstance;
 }
 
+/** The one peer that may be at the other end. */
+export interface ExpectedPeer {
+  readonly device: DeviceId;
+  readonly instance: PeerInstance;
+}
+
 /**
  * The initiator's half (PROTOCOL.md), after the TLS handshake. The caller sets the deadline, by closing the stream.
  * When it resolves, the stream has no sink and carries channel bytes; when it rejects, the stream is closed (or closes
@@ -44,17 +50,22 @@ export function initiate<M>(
   own: OwnPeer,
   access: NetworkAccess<M>,
   expectDevice?: DeviceId,
+  expectInstance?: PeerInstance,
 ): Promise<ChannelPeer<M>> {
-  return closingOnFailure(stream, initiatorHalf(stream, own, access, expectDevice));
+  return closingOnFailure(stream, initiatorHalf(stream, own, access, expectDevice, expectInstance));
 }
 
-/** The responder's half; see `initiate`. Sends nothing before the initiator has proved that it knows a network. */
+/**
+ * The responder's half; see `initiate`. Sends nothing before the initiator has proved that it knows a network.
+ * `expect`: refuse any other peer.
+ */
 export function respond<M>(
   stream: TlsStream,
   own: OwnPeer,
   networks: readonly NetworkAccess<M>[],
+  expect?: ExpectedPeer,
 ): Promise<ChannelPeer<M>> {
-  return closingOnFailure(stream, responderHalf(stream, own, networks));
+  return closingOnFailure(stream, responderHalf(stream, own, networks, expect));
 }
 
 async function closingOnFailure<T>(stream: TlsStream, half: Promise<T>): Promise<T> {
@@ -71,12 +82,13 @@ async function initiatorHalf<M>(
   own: OwnPeer,
   access: NetworkAccess<M>,
   expectDevice: DeviceId | undefined,
+  expectInstance: PeerInstance | undefined,
 ): Promise<ChannelPeer<M>> {
   const peer = peerOfTls(stream.socket);
   // 5. The pin, before we show anything. Two windows of one device must meet, so that it is not ourselves is seen from
   // the peer instance, in `checkNotSelf`, under the proof.
   if (expectDevice !== undefined && peer.device !== expectDevice) {
-    throw new PeerwireError('protocol', 'Another device than the expected one answered at this address.');
+    throw otherPeer();
   }
   const context = proofContext(stream, access, own.identity.device, peer.device);
   const frames = new FrameReader(stream);
@@ -90,6 +102,7 @@ async function initiatorHalf<M>(
   if (!equalSecrets(proof, responderProof(context, helloI, signed))) throw notThisNetwork();
   if (hello.version !== VERSION) throw otherVersion();
   checkNotSelf(own, peer, hello.instance);
+  if (expectInstance !== undefined && hello.instance !== expectInstance) throw otherPeer();
   if (access.isRevoked(peer.device)) throw refuse(stream, revokedError());
 
   // The responder speaks first of its membership only after it has judged ours.
@@ -105,8 +118,10 @@ async function responderHalf<M>(
   stream: TlsStream,
   own: OwnPeer,
   networks: readonly NetworkAccess<M>[],
+  expect: ExpectedPeer | undefined,
 ): Promise<ChannelPeer<M>> {
   const peer = peerOfTls(stream.socket);
+  if (expect && peer.device !== expect.device) throw otherPeer();
   const frames = new FrameReader(stream);
   const exported = exportedSecret(stream.socket);
 
@@ -116,6 +131,7 @@ async function responderHalf<M>(
   const context = proofContext(stream, access, peer.device, own.identity.device);
   if (!equalSecrets(proof, initiatorProof(context, signed))) throw notThisNetwork();
   if (!hello.versions.includes(VERSION)) throw otherVersion();
+  if (expect && hello.instance !== expect.instance) throw otherPeer();
 
   const helloR = helloRToProve({ version: VERSION, instance: own.instance });
   send(stream, HELLO_R, helloR.subarray(1), responderProof(context, signed, helloR));
@@ -220,6 +236,7 @@ function send(stream: TlsStream, type: number, ...payload: Uint8Array[]): void {
   stream.write([encodeFrame(type, Buffer.concat(payload))]);
 }
 
+const otherPeer = (): PeerwireError => new PeerwireError('protocol', 'Another device than the expected one answered.');
 const notThisNetwork = (): PeerwireError =>
   new PeerwireError('protocol', 'The peer could not prove that it belongs to this network.');
 const otherVersion = (): PeerwireError =>

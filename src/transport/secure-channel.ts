@@ -1,6 +1,6 @@
 import type { Connection, ConnectionSink } from '../bittorrent/connection.ts';
 import type { PeerwireError } from '../common/errors.ts';
-import type { DeviceId, NetworkId, PeerInstance } from '../common/ids.ts';
+import { type DeviceId, formatDeviceId, type NetworkId, type PeerInstance } from '../common/ids.ts';
 import type { TlsStream } from './tls-stream.ts';
 
 /** Who is at the other end, as proved by the handshake. */
@@ -29,9 +29,11 @@ export class SecureChannel<M = unknown> implements Connection, ChannelPeer<M> {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly remote: string;
+  /** The member that passes the bytes on, which sees only ciphertext; undefined for a direct connection. */
+  readonly relay: DeviceId | undefined;
   readonly #stream: TlsStream;
 
-  constructor(stream: TlsStream, peer: ChannelPeer<M>) {
+  constructor(stream: TlsStream, peer: ChannelPeer<M>, relay?: DeviceId) {
     this.#stream = stream;
     this.device = peer.device;
     this.spki = peer.spki;
@@ -41,7 +43,8 @@ export class SecureChannel<M = unknown> implements Connection, ChannelPeer<M> {
     this.member = peer.member;
     this.remoteAddress = stream.remoteAddress;
     this.remotePort = stream.remotePort;
-    this.remote = stream.remote;
+    this.relay = relay;
+    this.remote = relay === undefined ? stream.remote : `relay ${formatDeviceId(relay).slice(0, 9)}`;
   }
 
   get writableLength(): number {

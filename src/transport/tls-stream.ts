@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, TLSSocket, type TLSSocketOptions } from 'node:tls';
 import type { Connection, ConnectionSink } from '../bittorrent/connection.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
@@ -59,6 +60,31 @@ export class TlsStream implements Connection {
     const stream = new TlsStream(socket, reads);
     stream.#peerAddress();
     return stream;
+  }
+
+  /** TLS inside of another stream, as its client; there is no address then. */
+  static connectOver(inner: Duplex, options: ConnectionOptions): TlsStream {
+    return TlsStream.#over(inner, connect({ ...options, socket: inner }));
+  }
+
+  /** … and as its server. */
+  static acceptOver(inner: Duplex, options: TLSSocketOptions): TlsStream {
+    return TlsStream.#over(inner, new TLSSocket(inner, { ...options, isServer: true }));
+  }
+
+  static #over(inner: Duplex, socket: TLSSocket): TlsStream {
+    const reads = new ReadBuffer();
+    reads.attach(socket);
+    const stream = new TlsStream(socket, reads);
+    // Either may end first, and TLS does not always hear of it.
+    socket.once('close', () => inner.destroy());
+    inner.once('error', (error) => stream.close(toPeerwireError(error)));
+    inner.once('close', () => stream.#innerClosed());
+    return stream;
+  }
+
+  #innerClosed(): void {
+    if (!this.#ended) this.close();
   }
 
   get remoteAddress(): string {

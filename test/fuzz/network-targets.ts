@@ -18,6 +18,11 @@ import {
   encodeMembershipMessage,
   type MembershipMessage,
 } from '../../src/peer/network/control-messages.ts';
+import {
+  decodeRelayMessage,
+  encodeRelayMessage,
+  type RelayMessage,
+} from '../../src/peer/network/relay/relay-messages.ts';
 import { hold, memoryState, NETWORK, section, share, TestRegister, testPeer } from '../unit/peer/network/support.ts';
 import type { Target } from './harness.ts';
 
@@ -26,6 +31,7 @@ const other = testPeer();
 const to = [other.device];
 const credentials = Buffer.from(peer.device);
 const { device, instance } = peer;
+const peerRef = { device, instance };
 
 const sections = [
   section(peer),
@@ -100,6 +106,34 @@ const controlConnect: Target = {
   },
 };
 
+const token = randomBytes(16);
+const id = randomBytes(8).toString('hex');
+const here = [
+  { device, instance, listens: true },
+  { device: other.device, instance: other.instance, listens: false },
+];
+const relayMessages: RelayMessage[] = [
+  { type: 'here', added: here, gone: [peerRef], relays: true },
+  { type: 'here', added: [], gone: [], relays: false },
+  { type: 'call', peer: peerRef },
+  { type: 'called', peer: peerRef, host: '2001:db8::1', port: 6881 },
+  { type: 'ping', id },
+  { type: 'pong', id, load: 100 },
+  { type: 'want', id, peer: peerRef },
+  { type: 'open', id, token },
+  { type: 'no', id },
+  { type: 'join', peer: peerRef, token },
+];
+
+const controlRelay: Target = {
+  samples: relayMessages.map(encodeRelayMessage),
+  run(input) {
+    const message = decodeRelayMessage(input);
+    if (message === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.deepEqual(decodeRelayMessage(encodeRelayMessage(message)), message);
+  },
+};
+
 /** Typed in by the user, or found in a file that someone edited. */
 const hostPort: Target = {
   samples: ['127.0.0.1:6881', '[2001:db8::1]:1', 'build-box.lan:65535', '[::ffff:10.0.0.1]:80'].map((text) =>
@@ -116,5 +150,6 @@ export const targets: Record<string, Target> = {
   controlCatalogue,
   controlMembership,
   controlConnect,
+  controlRelay,
   hostPort,
 };

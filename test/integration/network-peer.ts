@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import { PeerWire } from '../../src/bittorrent/peer-wire.ts';
+import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import { systemClock } from '../../src/common/clock.ts';
 import { Emitter, type Event } from '../../src/common/event.ts';
 import {
@@ -18,6 +19,7 @@ import type { ShareEntry } from '../../src/peer/network/catalogue.ts';
 import type { MemberChannel } from '../../src/peer/network/channel.ts';
 import type { DialTarget } from '../../src/peer/network/dialer.ts';
 import { NetworkNode } from '../../src/peer/network/network-node.ts';
+import { RelayHost } from '../../src/peer/network/relay/relay-host.ts';
 import { StateStore } from '../../src/peer/state-store.ts';
 import type { Member, NetworkTrust } from '../../src/peer/trust/membership.ts';
 import { dial } from '../../src/transport/dial.ts';
@@ -47,6 +49,10 @@ export class NetworkPeer {
   readonly onSwarm: Event<ArrivedSwarm> = this.#swarms.event;
   #listener: PeerListener<Member> | undefined;
   #node: NetworkNode | undefined;
+  /** Sees what this peer relays. */
+  tap: (chunk: Uint8Array, side: 0 | 1) => void = () => {};
+  readonly upload = new RateLimiter(systemClock);
+  #relay: RelayHost | undefined;
 
   static async create(name: string, trust: (identity: Identity) => NetworkTrust, identity = createIdentity()) {
     const dir = await mkdtemp(join(tmpdir(), 'peerwire-network-'));
@@ -64,6 +70,12 @@ export class NetworkPeer {
   get node(): NetworkNode {
     if (this.#node === undefined) throw new Error(`${this.name} does not run`);
     return this.#node;
+  }
+
+  /** What this peer relays for others. */
+  get relay(): RelayHost {
+    if (this.#relay === undefined) throw new Error(`${this.name} does not run`);
+    return this.#relay;
   }
 
   get port(): number | undefined {
@@ -93,6 +105,13 @@ export class NetworkPeer {
       listener.onChannel((channel) => this.#route(channel));
       this.#listener = listener;
     }
+    const relay = new RelayHost({
+      clock: systemClock,
+      logger,
+      upload: this.upload,
+      tap: (...seen) => this.tap(...seen),
+    });
+    this.#relay = relay;
     this.#node = new NetworkNode({
       identity,
       instance,
@@ -105,6 +124,8 @@ export class NetworkPeer {
       version: '0.0.0',
       dial: (target) => this.#dial(target),
       announce,
+      relay,
+      acceptRelayed: (channel) => this.#route(channel),
     });
     await this.#node.start();
     return this;
@@ -115,6 +136,7 @@ export class NetworkPeer {
     this.#listener?.dispose();
     this.#listener = undefined;
     await this.#node?.close();
+    this.#relay?.dispose();
     this.#node = undefined;
     for (const channel of this.channels) channel.close();
   }
@@ -176,6 +198,7 @@ export class NetworkPeer {
     readHandshake(channel, systemClock).then(
       (incoming) => {
         const { infoHash } = incoming.handshake;
+        if (this.#node?.acceptRelay(channel, incoming) === true) return;
         if (!infoHash.equals(this.trust.controlInfoHash)) {
           this.#swarms.fire({ channel, infohash: infoHash.toString('hex') });
         } else if (this.#node === undefined) channel.close();

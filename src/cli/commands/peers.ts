@@ -38,13 +38,18 @@ async function listPeers(context: CommandContext, options: PeersOptions): Promis
     const names = new Map((await api.networks()).map(({ network, name }) => [network, name]));
     const table = formatTable(
       ['NAME', 'ADDRESS', 'NETWORK', 'WORDS'],
-      peers.map((peer) => [peer.name, peer.address, names.get(peer.network) ?? peer.network, peer.words.join(' ')]),
+      peers.map((peer) => [
+        peer.name,
+        peer.via === 'relay' ? '(relayed)' : peer.address,
+        names.get(peer.network) ?? peer.network,
+        peer.words.join(' '),
+      ]),
     );
     context.output.results(peers.map(peerRow), peers.length > 0 ? table : '');
     if (peers.length === 0) context.output.message('Nobody is connected. “peerwire diagnose” looks for the reason.');
   });
 }
 
-export function peerRow({ device, name, address, network }: PeerInfo) {
-  return { device, name, address, network };
+export function peerRow({ device, name, address, network, via }: PeerInfo) {
+  return { device, name, address, network, via };
 }

@@ -17,6 +17,7 @@ import { peerRow } from './peers.ts';
 interface RunOptions extends SetupOptions {
   readonly uploadLimit?: number;
   readonly downloadLimit?: number;
+  readonly relay: boolean;
 }
 
 export function addRunCommand(program: Command, cli: Cli): void {
@@ -24,13 +25,19 @@ export function addRunCommand(program: Command, cli: Cli): void {
     .description('stay up, serve what is shared and fetched, and print events as JSON lines; Ctrl-C ends it')
     .addOption(new Option('--upload-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
     .addOption(new Option('--download-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
+    .option('--no-relay', 'do not carry traffic between members who cannot reach each other directly')
     .action((options: RunOptions, command: Command) => run(cli.context(command), options));
 }
 
 async function run(context: CommandContext, options: RunOptions): Promise<void> {
   const control = await ControlSocket.claim(context.home);
   try {
-    const peer = await hostHomePeer(context, { ...peerSetup(options), ...limitsOf(options), resume: true });
+    const peer = await hostHomePeer(context, {
+      ...peerSetup(options),
+      ...limitsOf(options),
+      relay: options.relay,
+      resume: true,
+    });
     const { api } = peer;
     const printer = new EventPrinter(api, (line) => context.output.line(line), context.logger);
     let ready = false;

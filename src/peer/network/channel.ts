@@ -14,6 +14,8 @@ export interface MemberChannel extends Connection {
   /** IP address of the other end as our system sees it. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** The member that relays; absent for a direct connection. The address says nothing then. */
+  readonly relay?: DeviceId | undefined;
 }
 
 /** A running peer: several may share a device (editor windows). */

@@ -21,8 +21,9 @@ import { AUDIENCE_HASH_SIZE, MAX_SECTION_SIZE, type SectionVersion } from './cat
  *   pw_membership  head {head}                  names the set of revocations that I know
  *                  part {head, size, at, data}  … and these are its bytes
  *   pw_connect     dial {infohash}              please dial me for this swarm: I cannot dial you
+ *   pw_relay       see relay/relay-messages.ts
  */
-export const EXTENSIONS = { pw_catalogue: 1, pw_membership: 2, pw_connect: 3, ut_pex: 4 } as const;
+export const EXTENSIONS = { pw_catalogue: 1, pw_membership: 2, pw_connect: 3, ut_pex: 4, pw_relay: 5 } as const;
 export type ControlExtension = keyof typeof EXTENSIONS;
 
 /** Bytes of one message on a control connection. */

@@ -23,6 +23,7 @@ import {
   MAX_FRAME,
   type MembershipMessage,
 } from './control-messages.ts';
+import { decodeRelayMessage, encodeRelayMessage, type RelayMessage } from './relay/relay-messages.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Milliseconds of silence after which we say that we are alive, and after which the other counts as dead. */
@@ -63,6 +64,7 @@ export interface ControlPeerHandler {
   onMembership(peer: ControlPeer, message: MembershipMessage): void;
   onPex(peer: ControlPeer, message: PexMessage): void;
   onConnect(peer: ControlPeer, infohash: InfoHash): void;
+  onRelay(peer: ControlPeer, message: RelayMessage): void;
   /** The other changed its port or name. */
   onUpdate(peer: ControlPeer): void;
   onWritable(peer: ControlPeer): void;
@@ -160,6 +162,11 @@ export class ControlPeer implements GossipLink {
     return this.channel.initiator;
   }
 
+  /** A member passes the bytes on, since neither end can dial the other. */
+  get relayed(): boolean {
+    return this.channel.relay !== undefined;
+  }
+
   /** `host:port` that we dialled; undefined for a connection that came in. */
   get dialed(): string | undefined {
     return this.#options.dialed;
@@ -178,7 +185,7 @@ export class ControlPeer implements GossipLink {
   /** Where others can dial it, as far as we know: the address that worked for us, or what we see with the port it named. */
   get address(): string | undefined {
     if (this.dialed !== undefined) return this.dialed;
-    return this.#listenPort === undefined
+    return this.#listenPort === undefined || this.relayed
       ? undefined
       : formatHostPort({ host: normalizeHost(this.channel.remoteAddress), port: this.#listenPort });
   }
@@ -216,6 +223,10 @@ export class ControlPeer implements GossipLink {
   /** Asks the other to dial us for a swarm. False when it cannot understand that. */
   sendConnect(infohash: InfoHash): boolean {
     return this.#send('pw_connect', encodeConnectMessage(infohash));
+  }
+
+  sendRelay(message: RelayMessage): boolean {
+    return this.#send('pw_relay', encodeRelayMessage(message));
   }
 
   /** Tells the other our present name and port. */
@@ -282,6 +293,11 @@ export class ControlPeer implements GossipLink {
       case 'pw_connect': {
         const infohash = decodeConnectMessage(payload);
         if (infohash !== undefined && this.#connects.tryTake(1)) this.#handler.onConnect(this, infohash);
+        return;
+      }
+      case 'pw_relay': {
+        const message = decodeRelayMessage(payload);
+        if (message !== undefined) this.#handler.onRelay(this, message);
         return;
       }
       case 'ut_pex':

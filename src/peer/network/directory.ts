@@ -10,6 +10,8 @@ export interface ControlPeerInfo extends PeerRef {
   readonly name: string;
   /** `host:port` at which it can be dialled; undefined when it is outbound only. */
   readonly address: string | undefined;
+  /** `relay`: another member passes on what we say to each other. */
+  readonly via: 'direct' | 'relay';
   /** When it connected, ms since the Unix epoch. */
   readonly since: number;
 }
@@ -79,7 +81,13 @@ export class Directory {
     const newest = links.at(-1);
     const oldest = links[0];
     if (newest === undefined || oldest === undefined) throw new RangeError('A connected peer has a connection.');
-    return { ...newest.peer, name: this.#nameOf(newest), address: addressOf(links), since: oldest.since };
+    return {
+      ...newest.peer,
+      name: this.#nameOf(newest),
+      address: addressOf(links),
+      via: links.every((link) => link.relayed) ? 'relay' : 'direct',
+      since: oldest.since,
+    };
   }
 
   #nameOf({ peer, name }: ControlPeer): string {

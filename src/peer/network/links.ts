@@ -12,7 +12,7 @@ const DOUBTFUL_AFTER = KEEP_ALIVE + 30_000;
 
 /**
  * The open control connections. Two peers may connect twice, most often when they dial each other at the same time:
- * then the connection that the smaller of both (by `peerKey`) dialled stays. Only who dialled a connection closes it as
+ * then the connection that the smaller of both (by `peerKey`) dialled stays, and a relayed one never beside a direct one. Only who dialled a connection closes it as
  * a duplicate, so that the two ends, which learn of connections in different order, never close both.
  */
 export class Links {
@@ -83,14 +83,34 @@ export class Links {
     return all < MAX_LINKS;
   }
 
+  /** Connections that are relayed. */
+  get relayed(): number {
+    let count = 0;
+    for (const link of this.all()) if (link.relayed) count++;
+    return count;
+  }
+
   /** Connected devices but `own`. */
   devices(own: DeviceId): number {
     return new Set([...this.all()].map((link) => link.peer.device).filter((device) => device !== own)).size;
   }
 
+  /** There is a connection that nobody relays. */
+  isDirect(peer: PeerRef): boolean {
+    return this.to(peer).some((link) => !link.relayed);
+  }
+
   /** The connections to this peer that we dialled in vain. */
   #duplicates(key: string): ControlPeer[] {
     const links = this.#links.get(key) ?? [];
+    const direct = links.filter((link) => !link.relayed);
+    const relayed = links.filter((link) => link.relayed);
+    const isReached = direct.some((link) => link.silence < DOUBTFUL_AFTER);
+    const superfluous = isReached ? relayed.filter((link) => link.initiator) : this.#duplicatesOf(key, relayed);
+    return [...this.#duplicatesOf(key, direct), ...superfluous];
+  }
+
+  #duplicatesOf(key: string, links: readonly ControlPeer[]): ControlPeer[] {
     const ours = links.filter((link) => link.initiator);
     const theirs = links.some((link) => !link.initiator && link.silence < DOUBTFUL_AFTER);
     return this.#self > key && theirs ? ours : ours.slice(0, -1);

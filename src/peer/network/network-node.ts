@@ -8,6 +8,7 @@ import type { DeviceId, InfoHash, PeerInstance } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { Throttle } from '../../common/throttle.ts';
 import type { Identity } from '../../transport/identity.ts';
+import { secureRelayed } from '../../transport/relayed-channel.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
 import type { NetworkTrust } from '../trust/membership.ts';
@@ -23,6 +24,11 @@ import { MemberFinder } from './member-finder.ts';
 import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
 import { PexGossip } from './pex-gossip.ts';
+import { Reach } from './relay/reach.ts';
+import { RelayClient } from './relay/relay-client.ts';
+import { RelayDesk } from './relay/relay-desk.ts';
+import type { RelayHost } from './relay/relay-host.ts';
+import type { RelayMessage } from './relay/relay-messages.ts';
 import { SwarmDialer } from './swarm-dialer.ts';
 import type { TrackerStatus } from './tracker-announcer.ts';
 
@@ -53,6 +59,10 @@ export interface NetworkNodeOptions {
   /** Opens an authenticated channel in this network. Rejects with `exists` when it reached this very peer. */
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
   readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
+  /** Relays for others as long as this peer listens; absent: it does not. Not owned. */
+  readonly relay?: RelayHost | undefined;
+  /** Receives, and owns, channels that peers open to us by a relay, as if they came in at the listener; absent: refused. */
+  readonly acceptRelayed?: (channel: MemberChannel) => void;
 }
 
 export interface ConnectRequest extends PeerRef {
@@ -91,6 +101,9 @@ export class NetworkNode implements Disposable {
   readonly #opening = new Set<ControlPeer>();
   readonly #pex: PexGossip;
   readonly #swarmDialer: SwarmDialer;
+  readonly #relayDesk: RelayDesk;
+  readonly #relayClient: RelayClient;
+  readonly #reach: Reach;
   readonly #handler: ControlPeerHandler;
   #deviceName: string;
   #lastState = '';
@@ -167,19 +180,66 @@ export class NetworkNode implements Disposable {
       listenPort,
       dial: options.dial,
       announce: options.announce,
-      isConnected: (peer) => this.#links.has(peer),
+      // A peer that is reached by a relay is dialled all the same, now and then.
+      isConnected: (peer) => this.#links.isDirect(peer),
       hasRoom: () => this.#links.hasRoom,
       lonely: () => this.#links.devices(self.device) === 0,
       onChannel: (channel, dialed) => this.#open(channel, dialed),
     });
     this.#pex = new PexGossip(this.#links, clock, (addresses, from) => this.#finder.learn(addresses, from));
-    this.#swarmDialer = new SwarmDialer({ clock, logger, listenPort, dial: options.dial });
+    this.#relayDesk = this.#owned.add(
+      new RelayDesk({
+        network: trust.network,
+        links: this.#links,
+        clock,
+        isRevoked: (device) => trust.isRevoked(device),
+        // Others have to reach it.
+        host: () => (listenPort() === undefined ? undefined : options.relay),
+      }),
+    );
+    this.#relayClient = this.#owned.add(
+      new RelayClient({
+        network: trust.network,
+        clock,
+        logger,
+        isRevoked: (device) => trust.isRevoked(device),
+        dial: options.dial,
+        secure: (role, connection, head, expect) =>
+          secureRelayed(role, {
+            ...{ connection, head, expect, relay: connection.device },
+            ...{ identity, instance, access: trust, clock },
+          }),
+        accept: (channel) => (options.acceptRelayed ? options.acceptRelayed(channel) : channel.close()),
+        onChange: () => this.#reach.poke(),
+      }),
+    );
+    this.#reach = this.#owned.add(
+      new Reach({
+        self,
+        client: this.#relayClient,
+        clock,
+        logger,
+        listenPort,
+        dial: options.dial,
+        isConnected: (peer) => this.#links.has(peer),
+        isDirect: (peer) => this.#links.isDirect(peer),
+        isRevoked: ({ device }) => trust.isRevoked(device),
+        relayed: () => this.#links.relayed,
+        hasRoom: () => this.#links.hasRoom,
+        onChannel: (channel, dialed) => this.#open(channel, dialed),
+      }),
+    );
+    this.#swarmDialer = new SwarmDialer({
+      ...{ clock, logger, listenPort, dial: options.dial },
+      relay: (peer, signal) => this.#relayClient.open(peer, signal),
+    });
     this.#handler = {
       onReady: (link) => this.#onReady(link),
       onCatalogue: (link, message) => this.#gossip.receive(link, message),
       onMembership: (link, message) => this.#membership.receive(link, message),
       onPex: (link, message) => this.#pex.receive(link, message),
       onConnect: (link, infohash) => this.#onConnect(link, infohash),
+      onRelay: (link, message) => this.#onRelay(link, message),
       onUpdate: (link) => this.#onUpdate(link),
       onWritable: (link) => this.#gossip.drained(link),
       onClose: (link, reason) => this.#onClose(link, reason),
@@ -265,6 +325,13 @@ export class NetworkNode implements Disposable {
     this.#opening.add(ControlPeer.accept(channel, incoming, this.#linkOptions(), this.#handler));
   }
 
+  /** Takes over an inbound channel whose BitTorrent handshake names one that we relay. False: it does not. */
+  acceptRelay(channel: MemberChannel, incoming: IncomingWire): boolean {
+    const { relay, trust } = this.#options;
+    if (this.#closed || relay === undefined || trust.isRevoked(channel.device)) return false;
+    return relay.accept(channel, incoming);
+  }
+
   /**
    * Replaces what this peer offers; connected peers hear of it at once. Works before `start` too. Throws `usage` or
    * `unsafe-path`, changing nothing, when others would refuse it.
@@ -298,6 +365,8 @@ export class NetworkNode implements Disposable {
     if (!this.#started || this.#closed || this.#excluded) return;
     for (const link of this.#links.all()) link.update(this.#deviceName, this.#options.listenPort());
     this.#swarmDialer.retryAll();
+    this.#relayDesk.changed();
+    this.#reach.retryNow();
     this.#finder.retryNow();
   }
 
@@ -310,6 +379,7 @@ export class NetworkNode implements Disposable {
   async #close(): Promise<void> {
     const { logger } = this.#options;
     const ends = [this.#finder.close()];
+    this.#options.relay?.drop(this.#options.trust.network);
     for (const link of [...this.#opening, ...this.#links.all()]) link.close();
     if (this.#started) {
       const report = (error: unknown): void => logger.warn(`Catalogues were not saved: ${errorMessage(error)}`);
@@ -336,7 +406,7 @@ export class NetworkNode implements Disposable {
     };
   }
 
-  #open(channel: MemberChannel, dialed: string): void {
+  #open(channel: MemberChannel, dialed?: string): void {
     this.#opening.add(ControlPeer.initiate(channel, this.#linkOptions(dialed), this.#handler));
   }
 
@@ -355,6 +425,9 @@ export class NetworkNode implements Disposable {
     this.#membership.join(link);
     this.#gossip.join(link);
     this.#pex.join(link);
+    this.#relayDesk.join(link);
+    this.#relayClient.join(link);
+    this.#reach.poke();
     if (isNew) this.#notePeers();
   }
 
@@ -372,10 +445,14 @@ export class NetworkNode implements Disposable {
       this.#finder.lost(link.peer, clock.wallTime() - link.since);
       this.#notePeers();
     }
+    this.#relayDesk.leave(link);
+    this.#relayClient.leave(link);
+    this.#reach.poke();
   }
 
   #onUpdate(link: ControlPeer): void {
     this.#noteAddress(link);
+    this.#relayDesk.changed();
     this.#peersChanged.fire();
   }
 
@@ -387,6 +464,12 @@ export class NetworkNode implements Disposable {
     if (link.address === undefined) return;
     this.#swarmDialer.noteAsked(link.peer, infohash);
     this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
+  }
+
+  #onRelay(link: ControlPeer, message: RelayMessage): void {
+    if (message.type === 'called') void this.#reach.onCalled(message.peer, message, link.channel.remoteAddress);
+    this.#relayDesk.receive(link, message);
+    this.#relayClient.receive(link, message);
   }
 
   #onTrustChanged(): void {
@@ -406,6 +489,7 @@ export class NetworkNode implements Disposable {
     if (this.#excluded) this.#finder.dispose();
     for (const device of devices) {
       this.#finder.forgetDevice(device);
+      this.#options.relay?.drop(this.#options.trust.network, device);
       if (this.#store.dropDevice(device)) this.#noteCatalogues();
     }
     this.#revoked.fire(devices);

@@ -19,9 +19,11 @@ export interface SwarmDialerOptions {
   readonly logger: Logger;
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
   readonly listenPort: () => number | undefined;
+  /** Reaches a peer that neither can dial; rejects with `connection` when no member relays. */
+  readonly relay: (peer: PeerRef, signal: AbortSignal) => Promise<MemberChannel>;
 }
 
-/** Opens channels for swarms to peers that are connected: dials them, or asks them to dial. */
+/** Opens channels for swarms to peers that are connected: dials them, or asks them to dial, or has a member relay. */
 export class SwarmDialer {
   readonly #options: SwarmDialerOptions;
   /** Monotone time until which dialing a peer is pointless, by peer key. */
@@ -39,13 +41,14 @@ export class SwarmDialer {
     infohash: InfoHash,
     signal: AbortSignal,
   ): Promise<MemberChannel | undefined> {
-    const { clock, logger, listenPort } = this.#options;
-    const link = links.at(-1);
+    const { clock, logger, listenPort, relay } = this.#options;
+    const link = links.findLast((one) => !one.relayed) ?? links.at(-1);
     if (link === undefined) throw new PeerwireError('closed', 'The peer is not connected.');
     if (signal.aborted) throw cancelled();
     const key = peerKey(link.peer);
     const mayAsk = (this.#asked.get(askedKey(link.peer, infohash)) ?? 0) <= clock.now();
-    const canBeDialed = mayAsk && listenPort() !== undefined && link.supports('pw_connect');
+    // Who knows us through a relay does not see where we are.
+    const canBeDialed = mayAsk && !link.relayed && listenPort() !== undefined && link.supports('pw_connect');
     const addresses = addressesOf(links);
     if (!canBeDialed || (this.#undialable.get(key) ?? 0) <= clock.now()) {
       for (const address of addresses) {
@@ -59,12 +62,7 @@ export class SwarmDialer {
       if (addresses.length > 0) this.#undialable.set(key, clock.now() + UNDIALABLE_FOR);
     }
     if (canBeDialed && link.sendConnect(infohash)) return undefined;
-    throw new PeerwireError(
-      'connection',
-      addresses.length === 0
-        ? 'Neither this peer nor the other accepts connections.'
-        : 'The peer cannot be reached for a transfer: a firewall may be in the way.',
-    );
+    return await relay(link.peer, signal);
   }
 
   /** The peer asked us to dial: for a while we do not ask it the same, or two peers would send each other back and forth. */
@@ -114,11 +112,11 @@ function askedKey(peer: PeerRef, infohash: InfoHash): string {
   return `${peerKey(peer)} ${infohash}`;
 }
 
-/** Addresses that worked for us first. */
-function addressesOf(links: readonly ControlPeer[]): string[] {
+/** Where a peer can be dialled, as far as its connections say: addresses that worked for us first. */
+export function addressesOf(links: readonly ControlPeer[]): string[] {
   const dialed = links.flatMap((link) => link.dialed ?? []);
   const seen = links.flatMap((link) =>
-    link.listenPort === undefined
+    link.listenPort === undefined || link.relayed
       ? []
       : formatHostPort({ host: normalizeHost(link.channel.remoteAddress), port: link.listenPort }),
   );

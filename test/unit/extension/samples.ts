@@ -26,6 +26,7 @@ export function peer(letter: string, change: Partial<PeerInfo> = {}): PeerInfo {
     words: ['tiger', 'apple', 'moon', 'river'],
     network: NETWORK,
     address: '192.0.2.1:1',
+    via: 'direct',
     since: NOW,
     ...change,
   };

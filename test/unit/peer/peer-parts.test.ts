@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { readHandshake } from '../../../src/bittorrent/incoming-wire.ts';
+import { RateLimiter } from '../../../src/bittorrent/rate-limiter.ts';
 import { encodeHandshake } from '../../../src/bittorrent/wire/handshake.ts';
 import { infoHashFromBytes, shareIdFromBytes } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
@@ -64,7 +65,7 @@ describe('PeerParts', () => {
     closed = 0;
     parts = new PeerParts({
       ...{ self, deviceName: () => 'ada', peerId: Buffer.alloc(20, 1), dir, store, versions, pool },
-      ...{ cache: new RootCache(), networks, shares, clock, logger },
+      ...{ cache: new RootCache(), networks, shares, clock, logger, upload: new RateLimiter(clock) },
       onClose: () => {
         closed++;
         pool.dispose();

@@ -24,6 +24,7 @@ const holder = (peer: PeerRef, complete: boolean): Holder => ({
   instance: peer.instance,
   name: 'Ada@lab',
   address: undefined,
+  via: 'direct',
   since: 0,
   complete,
 });

@@ -26,6 +26,7 @@ export const DEAF: ControlPeerHandler = {
   onMembership() {},
   onPex() {},
   onConnect() {},
+  onRelay() {},
   onUpdate() {},
   onWritable() {},
   onClose() {},

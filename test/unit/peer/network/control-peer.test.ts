@@ -39,6 +39,7 @@ describe('ControlPeer', () => {
       onMembership: (_, message) => log.push(`${name} membership ${message.type}`),
       onPex: () => log.push(`${name} pex`),
       onConnect: () => log.push(`${name} connect`),
+      onRelay: (_, message) => log.push(`${name} relay ${message.type}`),
       onUpdate: () => log.push(`${name} update`),
       onWritable: () => {},
       onClose: (_, reason) => log.push(`${name} closed ${reason?.code ?? 'in order'}`),
@@ -208,6 +209,7 @@ describe('ControlPeer', () => {
           return dial(host);
         },
         listenPort: () => (listening ? 7001 : undefined),
+        relay: (): Promise<MemberChannel> => Promise.reject(new PeerwireError('connection', 'Neither; nobody relays.')),
       };
     }
 

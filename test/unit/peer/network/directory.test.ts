@@ -66,9 +66,10 @@ describe('Directory', () => {
     const { device, instance } = ada;
     assert.deepEqual(directory.peers(), [
       // Where we dialed it with success, rather than what it said later on its way in.
-      { device, instance, name: 'Ada@lab', address: '10.0.0.2:6881', since: first.since },
+      { device, instance, name: 'Ada@lab', address: '10.0.0.2:6881', via: 'direct', since: first.since },
       {
         ...{ device: bob.device, instance: bob.instance, name: 'bob?', address: '10.0.0.3:7000' },
+        via: 'direct',
         since: directory.peers()[1]!.since,
       },
     ]);
