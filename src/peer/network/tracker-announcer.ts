@@ -81,11 +81,13 @@ export class TrackerAnnouncer implements Disposable {
     this.retryNow();
   }
 
-  /** Takes over a changed list of trackers, and asks all of them as soon as is polite. */
+  /** Takes over a changed list of trackers, tells those that are gone from it that we leave, and asks all others as soon as is polite. */
   retryNow(): void {
     if (!this.#started) return;
     const urls = [...new Set(this.#options.trackers())].slice(0, MAX_TRACKERS);
-    for (const state of this.#trackers) if (!urls.includes(state.url)) this.#end(state);
+    const left = this.#trackers.filter(({ url }) => !urls.includes(url));
+    for (const state of left) this.#end(state);
+    void this.#sayGoodbye(left);
     this.#trackers = urls.map((url) => this.#trackers.find((state) => state.url === url) ?? newState(url));
     for (const state of this.#trackers) {
       state.asked = 0;
@@ -114,9 +116,16 @@ export class TrackerAnnouncer implements Disposable {
   /** Tells the trackers that this peer leaves. Takes a second at most, and never rejects. */
   async stop(): Promise<void> {
     if (!this.#started) return;
-    const { announce, peerId, port, clock } = this.#options;
-    const known = this.#trackers.flatMap((state) => [...state.known.keys()].map((hex) => ({ url: state.url, hex })));
+    const trackers = this.#trackers;
     this.dispose();
+    await this.#sayGoodbye(trackers);
+  }
+
+  /** Never rejects. */
+  async #sayGoodbye(trackers: readonly TrackerState[]): Promise<void> {
+    const { announce, peerId, port, clock } = this.#options;
+    const known = trackers.flatMap((state) => [...state.known.keys()].map((hex) => ({ url: state.url, hex })));
+    if (known.length === 0) return;
     const abort = new AbortController();
     const timer = clock.setTimeout(() => abort.abort(), STOP_TIMEOUT);
     await Promise.allSettled(

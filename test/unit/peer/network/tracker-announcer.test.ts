@@ -181,6 +181,25 @@ describe('TrackerAnnouncer', () => {
     assert.equal(times(URL_B)[0], 3000);
   });
 
+  it('says good-bye to a tracker that the network has no more, and does not wait for it', async () => {
+    trackers = [URL_A, URL_B];
+    announcer.start();
+    await advance(clock, 100);
+    heard.length = 0;
+    trackers = [URL_B];
+    answer = (request) =>
+      request.url === URL_A ? new Promise(() => {}) : Promise.resolve({ interval: 10 * MINUTE, peers: [] });
+    announcer.retryNow();
+    await advance(clock, 2500);
+    const told = (url: string): unknown[] => heard.filter((request) => request.url === url).map(({ event }) => event);
+    assert.deepEqual(told(URL_A), ['stopped', 'stopped']);
+    assert.deepEqual(told(URL_B), [undefined, undefined]);
+    assert.deepEqual(
+      announcer.status().map(({ url }) => url),
+      [URL_B],
+    );
+  });
+
   it('says good-bye to trackers that know it, and waits a second at most', async () => {
     trackers = [URL_A, URL_B];
     answer = ({ url }) =>
