@@ -3,7 +3,7 @@ import { abortable } from '../common/abort.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { JsonBytes } from '../common/json-bytes.ts';
 import type { Logger } from '../common/log.ts';
-import type { PeerApi, RateLimits } from '../peer/api.ts';
+import { ANY_ADDRESS, type PeerApi, type RateLimits } from '../peer/api.ts';
 import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
 import { FileSecretStore } from '../peer/file-secret-store.ts';
 import type { OpenPeer, PeerOptions } from '../peer/open-peer.ts';
@@ -25,7 +25,7 @@ export interface PeerSetup {
   readonly connect: readonly string[];
 }
 
-export const ANY_PORT: Listen = { host: '0.0.0.0', port: 0 };
+export const ANY_PORT: Listen = { host: ANY_ADDRESS, port: 0 };
 /** For commands that only read or change what is stored. */
 export const OFFLINE: PeerSetup = { listen: 'none', lan: false, connect: [] };
 

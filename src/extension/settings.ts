@@ -1,4 +1,4 @@
-import type { RateLimits } from '../peer/api.ts';
+import { ANY_ADDRESS, type RateLimits } from '../peer/api.ts';
 import { vscode } from './vscode.ts';
 
 /** Rates are set in kilobytes per second; everything else of ours counts bytes. */
@@ -17,9 +17,6 @@ export interface PeerSettings {
 export const START_SETTINGS = ['listen', 'localDiscovery', 'relay', 'portMapping'].map(
   (name) => `peerwire.network.${name}`,
 );
-
-/** Every address of this machine. */
-const ANY_ADDRESS = '0.0.0.0';
 
 export function readPeerSettings(): PeerSettings {
   const settings = vscode.workspace.getConfiguration('peerwire');

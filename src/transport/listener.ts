@@ -33,7 +33,14 @@ const DEFAULT_LIMITS: ListenerLimits = {
   patience: 2_000,
 };
 
+/** Every address of this machine, of both families; of IPv4 alone where there is no IPv6. */
+export const EVERYWHERE = '::';
+const EVERYWHERE_IPV4 = '0.0.0.0';
+/** What systems say that have none. */
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']);
+
 export interface ListenOptions<M> {
+  /** An address of this machine, or `EVERYWHERE`. */
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
@@ -75,15 +82,14 @@ export class PeerListener<M = unknown> implements Disposable {
   static async listen<M>(options: ListenOptions<M>): Promise<PeerListener<M>> {
     const listener = new PeerListener(options);
     const server = listener.#server;
-    await new Promise<void>((resolve, reject) => {
-      const failed = (error: Error): void =>
-        reject(toPeerwireError(error, `Cannot listen on ${options.host}:${options.port}`));
-      server.once('error', failed);
-      server.listen({ host: options.host, port: options.port }, () => {
-        server.off('error', failed);
-        resolve();
+    try {
+      await bind(server, options.host, options.port).catch(async (error: NodeJS.ErrnoException) => {
+        if (options.host !== EVERYWHERE || !NO_IPV6.has(error.code ?? '')) throw error;
+        await bind(server, EVERYWHERE_IPV4, options.port);
       });
-    });
+    } catch (error) {
+      throw toPeerwireError(error, `Cannot listen on ${options.host}:${options.port}`);
+    }
     // Accepting can fail later (too many open files); that must not end the process.
     server.on('error', (error) => listener.#logger.warn(`accepting failed: ${errorMessage(error)}`));
     const address = server.address();
@@ -158,4 +164,14 @@ export class PeerListener<M = unknown> implements Disposable {
     if (this.#channels.hasListeners) this.#channels.fire(channel);
     else channel.close();
   }
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
