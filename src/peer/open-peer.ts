@@ -9,6 +9,7 @@ import { parsePeerInstance } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import { createIdentity, type Identity, loadIdentity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
+import { PendingSockets } from '../transport/pending-sockets.ts';
 import type { PeerApi, RateLimits } from './api.ts';
 import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
@@ -54,6 +55,10 @@ export interface OpenPeer extends PeerApi {
   close(): Promise<void>;
 }
 
+/** Connections of members that have not said yet what they are for: in all, and of one device. */
+const MOST_SILENT = 512;
+const MOST_SILENT_OF_DEVICE = 64;
+
 /** Version text for other peers. */
 const VERSION = 'Peerwire 0.1';
 
@@ -76,8 +81,15 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     options.listen === 'none' || options.relay === false
       ? undefined
       : new RelayHost({ clock, logger: prefixed(logger, 'relay'), upload });
+  const silent = new PendingSockets(MOST_SILENT, MOST_SILENT_OF_DEVICE);
   const route = (channel: MemberChannel): void => {
+    const heard = silent.enter(channel.device);
+    if (!heard) {
+      channel.close(new PeerwireError('busy', 'Too many connections say nothing.'));
+      return;
+    }
     void readHandshake(channel, clock)
+      .finally(heard)
       .then((incoming) => parts.accept(channel, incoming))
       .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
   };

@@ -31,6 +31,7 @@ const DEFAULT_LIMITS: ListenerLimits = {
   waiting: 64,
   waitingPerAddress: 16,
   patience: 2_000,
+  tenure: 2_000,
 };
 
 /** Every address of this machine, of both families; of IPv4 alone where there is no IPv6. */
@@ -129,6 +130,7 @@ export class PeerListener<M = unknown> implements Disposable {
     const since = this.#clock.now();
     const visit = this.#waitingRoom.admit(raw.remoteAddress ?? '', {
       enter: (leave) => this.#shakeHands(raw, leave, since),
+      displace: () => raw.destroy(),
       refuse: () => raw.destroy(),
     });
     raw.once('close', () => visit.dispose());

@@ -16,6 +16,11 @@ export class PendingSockets {
     return this.#count;
   }
 
+  /** The address has as many as one may have. */
+  isFullFor(address: string): boolean {
+    return (this.#perAddress.get(addressGroup(address)) ?? 0) >= this.#limitPerAddress;
+  }
+
   /** Takes a place, and returns how to give it back (once; more calls do nothing); undefined when none is free. */
   enter(address: string): (() => void) | undefined {
     const group = addressGroup(address);

@@ -36,6 +36,8 @@ import type { TrackerStatus } from './tracker-announcer.ts';
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
 const TICK = 15_000;
+/** Connections of one device, dialed by it, in the middle of the handshakes of BitTorrent. */
+const MAX_OPENING_PER_DEVICE = 64;
 /** Milliseconds between two reports that catalogues changed: the peer looks at everything again after each. */
 const REPORT_PAUSE = 50;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
@@ -320,6 +322,11 @@ export class NetworkNode implements Disposable {
     // Since its member handshake it may have been revoked: then it is told nothing.
     if (this.#options.trust.isRevoked(channel.device)) {
       channel.close(removed());
+      return;
+    }
+    const opening = [...this.#opening].filter(({ peer }) => peer.device === channel.device).length;
+    if (opening >= MAX_OPENING_PER_DEVICE) {
+      channel.close(new PeerwireError('busy', 'Too many connections of the device do not get on.'));
       return;
     }
     this.#opening.add(ControlPeer.accept(channel, incoming, this.#linkOptions(), this.#handler));

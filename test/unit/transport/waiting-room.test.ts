@@ -19,7 +19,11 @@ describe('WaitingRoom', () => {
     log = [];
     leave = new Map();
     // Two places from one address, three in all; as many wait.
-    room = new WaitingRoom(new PendingSockets(3, 2), { waiting: 3, waitingPerAddress: 2, patience: 1_000 }, clock);
+    room = new WaitingRoom(
+      new PendingSockets(3, 2),
+      { waiting: 3, waitingPerAddress: 2, patience: 1_000, tenure: 2_000 },
+      clock,
+    );
   });
 
   function come(name: string, address: string): Disposable {
@@ -28,6 +32,7 @@ describe('WaitingRoom', () => {
         log.push(`${name} enters`);
         leave.set(name, left);
       },
+      displace: () => log.push(`${name} is displaced`),
       refuse: () => log.push(`${name} is refused`),
     });
   }
@@ -76,6 +81,38 @@ describe('WaitingRoom', () => {
     leave.get('a')!();
     assert.deepEqual(log.slice(2), ['d enters']);
     assert.equal(clock.pending, 1, 'a timer for who waits, and for nobody else');
+  });
+
+  it('gives the place of who has had it for long to who comes, and to nobody before that', async () => {
+    for (const name of ['a', 'b']) come(name, HERE);
+    await advance(clock, 500);
+    come('c', THERE);
+    await advance(clock, 1_499);
+    come('d', THERE);
+    assert.deepEqual(log.slice(3), [], 'd waits');
+    await advance(clock, 1);
+    come('e', THERE);
+    assert.deepEqual(log.slice(3), ['a is displaced', 'e enters']);
+    // It comes to hear of that later, and has nothing to give back.
+    leave.get('a')!();
+    assert.deepEqual(log.slice(5), []);
+    come('f', HERE);
+    assert.deepEqual(log.slice(5), ['b is displaced', 'f enters']);
+    leave.get('e')!();
+    assert.deepEqual(log.slice(7), ['d enters']);
+  });
+
+  it('lets nobody displace others by crowding its own address: it displaces its own', async () => {
+    for (const name of ['a', 'b']) come(name, HERE);
+    await advance(clock, 100);
+    come('c', THERE);
+    await advance(clock, 5_000);
+    come('d', HERE);
+    assert.deepEqual(log.slice(3), ['a is displaced', 'd enters']);
+    come('e', HERE);
+    assert.deepEqual(log.slice(5), ['b is displaced', 'e enters']);
+    come('f', HERE);
+    assert.deepEqual(log.slice(7), [], 'its own are new, and c is none of them');
   });
 
   it('refuses all when it closes', () => {
