@@ -31,7 +31,21 @@ export interface PeerApi {
   leaveNetwork(network: string): Promise<void>;
   createInvite(request: { network?: string; validFor?: number }): Promise<string>;
   revokeMember(request: { network?: string; device: string }): Promise<void>;
+  /** For all members. Creator and admins only (`permission`), as are `renameNetwork` and the revoking of members. */
   setTrackers(request: { network: string; trackers: string[] }): Promise<void>;
+  /** For all members. */
+  renameNetwork(request: { network: string; name: string }): Promise<void>;
+  /** Every device known to be, or to have been, a member; this one first. Absent: of all networks. */
+  members(network?: string): Promise<MemberInfo[]>;
+  /** Lets another member revoke members and change settings. Creator only (`permission`); taken back by revoking it. */
+  setAdmin(request: { network?: string; device: string }): Promise<void>;
+  /** Those made on this device, and those known to be withdrawn. Absent: of all networks. */
+  invites(network?: string): Promise<InviteInfo[]>;
+  /**
+   * `invite`: an id, or the invite itself. It admits nobody from now on, nor those who came by it and whom no member has
+   * confirmed. By who made it, and by creator and admins (`permission`).
+   */
+  revokeInvite(request: { network?: string; invite: string }): Promise<void>;
 
   /** Peers connected now. */
   peers(): Promise<PeerInfo[]>;
@@ -127,8 +141,10 @@ export interface NetworkInfo {
   readonly network: NetworkId;
   readonly name: string;
   readonly trackers: readonly string[];
-  /** True when this device holds the root key: it may revoke. */
+  /** True when this device holds the root key: it may make admins, and revoke them. */
   readonly creator: boolean;
+  /** The creator, or made an admin by it: may revoke members and invites, and change name and trackers. */
+  readonly admin: boolean;
   /** Members connected now, other windows of this device not counted. */
   readonly peers: number;
   readonly state: 'connected' | 'looking' | 'offline';
@@ -158,6 +174,40 @@ export interface PeerInfo {
   /** `relay`: another member passes on what we say to each other, encrypted end to end; `address` is empty then. */
   readonly via: 'direct' | 'relay';
   readonly since: number;
+}
+
+export interface MemberInfo {
+  readonly network: NetworkId;
+  readonly device: DeviceId;
+  readonly name: string;
+  readonly words: readonly string[];
+  /** This device. */
+  readonly self: boolean;
+  readonly creator: boolean;
+  /** The creator, or made an admin by it. */
+  readonly admin: boolean;
+  /** Absent for the creator, and when unknown. */
+  readonly inviter?: DeviceId;
+  readonly inviterName?: string;
+  readonly joined?: number;
+  readonly state: 'connected' | 'away' | 'revoked';
+  /** When it was connected to this device last; absent when never. */
+  readonly lastSeen?: number;
+  /** How it is connected now. */
+  readonly via?: 'direct' | 'relay';
+}
+
+export interface InviteInfo {
+  readonly network: NetworkId;
+  /** 64 hex digits. */
+  readonly invite: string;
+  readonly created: number;
+  readonly expires: number;
+  readonly state: 'valid' | 'expired' | 'revoked';
+  /** The invite itself, as long as it is valid and known here. Whoever has it can join. */
+  readonly text?: string;
+  readonly inviter: DeviceId;
+  readonly inviterName: string;
 }
 
 export type ShareKind = 'file' | 'folder' | 'patch' | 'snippet';

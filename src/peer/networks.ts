@@ -122,6 +122,7 @@ export class Networks implements Disposable {
       name: trust.name,
       trackers: trust.trackers,
       creator: trust.creator,
+      admin: trust.isAdmin(this.#options.identity.device),
       ...node.state(),
     }));
   }

@@ -2,12 +2,14 @@ import { resolve } from 'node:path';
 import { checkComponent } from '../bittorrent/safe-path.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { Event } from '../common/event.ts';
-import { parseDeviceId } from '../common/ids.ts';
+import { type DeviceId, parseDeviceId } from '../common/ids.ts';
 import type {
   DiagnosisLine,
   DownloadPlan,
   DownloadRequest,
+  InviteInfo,
   InvitePreview,
+  MemberInfo,
   NetworkInfo,
   PeerApi,
   PeerEvent,
@@ -28,7 +30,9 @@ import type {
 } from './api.ts';
 import { diagnose } from './diagnose.ts';
 import { planFiles } from './files/plan.ts';
+import { inviteInfos, memberInfos } from './member-list.ts';
 import { MAX_DEVICE_NAME } from './network/catalogue.ts';
+import type { RunningNetwork } from './networks.ts';
 import { Operations } from './operations.ts';
 import type { PeerParts, PeerPartsOptions } from './peer-parts.ts';
 import { changed } from './share-index.ts';
@@ -134,6 +138,41 @@ export class PeerNode implements PeerApi {
     const { trust, node } = this.#options.networks.resolve(request.network);
     trust.setTrackers(request.trackers);
     node.retryNow();
+  }
+
+  async renameNetwork(request: { network: string; name: string }): Promise<void> {
+    const { trust } = this.#options.networks.resolve(request.network);
+    trust.rename(checkName('network', request.name, MAX_NAME));
+  }
+
+  async members(network?: string): Promise<MemberInfo[]> {
+    return this.#networks(network).flatMap((running) => memberInfos(running, this.#self()));
+  }
+
+  async setAdmin(request: { network?: string; device: string }): Promise<void> {
+    const { trust, node } = this.#options.networks.resolve(request.network);
+    const device = parseDeviceId(request.device);
+    const member = node.members.get(device);
+    if (!member?.spki)
+      throw new PeerwireError('not-found', 'That device is not known as a member of the network; connect to it first.');
+    trust.makeAdmin({ ...member, spki: member.spki });
+  }
+
+  async invites(network?: string): Promise<InviteInfo[]> {
+    const now = this.#options.clock.wallTime();
+    return this.#networks(network).flatMap((running) => inviteInfos(running, this.#self(), now));
+  }
+
+  async revokeInvite(request: { network?: string; invite: string }): Promise<void> {
+    this.#options.networks.resolve(request.network).trust.withdrawInvite(request.invite);
+  }
+
+  #networks(network: string | undefined): RunningNetwork[] {
+    return network === undefined ? this.#options.networks.list() : [this.#options.networks.resolve(network)];
+  }
+
+  #self(): { device: DeviceId; name: string } {
+    return { device: this.#options.self.device, name: this.#options.name.get() };
   }
 
   async peers(): Promise<PeerInfo[]> {

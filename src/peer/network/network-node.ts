@@ -11,7 +11,7 @@ import type { Identity } from '../../transport/identity.ts';
 import { secureRelayed } from '../../transport/relayed-channel.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
-import type { NetworkTrust } from '../trust/membership.ts';
+import type { Member, NetworkTrust } from '../trust/membership.ts';
 import type { HoldEntry, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
 import { CatalogueStore } from './catalogue-store.ts';
@@ -20,6 +20,7 @@ import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from '.
 import type { DialTarget } from './dialer.ts';
 import { Directory } from './directory.ts';
 import { Links } from './links.ts';
+import { MemberBook, readMembers } from './member-book.ts';
 import { MemberFinder } from './member-finder.ts';
 import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
@@ -38,6 +39,9 @@ const LEAVE_POLL = 10;
 const TICK = 15_000;
 /** Connections of one device, dialed by it, in the middle of the handshakes of BitTorrent. */
 const MAX_OPENING_PER_DEVICE = 64;
+/** File of the members that are remembered, and milliseconds between two writings of it. */
+const MEMBERS = 'members.json';
+const MEMBERS_PAUSE = 3000;
 /** Milliseconds between two reports that catalogues changed: the peer looks at everything again after each. */
 const REPORT_PAUSE = 50;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
@@ -112,6 +116,7 @@ export class NetworkNode implements Disposable {
   #lastTick = 0;
   #cataloguesDirty = false;
   readonly #reporting: Throttle;
+  readonly #saveMembers: Throttle;
   #started = false;
   #closed = false;
   #closing: Promise<void> | undefined;
@@ -123,6 +128,8 @@ export class NetworkNode implements Disposable {
   readonly #connectRequest = new Emitter<ConnectRequest>();
   readonly #stateChanged = new Emitter<NetworkState>();
 
+  /** Who is or was a member. */
+  readonly members: MemberBook;
   /** Who is here, and who has what. */
   readonly directory: Directory;
   /** What was remembered is here, and nobody has heard of this peer yet: what `setOwn` says now is its first word. */
@@ -142,6 +149,8 @@ export class NetworkNode implements Disposable {
     this.#deviceName = options.deviceName;
     const self = { device: identity.device, instance };
     this.#reporting = this.#owned.add(new Throttle(clock, REPORT_PAUSE, () => this.#cataloguesChanged.fire()));
+    this.#saveMembers = this.#owned.add(new Throttle(clock, MEMBERS_PAUSE, () => void this.#storeMembers()));
+    this.members = new MemberBook(() => this.#saveMembers.run());
     this.#self = self;
     this.#links = new Links(self);
     this.#store = this.#owned.add(
@@ -251,7 +260,11 @@ export class NetworkNode implements Disposable {
   /** Loads what was remembered, then announces and dials. */
   async start(): Promise<void> {
     const { trust, clock } = this.#options;
+    const members = (await this.#options.store.readJson(MEMBERS, readMembers)) ?? [];
+    for (const member of members) this.members.note(member);
+    this.#owned.add(trust.onJudged((member) => this.#noteJudged(member)));
     await this.#store.load();
+    for (const { device, name } of this.#store.catalogues()) this.members.note({ device, name });
     await this.#finder.load();
     if (this.#closed) return;
     this.#loaded.fire();
@@ -261,7 +274,9 @@ export class NetworkNode implements Disposable {
     this.#owned.add(
       this.#store.onChanged((key) => {
         const signed = this.#store.get(key);
-        if (signed !== undefined && !this.#store.isOwn(signed.section)) this.#noteCatalogues();
+        if (signed === undefined || this.#store.isOwn(signed.section)) return;
+        this.members.note({ device: signed.section.device, name: signed.section.name });
+        this.#noteCatalogues();
       }),
     );
     this.#owned.add(this.#finder.onChanged(() => this.#noteState()));
@@ -391,6 +406,8 @@ export class NetworkNode implements Disposable {
     if (this.#started) {
       const report = (error: unknown): void => logger.warn(`Catalogues were not saved: ${errorMessage(error)}`);
       ends.push(this.#store.save().catch(report));
+      for (const link of this.#links.all()) this.#noteSeen(link);
+      ends.push(this.#storeMembers());
     }
     this.#owned.dispose();
     for (const emitter of [this.#loaded, this.#peersChanged, this.#cataloguesChanged, this.#connectRequest])
@@ -429,6 +446,7 @@ export class NetworkNode implements Disposable {
     if (!this.#links.add(link)) return;
     this.#swarmDialer.retry(link.peer);
     this.#noteAddress(link);
+    this.#noteSeen(link);
     this.#membership.join(link);
     this.#gossip.join(link);
     this.#pex.join(link);
@@ -450,11 +468,31 @@ export class NetworkNode implements Disposable {
     if (wasOpening && link.dialed !== undefined) this.#finder.failed(link.dialed);
     if (this.#links.remove(link) && !this.#links.has(link.peer)) {
       this.#finder.lost(link.peer, clock.wallTime() - link.since);
+      this.#noteSeen(link);
       this.#notePeers();
     }
     this.#relayDesk.leave(link);
     this.#relayClient.leave(link);
     this.#reach.poke();
+  }
+
+  #noteJudged({ device, spki, inviter, date }: Member): void {
+    this.members.note({ device, spki, joined: date, ...(inviter === undefined ? {} : { inviter }) });
+  }
+
+  #noteSeen(link: ControlPeer): void {
+    const { device } = link.peer;
+    const name = this.directory.nameOf(device);
+    this.members.note({ device, lastSeen: this.#options.clock.wallTime(), ...(name === undefined ? {} : { name }) });
+  }
+
+  async #storeMembers(): Promise<void> {
+    const { store, logger } = this.#options;
+    try {
+      await store.writeJson(MEMBERS, this.members.serialize());
+    } catch (error) {
+      logger.warn(`The members were not saved: ${errorMessage(error)}`);
+    }
   }
 
   #onUpdate(link: ControlPeer): void {

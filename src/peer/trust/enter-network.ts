@@ -73,8 +73,8 @@ function firstState(
   network: NetworkId,
   rootKey: Buffer,
   link: Link,
-): Pick<TrustState, 'credentials' | 'revocations' | 'met'> {
+): Pick<TrustState, 'credentials' | 'revocations' | 'met' | 'invites'> {
   const nothing = new Revocations(network, rootKey);
   const credentials = encodeCredentials({ links: [link], revocationHead: Buffer.from(nothing.head, 'hex') });
-  return { credentials, revocations: nothing.encode(), met: [] };
+  return { credentials, revocations: nothing.encode(), met: [], invites: [] };
 }

@@ -18,6 +18,7 @@ import { certify, checkTrackers, enterNetwork, foundNetwork, signIn } from './en
 import { encodeInvite, parseInvite } from './invite.ts';
 import { createInviteKey } from './invite-key.ts';
 import { type Grounds, judge, rankOf, type Standing } from './judge.ts';
+import { type KnownInvite, KnownInvites } from './known-invites.ts';
 import { type Met, MetMembers } from './met-members.ts';
 import { displayName } from './names.ts';
 import { controlInfoHash, rendezvousInfoHashes } from './rendezvous.ts';
@@ -29,6 +30,10 @@ export interface Member {
   readonly device: DeviceId;
   /** Who invited it; undefined for the creator. */
   readonly inviter: DeviceId | undefined;
+  /** When it was admitted: milliseconds since the epoch. */
+  readonly date: number;
+  /** Its key, 91 bytes. */
+  readonly spki: Buffer;
   /** Head of its revocations: when it differs from `NetworkTrust.revocationHead`, exchange `revocationsBytes`. */
   readonly revocationHead: string;
 }
@@ -53,13 +58,17 @@ export class NetworkTrust implements NetworkAccess<Member> {
   readonly #root: Identity | undefined;
   readonly #revocations: Revocations;
   readonly #met: MetMembers;
+  readonly #invites: KnownInvites;
   readonly #changed = new Emitter<void>();
+  readonly #judged = new Emitter<Member>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
   #trackers: readonly string[];
   /** Our own chain; its last link is this device. */
   #links: readonly Link[];
 
   readonly onChanged: Event<void> = this.#changed.event;
+  /** A device showed its membership, and it holds: when it connected, or in something that it signed. */
+  readonly onJudged: Event<Member> = this.#judged.event;
   /** Devices newly revoked: disconnect them, forget their catalogues. May name this device itself. */
   readonly onRevoked: Event<readonly DeviceId[]> = this.#revoked.event;
   readonly network: NetworkId;
@@ -81,6 +90,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#revocations = new Revocations(state.network, state.rootKey);
     this.#revocations.merge(state.revocations);
     this.#met = new MetMembers(state.met);
+    this.#invites = new KnownInvites(state.invites);
     this.#links = decodeCredentials(state.credentials).links;
     if (!this.#links.at(-1)?.spki.equals(identity.spki)) {
       throw new PeerwireError('corrupt', 'The stored membership belongs to another device; join the network again.');
@@ -126,6 +136,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
       credentials: this.credentials(),
       revocations: this.#revocations.encode(),
       met: this.#met.list(),
+      invites: this.#invites.toStore(this.#clock.wallTime(), ({ id, inviter }) => this.isWithdrawn(id, inviter)),
     });
   }
 
@@ -138,6 +149,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     if (state.network !== this.network) return;
     this.applyRevocations(state.revocations);
     for (const met of state.met) this.#remember(met);
+    for (const invite of state.invites) this.#invites.add(invite);
     this.acceptCountersignature(state.credentials);
   }
 
@@ -176,6 +188,16 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#changed.fire();
   }
 
+  /** For all members. Throws `permission`. */
+  rename(_name: string): void {
+    throw new PeerwireError('unsupported', 'Networks cannot be renamed yet.');
+  }
+
+  /** Creator only (`permission`). The device may revoke members and change the settings from now on. */
+  makeAdmin(_member: { readonly device: DeviceId; readonly spki: Buffer }): void {
+    throw new PeerwireError('unsupported', 'There is one admin, the creator, as yet.');
+  }
+
   /** Returns the link. `validFor`: milliseconds, at most a year, default 7 days. Throws `permission` or `usage`. */
   createInvite(options: { readonly inviterName: string; readonly validFor?: number }): string {
     const certificate = this.#certificate();
@@ -196,14 +218,18 @@ export class NetworkTrust implements NetworkAccess<Member> {
     const dates = { created, expires: created + Math.ceil(validFor) };
     const signed = signInvite(this.network, { spki: key.spki, ...inviter, ...dates }, signer.sign);
     const issuer = this.#root ? undefined : certificate;
-    return encodeInvite({
+    const invite = readInvite(signed);
+    const text = encodeInvite({
       networkName: this.name,
       rootKey: this.#rootKey,
       secret: this.secret,
       key,
-      proof: { invite: readInvite(signed), signed, issuer },
+      proof: { invite, signed, issuer },
       trackers: this.#trackers,
     });
+    this.#invites.add({ id: invite.id, ...dates, ...inviter, text });
+    this.#changed.fire();
+    return text;
   }
 
   credentials(): Buffer {
@@ -220,7 +246,8 @@ export class NetworkTrust implements NetworkAccess<Member> {
     const { invite, inviter, date, current } = standing;
     // The creator remembers all, to know which invite to withdraw with a member.
     if (invite !== undefined && (current || this.creator)) this.#remember({ device, invite, date });
-    const member: Member = { device, inviter, revocationHead: shown.revocationHead.toString('hex') };
+    const member: Member = { device, inviter, date, spki, revocationHead: shown.revocationHead.toString('hex') };
+    this.#judged.fire(member);
     const better = this.#vouchFor(shown.links, standing);
     const countersignature = better && this.#encode(better);
     if (!countersignature || countersignature.length > MAX_CREDENTIALS) return { member };
@@ -254,11 +281,40 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#revoke([{ kind: 'device', device }, ...invites.map((invite) => ({ kind: 'invite' as const, invite }))]);
   }
 
-  /** Creator only (`permission`). An invite that may have fallen into wrong hands admits nobody any more. */
-  withdrawInvite(text: string): void {
-    const { network, proof } = parseInvite(text);
-    if (network !== this.network) throw new PeerwireError('usage', 'This invite is for another network.');
-    this.#revoke([{ kind: 'invite', invite: proof.invite.id }]);
+  /**
+   * Creator only (`permission`). An invite that may have fallen into wrong hands admits nobody any more. `invite`: its id
+   * in hex, or the invite itself.
+   */
+  withdrawInvite(invite: string): void {
+    this.#revoke([{ kind: 'invite', invite: this.#inviteId(invite) }]);
+  }
+
+  /** Invites made on this device, and those seen elsewhere that are withdrawn. */
+  invites(): KnownInvite[] {
+    return this.#invites.list();
+  }
+
+  /** True when the invite of this id, made by this device, admits nobody any more though it may not have expired. */
+  isWithdrawn(invite: string, inviter: DeviceId): boolean {
+    return this.#revocations.dateOf({ kind: 'invite', invite }) !== undefined || this.isRevoked(inviter);
+  }
+
+  isCreator(device: DeviceId): boolean {
+    return this.creator && device === this.#identity.device;
+  }
+
+  isAdmin(device: DeviceId): boolean {
+    return this.isCreator(device);
+  }
+
+  revokedDevices(): DeviceId[] {
+    return this.#revocations.devices();
+  }
+
+  /** Who invited this device, and when it was admitted; undefined while others would refuse it. */
+  get ownMembership(): { readonly inviter: DeviceId | undefined; readonly joined: number } | undefined {
+    const own = this.#ownStanding();
+    return own && { inviter: own.inviter, joined: own.date };
   }
 
   isRevoked(device: DeviceId): boolean {
@@ -340,6 +396,14 @@ export class NetworkTrust implements NetworkAccess<Member> {
     for (const target of targets) this.#revocations.revoke(target, this.#clock.wallTime(), root.sign);
     this.#changed.fire();
     if (revoked.length > 0) this.#revoked.fire(revoked);
+  }
+
+  #inviteId(text: string): string {
+    const id = text.trim().toLowerCase();
+    if (/^[0-9a-f]{64}$/.test(id)) return id;
+    const { network, proof } = parseInvite(text);
+    if (network !== this.network) throw new PeerwireError('usage', 'This invite is for another network.');
+    return proof.invite.id;
   }
 
   /** Our own certificate by the root key, with the right to invite. */

@@ -36,6 +36,10 @@ export class Revocations {
     return this.#entries.has(`device ${device}`);
   }
 
+  devices(): DeviceId[] {
+    return [...this.#entries.values()].flatMap(({ target }) => (target.kind === 'device' ? [target.device] : []));
+  }
+
   /** When the device or invite was revoked, in milliseconds since the epoch by the creator's clock. */
   dateOf(target: RevocationTarget): number | undefined {
     return this.#entries.get(keyOf(target))?.date;

@@ -3,6 +3,7 @@ import { PeerwireError } from '../../common/errors.ts';
 import { type NetworkId, networkIdFromBytes, parseDeviceId } from '../../common/ids.ts';
 import { checkSpki } from '../../transport/identity.ts';
 import { SECRET_SIZE } from './invite.ts';
+import type { KnownInvite } from './known-invites.ts';
 import type { Met } from './met-members.ts';
 
 /** All that a device must keep of its membership. Secret as a whole. */
@@ -17,6 +18,8 @@ export interface TrustState {
   readonly credentials: Buffer;
   readonly revocations: Buffer;
   readonly met: readonly Met[];
+  /** Absent in what earlier versions stored. */
+  readonly invites: readonly KnownInvite[];
 }
 
 const VERSION = 1;
@@ -32,6 +35,7 @@ export function serializeTrust(state: TrustState): string {
     credentials: state.credentials.toString('base64'),
     revocations: state.revocations.toString('base64'),
     met: state.met.map(({ device, invite, date }) => [device, invite, date]),
+    invites: state.invites,
   });
 }
 
@@ -63,6 +67,7 @@ function readFields(fields: ReadonlyMap<string, unknown>): TrustState {
     credentials: bytes(fields.get('credentials')),
     revocations: bytes(fields.get('revocations')),
     met: list(fields.get('met')).map(met),
+    invites: list(fields.get('invites') ?? []).map(invite),
   };
 }
 
@@ -70,6 +75,25 @@ function met(value: unknown): Met {
   const [device, invite, date] = list(value);
   if (typeof date !== 'number') throw new TypeError('date');
   return { device: parseDeviceId(text(device)), invite: text(invite), date };
+}
+
+function invite(value: unknown): KnownInvite {
+  if (typeof value !== 'object' || value === null) throw new TypeError('not an invite');
+  const fields = new Map<string, unknown>(Object.entries(value));
+  const code = fields.get('text');
+  return {
+    id: text(fields.get('id')),
+    created: number(fields.get('created')),
+    expires: number(fields.get('expires')),
+    inviter: parseDeviceId(text(fields.get('inviter'))),
+    inviterName: text(fields.get('inviterName')),
+    ...(code === undefined ? {} : { text: text(code) }),
+  };
+}
+
+function number(value: unknown): number {
+  if (typeof value !== 'number') throw new TypeError('not a number');
+  return value;
 }
 
 function list(value: unknown): unknown[] {

@@ -15,7 +15,16 @@ export const INFOHASH = parseInfoHash('a'.repeat(64));
 export const NOW = 1_700_000_000_000;
 
 export function network(change: Partial<NetworkInfo> = {}): NetworkInfo {
-  return { network: NETWORK, name: 'Team', trackers: [], creator: false, peers: 0, state: 'looking', ...change };
+  return {
+    network: NETWORK,
+    name: 'Team',
+    trackers: [],
+    creator: false,
+    admin: false,
+    peers: 0,
+    state: 'looking',
+    ...change,
+  };
 }
 
 export function peer(letter: string, change: Partial<PeerInfo> = {}): PeerInfo {

@@ -30,6 +30,8 @@ describe('membership', () => {
         member: {
           device: world.creator.identity.device,
           inviter: undefined,
+          date: world.clock.wallTime(),
+          spki: world.creator.identity.spki,
           revocationHead: world.creator.trust.revocationHead,
         },
       });
