@@ -50,7 +50,7 @@ export class NetworkPeer {
   #listener: PeerListener<Member> | undefined;
   #node: NetworkNode | undefined;
   /** Sees what this peer relays. */
-  tap: (chunk: Uint8Array, side: 0 | 1) => void = () => {};
+  tap: (chunk: Uint8Array, side: 0 | 1, session: number) => void = () => {};
   readonly upload = new RateLimiter(systemClock);
   #relay: RelayHost | undefined;
 
@@ -89,22 +89,8 @@ export class NetworkPeer {
   /** @param listen on any free port, or not at all */
   async start(listen: 'listening' | 'outbound-only' = 'listening'): Promise<this> {
     const { identity, instance, trust } = this;
-    const logger: Logger = verbose
-      ? prefixed({ debug: console.log, info: console.log, warn: console.log, error: console.log }, this.name)
-      : silentLogger;
-    if (listen === 'listening') {
-      const listener: PeerListener<Member> = await PeerListener.listen({
-        host: '127.0.0.1',
-        port: 0,
-        identity,
-        instance,
-        networks: () => [trust],
-        limits: { pendingPerAddress: 64 },
-        logger,
-      });
-      listener.onChannel((channel) => this.#route(channel));
-      this.#listener = listener;
-    }
+    const logger = this.#logger;
+    if (listen === 'listening') await this.listen();
     const relay = new RelayHost({
       clock: systemClock,
       logger,
@@ -129,6 +115,27 @@ export class NetworkPeer {
     });
     await this.#node.start();
     return this;
+  }
+
+  /** Takes connections from now on. */
+  async listen(): Promise<void> {
+    const { identity, instance, trust } = this;
+    const listener: PeerListener<Member> = await PeerListener.listen({
+      host: '127.0.0.1',
+      port: 0,
+      identity,
+      instance,
+      networks: () => [trust],
+      limits: { pendingPerAddress: 64 },
+      logger: this.#logger,
+    });
+    listener.onChannel((channel) => this.#route(channel));
+    this.#listener = listener;
+  }
+
+  get #logger(): Logger {
+    const log = (message: string): void => console.log(message);
+    return verbose ? prefixed({ debug: log, info: log, warn: log, error: log }, this.name) : silentLogger;
   }
 
   /** Ends in good order; `start` may follow. */

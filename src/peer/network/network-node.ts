@@ -442,7 +442,8 @@ export class NetworkNode implements Disposable {
       link.close(removed());
       return;
     }
-    const isNew = !this.#links.has(link.peer);
+    // New, or reached in a better way than by a relay.
+    const isNews = !this.#links.has(link.peer) || (!link.relayed && !this.#links.isDirect(link.peer));
     if (!this.#links.add(link)) return;
     this.#swarmDialer.retry(link.peer);
     this.#noteAddress(link);
@@ -453,7 +454,7 @@ export class NetworkNode implements Disposable {
     this.#relayDesk.join(link);
     this.#relayClient.join(link);
     this.#reach.poke();
-    if (isNew) this.#notePeers();
+    if (isNews) this.#notePeers();
   }
 
   #onClose(link: ControlPeer, reason: PeerwireError | undefined): void {
@@ -466,10 +467,13 @@ export class NetworkNode implements Disposable {
     logger.debug(`The connection to ${key} ended${reason === undefined ? '' : `: ${reason.message}`}`);
     if (this.#closed) return;
     if (wasOpening && link.dialed !== undefined) this.#finder.failed(link.dialed);
-    if (this.#links.remove(link) && !this.#links.has(link.peer)) {
-      this.#finder.lost(link.peer, clock.wallTime() - link.since);
-      this.#noteSeen(link);
-      this.#notePeers();
+    if (this.#links.remove(link)) {
+      // Also when only a relay is left.
+      if (!this.#links.isDirect(link.peer)) {
+        this.#finder.lost(link.peer, clock.wallTime() - link.since);
+        this.#noteSeen(link);
+        this.#notePeers();
+      }
     }
     this.#relayDesk.leave(link);
     this.#relayClient.leave(link);

@@ -39,8 +39,8 @@ export interface RelayHostOptions {
   /** Of everything that this peer sends. */
   readonly upload: RateLimiter;
   readonly limits?: Partial<RelayLimits>;
-  /** For tests: sees what passes, `side` 0 being who asked. */
-  readonly tap?: (chunk: Uint8Array, side: 0 | 1) => void;
+  /** For tests: sees what passes, `side` 0 being who asked, and in which session, counted from 0. */
+  readonly tap?: (chunk: Uint8Array, side: 0 | 1, session: number) => void;
 }
 
 interface Session {
@@ -70,6 +70,7 @@ export class RelayHost implements Disposable {
   /** By the infohash of the end that has yet to come. */
   readonly #awaited = new Map<string, { session: Session; side: 0 | 1 }>();
   readonly #owned = new DisposableList();
+  #joined = 0;
 
   constructor(options: RelayHostOptions) {
     this.#options = options;
@@ -151,8 +152,11 @@ export class RelayHost implements Disposable {
       ends[side].write([encodeHandshake({ infoHash, peerId: Buffer.alloc(20) })]);
     }
     logger.debug(`Relaying between ${ends.map(peerKey).join(' and ')}`);
-    const splice = new Splice(ends, { clock, limiter: this.#limiter, tap, onEnd: () => this.#end(session) });
-    session.splice = splice;
+    const number = this.#joined++;
+    session.splice = new Splice(ends, {
+      ...{ clock, limiter: this.#limiter, onEnd: () => this.#end(session) },
+      tap: tap && ((chunk, side) => tap(chunk, side, number)),
+    });
   }
 
   #end(session: Session): void {
