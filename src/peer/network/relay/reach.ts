@@ -30,7 +30,7 @@ const ANSWER_BURST = 40;
 
 export interface ReachOptions {
   readonly self: PeerRef;
-  readonly client: RelayClient;
+  readonly client: Pick<RelayClient, 'known' | 'call' | 'canReach' | 'open'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly listenPort: () => number | undefined;
