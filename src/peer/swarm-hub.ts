@@ -208,11 +208,13 @@ export class SwarmHub implements Disposable {
     }
   }
 
+  /** Ends what is connected to a device, or by it as a relay. */
   disconnectDevice(network: NetworkId, device: DeviceId): void {
     for (const entry of this.#entries.values()) {
       if (entry.network !== network) continue;
       for (const channel of entry.links.open()) {
-        if (channel.device === device) channel.close(new PeerwireError('revoked', 'The device was revoked.'));
+        if (channel.device === device || channel.relay === device)
+          channel.close(new PeerwireError('revoked', 'The device was revoked.'));
       }
     }
   }

@@ -181,6 +181,23 @@ describe('peers that cannot dial each other', function () {
     assert.equal(cleo.relay.sessions, seen);
   });
 
+  it('use no relay that was removed, though it would not hear of that', async () => {
+    const dora = await add('dora');
+    const [cleo, ada, bob] = await three();
+    await until([ada, bob], () => ada.connectedTo(bob) && bob.connectedTo(ada));
+    await dora.start();
+    for (const peer of [ada, bob, cleo]) peer.node.addAddress(dora.address);
+    await until(peers, () => [ada, bob, cleo].every((peer) => peer.connectedTo(dora)));
+    const byCleo = [...ada.channels, ...bob.channels].filter(({ relay }) => relay === cleo.identity.device);
+    assert.ok(byCleo.some(({ closed }) => !closed));
+    cleo.trust.applyRevocations = () => [];
+    dora.trust.revoke(cleo.identity.device);
+    await until([ada, bob, dora], () => !ada.connectedTo(cleo) && !bob.connectedTo(cleo));
+    assert.ok(byCleo.every(({ closed }) => closed));
+    // The one who removed it relays, too.
+    await until([ada, bob, dora], () => ada.connectedTo(bob) && bob.connectedTo(ada) && dora.relay.sessions > 0);
+  });
+
   it('hear of each other by device and window', async () => {
     const [, ada, bob] = await three();
     await until(peers, () => ada.connectedTo(bob) && bob.connectedTo(ada));

@@ -14,7 +14,7 @@ import type { StateStore } from '../state-store.ts';
 import type { Member, NetworkTrust } from '../trust/membership.ts';
 import type { HoldEntry, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
-import { CatalogueStore } from './catalogue-store.ts';
+import { CatalogueStore, sectionKey } from './catalogue-store.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
 import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
 import type { DialTarget } from './dialer.ts';
@@ -235,6 +235,7 @@ export class NetworkNode implements Disposable {
         isConnected: (peer) => this.#links.has(peer),
         isDirect: (peer) => this.#links.isDirect(peer),
         isRevoked: ({ device }) => trust.isRevoked(device),
+        isKnown: (peer) => this.#store.get(sectionKey(peer, '')) !== undefined,
         relayed: () => this.#links.relayed,
         hasRoom: () => this.#links.hasRoom,
         onChannel: (channel, dialed) => this.#open(channel, dialed),
@@ -277,6 +278,7 @@ export class NetworkNode implements Disposable {
         if (signed === undefined || this.#store.isOwn(signed.section)) return;
         this.members.note({ device: signed.section.device, name: signed.section.name });
         this.#noteCatalogues();
+        this.#reach.poke();
       }),
     );
     this.#owned.add(this.#finder.onChanged(() => this.#noteState()));
@@ -532,7 +534,9 @@ export class NetworkNode implements Disposable {
     this.#membership.changed();
     const reason = removed();
     for (const link of [...this.#opening, ...this.#links.all()]) {
-      if (this.#excluded || devices.includes(link.peer.device)) link.close(reason);
+      const { device, relay } = link.channel;
+      const isTheirs = devices.includes(device) || (relay !== undefined && devices.includes(relay));
+      if (this.#excluded || isTheirs) link.close(reason);
     }
     // Without a word: who is excluded is nobody's to find.
     if (this.#excluded) this.#finder.dispose();

@@ -2,10 +2,11 @@ import type { Clock } from '../../../common/clock.ts';
 import type { Disposable } from '../../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../../common/errors.ts';
 import type { Logger } from '../../../common/log.ts';
-import { formatHostPort, mayDial } from '../addresses.ts';
+import { formatHostPort, mayDial, normalizeHost } from '../addresses.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
 import type { DialTarget } from '../dialer.ts';
 import { TokenBucket } from '../token-bucket.ts';
+import { CallLimits } from './call-limits.ts';
 import type { RelayClient } from './relay-client.ts';
 import type { PeerHere } from './relay-messages.ts';
 
@@ -13,6 +14,8 @@ import type { PeerHere } from './relay-messages.ts';
 const GRACE = 2_500;
 /** Only one should ask: the larger peer waits so much longer. */
 const TURN = 2_500;
+/** Milliseconds in which reasons to look are gathered: members may tell of others as often as they like. */
+const LOOK_PAUSE = 50;
 /** Milliseconds between two calls to be dialled: while not connected, and while a relay does. */
 const CALL_AGAIN = 60_000;
 const CALL_AGAIN_RELAYED = 300_000;
@@ -39,6 +42,8 @@ export interface ReachOptions {
   /** … and nobody relays the connection. */
   readonly isDirect: (peer: PeerRef) => boolean;
   readonly isRevoked: (peer: PeerRef) => boolean;
+  /** Its catalogue is here: there is such a peer, whatever others tell. */
+  readonly isKnown: (peer: PeerRef) => boolean;
   /** Connections that are relayed. */
   readonly relayed: () => number;
   readonly hasRoom: () => boolean;
@@ -64,24 +69,25 @@ export class Reach implements Disposable {
   readonly #candidates = new Map<string, Candidate>();
   readonly #abort = new AbortController();
   readonly #answers: TokenBucket;
+  readonly #calls: CallLimits;
   #answering = 0;
   #opening = 0;
   #timer: Disposable | undefined;
-  #queued = false;
+  #soon: Disposable | undefined;
 
   constructor(options: ReachOptions) {
     this.#options = options;
     this.#answers = new TokenBucket(options.clock, ANSWER_RATE, ANSWER_BURST);
+    this.#calls = new CallLimits(options.clock);
   }
 
   /** Looks soon what is to be done: who is known, or connected, changed. */
   poke(): void {
-    if (this.#queued) return;
-    this.#queued = true;
-    queueMicrotask(() => {
-      this.#queued = false;
+    if (this.#abort.signal.aborted) return;
+    this.#soon ??= this.#options.clock.setTimeout(() => {
+      this.#soon = undefined;
       this.#look();
-    });
+    }, LOOK_PAUSE);
   }
 
   /** Tries everything again at once: our network changed. */
@@ -100,13 +106,15 @@ export class Reach implements Disposable {
     if (peerKey(peer) === peerKey(self) || isDirect(peer) || isRevoked(peer) || !hasRoom()) return;
     // What a member says about another is no better than peer exchange.
     if (!mayDial(address, 'pex', informant)) return;
-    if (this.#answering >= MOST_ANSWERS || !this.#answers.tryTake(1)) return;
+    const target = { host: normalizeHost(address.host), port: address.port };
+    if (this.#answering >= MOST_ANSWERS || !this.#answers.tryTake(1) || !this.#calls.tryTake(target)) return;
     this.#answering++;
     const late = new AbortController();
     const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
     try {
       const signal = AbortSignal.any([late.signal, this.#abort.signal]);
       const channel = await dial({ ...address, expectDevice: peer.device, signal });
+      this.#calls.reached(target);
       if (channel.instance !== peer.instance || isDirect(peer) || this.#abort.signal.aborted) channel.close();
       else onChannel(channel, formatHostPort(address));
     } catch (error) {
@@ -120,6 +128,7 @@ export class Reach implements Disposable {
   dispose(): void {
     this.#abort.abort();
     this.#timer?.dispose();
+    this.#soon?.dispose();
   }
 
   #look(): void {
@@ -136,13 +145,13 @@ export class Reach implements Disposable {
 
   /** Those that are told of and not connected directly are candidates. */
   #refresh(): void {
-    const { self, client, clock, isDirect, isRevoked, listenPort } = this.#options;
+    const { self, client, clock, isDirect, isRevoked, isKnown, listenPort } = this.#options;
     const own = peerKey(self);
     const known = client.known();
     for (const [key, { peer, opening }] of this.#candidates)
       if (!opening && (!known.has(key) || isDirect(peer))) this.#candidates.delete(key);
     for (const [key, peer] of known) {
-      if (key === own || this.#candidates.has(key) || isDirect(peer) || isRevoked(peer)) continue;
+      if (key === own || this.#candidates.has(key) || isDirect(peer) || isRevoked(peer) || !isKnown(peer)) continue;
       const now = clock.now();
       const grace = peer.listens || listenPort() !== undefined ? GRACE : 0;
       const relayFrom = now + grace + (own < key ? 0 : TURN);

@@ -11,6 +11,7 @@ import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
 import type { ControlPeer } from '../control-peer.ts';
 import type { DialTarget } from '../dialer.ts';
 import { addressesOf } from '../swarm-dialer.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import { relayInfoHash } from './relay-host.ts';
 import { MAX_PEERS, type PeerHere, REQUEST_ID_SIZE, type RelayMessage } from './relay-messages.ts';
 
@@ -24,6 +25,9 @@ const JOIN_TIMEOUT = 15_000;
 const MOST_RELAYS = 4;
 /** Connections under way at once for which others asked. */
 const MOST_JOINS = 16;
+/** … and for which one relay may have us dial it: per second, and in one burst. */
+const JOIN_RATE = 5;
+const JOIN_BURST = 50;
 
 export interface RelayClientOptions {
   readonly network: NetworkId;
@@ -46,6 +50,7 @@ export interface RelayClientOptions {
 
 interface Relay {
   readonly peers: Map<string, PeerHere>;
+  readonly joins: TokenBucket;
   relays: boolean;
 }
 
@@ -62,7 +67,10 @@ export class RelayClient implements Disposable {
   }
 
   join(link: ControlPeer): void {
-    if (!link.relayed && link.supports('pw_relay')) this.#relays.set(link, { peers: new Map(), relays: false });
+    if (!link.relayed && link.supports('pw_relay')) {
+      const joins = new TokenBucket(this.#options.clock, JOIN_RATE, JOIN_BURST);
+      this.#relays.set(link, { peers: new Map(), joins, relays: false });
+    }
   }
 
   leave(link: ControlPeer): void {
@@ -85,7 +93,7 @@ export class RelayClient implements Disposable {
         this.#answers.get(message.id)?.(link, message);
         return;
       case 'join':
-        void this.#onJoin(link, message.peer, message.token);
+        if (relay.joins.tryTake(1)) void this.#onJoin(link, message.peer, message.token);
         return;
     }
   }
@@ -245,7 +253,7 @@ export class RelayClient implements Disposable {
         throw new PeerwireError('protocol', 'The relay answered something else.');
       }
       const channel = await secure(role, outer, answer.rest, peer);
-      if (!isRevoked(peer.device) && !signal.aborted) return channel;
+      if (!isRevoked(peer.device) && !isRevoked(link.peer.device) && !signal.aborted) return channel;
       channel.close();
       throw new PeerwireError('cancelled', 'The connection was cancelled.');
     } finally {
