@@ -2,6 +2,7 @@ import type { Clock } from '../../../common/clock.ts';
 import type { Disposable } from '../../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../../common/errors.ts';
 import type { Logger } from '../../../common/log.ts';
+import { Throttle } from '../../../common/throttle.ts';
 import { formatHostPort, mayDial, normalizeHost } from '../addresses.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
 import type { DialTarget } from '../dialer.ts';
@@ -14,7 +15,7 @@ import type { PeerHere } from './relay-messages.ts';
 const GRACE = 2_500;
 /** Only one should ask: the larger peer waits so much longer. */
 const TURN = 2_500;
-/** Milliseconds in which reasons to look are gathered: members may tell of others as often as they like. */
+/** Milliseconds between two looks: members may tell of others as often as they like. */
 const LOOK_PAUSE = 50;
 /** Milliseconds between two calls to be dialled: while not connected, and while a relay does. */
 const CALL_AGAIN = 60_000;
@@ -73,21 +74,24 @@ export class Reach implements Disposable {
   #answering = 0;
   #opening = 0;
   #timer: Disposable | undefined;
-  #soon: Disposable | undefined;
+  #queued = false;
+  readonly #looks: Throttle;
 
   constructor(options: ReachOptions) {
     this.#options = options;
     this.#answers = new TokenBucket(options.clock, ANSWER_RATE, ANSWER_BURST);
     this.#calls = new CallLimits(options.clock);
+    this.#looks = new Throttle(options.clock, LOOK_PAUSE, () => this.#look());
   }
 
   /** Looks soon what is to be done: who is known, or connected, changed. */
   poke(): void {
-    if (this.#abort.signal.aborted) return;
-    this.#soon ??= this.#options.clock.setTimeout(() => {
-      this.#soon = undefined;
-      this.#look();
-    }, LOOK_PAUSE);
+    if (this.#queued) return;
+    this.#queued = true;
+    queueMicrotask(() => {
+      this.#queued = false;
+      this.#looks.run();
+    });
   }
 
   /** Tries everything again at once: our network changed. */
@@ -128,7 +132,7 @@ export class Reach implements Disposable {
   dispose(): void {
     this.#abort.abort();
     this.#timer?.dispose();
-    this.#soon?.dispose();
+    this.#looks.dispose();
   }
 
   #look(): void {

@@ -57,6 +57,7 @@ describe('Reach', () => {
       isConnected: () => connection !== 'none',
       isDirect: () => connection === 'direct',
       isRevoked: () => false,
+      isKnown: () => true,
       relayed: () => 0,
       hasRoom: () => true,
       onChannel: (channel: MemberChannel, dialed) => {
@@ -173,7 +174,8 @@ describe('Reach', () => {
           return Promise.reject(new PeerwireError('connection', 'no'));
         },
       });
-      for (let i = 0; i < 100; i++) await finder.onCalled(ref(large), { host: '192.0.2.7', port: 7000 }, '192.0.2.1');
+      for (let i = 0; i < 100; i++)
+        await finder.onCalled(ref(large), { host: `192.0.2.${i}`, port: 7000 }, '192.0.2.1');
       assert.equal(log.length, 40);
       await advance(clock, 60_000);
       log = [];
