@@ -126,7 +126,7 @@ export class RelayClient implements Disposable {
       if (either.aborted) break;
       try {
         const channel = await this.#openBy(link, peer, either);
-        logger.info(`Reached ${peerKey(peer)} by the relay ${link.name ?? peerKey(link.peer)}`);
+        logger.info(`Reached ${peerKey(peer)} by the relay ${peerKey(link.peer)}`);
         return channel;
       } catch (error) {
         failure = error;
