@@ -6,11 +6,16 @@ import { prefixed } from '../common/log.ts';
 import type { PeerApi, ShareInfo } from '../peer/api.ts';
 import { ConnectionCommands } from './connection-commands.ts';
 import { withPeerInDevelopment } from './development-api.ts';
+import { diagnoseConnection } from './diagnose-view.ts';
 import { DownloadCommands } from './download-commands.ts';
+import { InviteCommands } from './invite-commands.ts';
 import { InviteOffers } from './invite-offers.ts';
 import { JoinUriHandler } from './join-uri-handler.ts';
+import { MemberCommands } from './member-commands.ts';
 import { NetworkCommands } from './network-commands.ts';
+import { NetworkSettingsCommands } from './network-settings-commands.ts';
 import { NetworkView } from './network-view.ts';
+import { OwnShareCommands } from './own-share-commands.ts';
 import { PeerClient } from './peer-client.ts';
 import { PeerContext } from './peer-context.ts';
 import { peerLauncher } from './peer-launcher.ts';
@@ -60,6 +65,10 @@ export function compose(
   const offers = new InviteOffers(context.globalState, t);
   const networks = new NetworkCommands(services, tracker, offers);
   const shares = new ShareCommands(services, networks);
+  const ownShares = new OwnShareCommands(services);
+  const invites = new InviteCommands(services, networks, offers);
+  const networkSettings = new NetworkSettingsCommands(services, networks);
+  const members = new MemberCommands(services, networks, shares);
   const downloads = new DownloadCommands(services);
   const transfers = new TransferCommands(services, downloads);
   const connection = new ConnectionCommands(services, tracker);
@@ -85,14 +94,23 @@ export function compose(
         'peerwire.createNetwork': () => networks.create(),
         'peerwire.joinNetwork': (...args) => networks.join(args),
         'peerwire.pasteInvite': () => networks.paste(),
-        'peerwire.copyInvite': (...args) => networks.copyInvite(args),
+        'peerwire.copyInvite': (...args) => invites.copy(args),
+        'peerwire.invite': (...args) => invites.invite(args),
+        'peerwire.manageInvites': (...args) => invites.manage(args),
+        'peerwire.renameNetwork': (...args) => networkSettings.rename(args),
+        'peerwire.manageTrackers': (...args) => networkSettings.trackers(args),
         'peerwire.leaveNetwork': (...args) => networks.leave(args),
-        'peerwire.revokeMember': (...args) => networks.revoke(args),
+        'peerwire.shareWithMember': (...args) => members.share(args),
+        'peerwire.compareWords': (...args) => members.compareWords(args),
+        'peerwire.makeAdmin': (...args) => members.makeAdmin(args),
+        'peerwire.revokeMember': (...args) => members.revoke(args),
         'peerwire.addPeer': () => connection.addPeer(),
         'peerwire.shareWithPeers': (...args) => shares.share(args),
+        'peerwire.shareWithMembers': (...args) => shares.shareWithMembers(args),
         'peerwire.shareFiles': () => shares.choose(),
-        'peerwire.stopSharing': (...args) => shares.stop(args),
-        'peerwire.copyShareId': (...args) => shares.copyId(args),
+        'peerwire.changeAccess': (...args) => ownShares.changeAccess(args),
+        'peerwire.stopSharing': (...args) => ownShares.stop(args),
+        'peerwire.copyShareId': (...args) => ownShares.copyId(args),
         'peerwire.download': (...args) => downloads.download(args),
         'peerwire.downloadTo': (...args) => downloads.downloadTo(args),
         'peerwire.pauseTransfer': (...args) => transfers.pause(args),
@@ -113,7 +131,7 @@ export function compose(
         'peerwire.setDownloadLimit': () => transfers.setLimit('download'),
         'peerwire.hostTracker': () => connection.hostTracker(),
         'peerwire.stopTracker': () => connection.stopTracker(),
-        'peerwire.diagnose': () => connection.diagnose(),
+        'peerwire.diagnose': () => diagnoseConnection(services),
         'peerwire.showLog': () => log.show(true),
         'peerwire.statusMenu': () => showStatusMenu(services, tracker),
         'peerwire.restartPeer': () => client.restart(),

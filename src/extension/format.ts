@@ -45,6 +45,19 @@ export function formatAge(t: Translate, time: number, now: number): string {
   return days === 1 ? t('yesterday') : t('{0} days ago', days);
 }
 
+/** A date and a time of day, in the time zone of this machine. `time`: milliseconds since the epoch. */
+export function formatMoment(time: number): string {
+  return new Date(time).toLocaleString('en-US', { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+/** In one unit, rounded to what is next: what is left of hours and days. `duration`: milliseconds. */
+export function formatTimeSpan(t: Translate, duration: number): string {
+  const minutes = Math.max(1, Math.round(duration / 60_000));
+  if (minutes < 60) return t('{0} min', minutes);
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? t('{0} h', hours) : t('{0} days', Math.round(hours / 24));
+}
+
 /** A bar of text, for rows that can hold nothing else. `fraction`: 0 to 1; full only when complete. */
 export function progressBar(fraction: number, width = 6): string {
   const filled = fraction >= 1 ? width : Math.min(width - 1, Math.max(0, Math.floor(fraction * width)));

@@ -5,12 +5,13 @@
  *
  *   network      Team, network, connected, 2 peers
  *   hint         Nobody Else Is Here, <reason> | Copy an Invite | Diagnose Connection
- *   person       ann@laptop, online, 3 shares                  (own other windows: “Your other windows, online, 1 share”)
+ *   person       ann@laptop, online, creator, 3 shares          (or “admin”; then “via relay”; own: “Your other windows, online, 1 share”)
+ *                ben@desktop, away, 0 shares
  *   share        report.pdf, file, 3.1 MB, from ann@laptop, 2 sources
  *                docs, folder, 214 files, 3.1 MB, from ann@laptop, only offline sources
  *   folder       guide, folder, 12 files, in docs
  *   file         guide/intro.md, file, 10 KB, in docs
- *   own share    report.pdf, file, 3.1 MB, shared by you        (+ “, publishing a change” | “, source is missing”)
+ *   own share    report.pdf, file, 3.1 MB, shared by you        (+ “, only with ben, cleo” and “, publishing a change” | “, source is missing”)
  *   drop         Share Files or Folders…, or drop them here     (while nothing is shared)
  *   group        Active transfers, 2
  *   transfer     report.pdf, download, done, seeding
@@ -42,8 +43,24 @@ export function networkState(t: Translate, network: NetworkInfo): string {
 }
 
 export function personLabel(t: Translate, person: Person): string {
-  const state = person.windows.length > 0 ? t('online') : t('offline');
-  return list(personName(t, person), state, countShares(t, person.shares.length));
+  const state = person.windows.length > 0 ? t('online') : t('away');
+  return list(personName(t, person), state, ...membership(t, person), countShares(t, person.shares.length));
+}
+
+/** What sets a member apart, in words. */
+export function membership(t: Translate, person: Pick<Person, 'member' | 'self' | 'windows'>): (string | false)[] {
+  const { member, self } = person;
+  if (self) return [];
+  return [
+    member?.creator === true && t('creator'),
+    member?.admin === true && !member.creator && t('admin'),
+    isRelayed(person) && t('via relay'),
+  ];
+}
+
+/** Connected, but to none of its windows directly. */
+export function isRelayed({ windows }: Pick<Person, 'windows'>): boolean {
+  return windows.length > 0 && windows.every(({ via }) => via === 'relay');
 }
 
 export function personName(t: Translate, person: Pick<Person, 'self' | 'name'>): string {
@@ -56,8 +73,10 @@ export function shareLabel(t: Translate, share: ShareInfo): string {
   return list(...shareFacts(t, share), t('from {0}', safeText(share.ownerName)), sources);
 }
 
-export function ownShareLabel(t: Translate, share: ShareInfo): string {
-  return list(...shareFacts(t, share), t('shared by you'), ownShareState(t, share));
+/** `audience`: the names of those that it is limited to. */
+export function ownShareLabel(t: Translate, share: ShareInfo, audience?: string): string {
+  const only = audience !== undefined && t('only with {0}', safeText(audience));
+  return list(...shareFacts(t, share), t('shared by you'), only, ownShareState(t, share));
 }
 
 export function ownShareState(t: Translate, share: ShareInfo): string | undefined {

@@ -2,12 +2,12 @@ import { PeerwireError } from '../common/errors.ts';
 import type { InvitePreview, NetworkInfo } from '../peer/api.ts';
 import { clipboardInvite, type InviteOffers } from './invite-offers.ts';
 import { findInvite } from './invite-text.ts';
-import { personName } from './labels.ts';
 import { iconlessText, messageText, safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
 import { readTrackers } from './settings.ts';
 import type { TrackerHost } from './tracker-host.ts';
-import { type NodeOf, rowsOf } from './tree-nodes.ts';
+import type { Translate } from './translate.ts';
+import { rowsOf } from './tree-nodes.ts';
 import { isTrackerUrl } from './typed-input.ts';
 import { vscode } from './vscode.ts';
 
@@ -159,15 +159,6 @@ export class NetworkCommands {
     ].join('\n');
   }
 
-  async copyInvite(args: readonly unknown[]): Promise<void> {
-    const { t } = this.#services;
-    const network = await this.networkFor(args, t('Invite to which network?'));
-    if (network === undefined) return;
-    const api = await this.#services.api();
-    await this.#copy(await api.createInvite({ network: network.network }));
-    this.#services.report.done(t('Invite to “{0}” copied', network.name));
-  }
-
   async leave(args: readonly unknown[]): Promise<void> {
     const { t } = this.#services;
     const network = await this.networkFor(args, t('Leave which network?'));
@@ -179,7 +170,7 @@ export class NetworkCommands {
         modal: true,
         detail: network.creator
           ? t(
-              'You created it: without this device nobody can revoke members any more. What you share in it is no longer offered; downloaded files stay.',
+              'You created it: without this device nobody can make admins any more, and without an admin nobody can remove members. What you share in it is no longer offered; downloaded files stay.',
             )
           : t('What you share in it is no longer offered; downloaded files stay. You need an invite to come back.'),
       },
@@ -188,57 +179,6 @@ export class NetworkCommands {
     if (chosen !== leave) return;
     const api = await this.#services.api();
     await api.leaveNetwork(network.network);
-  }
-
-  async revoke(args: readonly unknown[]): Promise<void> {
-    const { t } = this.#services;
-    const person = rowsOf(args, 'person')[0]?.person ?? (await this.#pickMember());
-    if (person === undefined) return;
-    const revoke = { title: t('Revoke') };
-    const chosen = await vscode.window.showWarningMessage(
-      t('Revoke {0}?', messageText(person.name)),
-      { modal: true, detail: t('They keep what they already have; members will refuse them from now on.') },
-      revoke,
-    );
-    if (chosen !== revoke) return;
-    const api = await this.#services.api();
-    await api.revokeMember({ network: person.network, device: person.device });
-  }
-
-  async #pickMember(): Promise<Pick<NodeOf<'person'>['person'], 'name' | 'network' | 'device'> | undefined> {
-    const { t, state } = this.#services;
-    const mine = state.networks.filter((network) => network.creator);
-    if (mine.length === 0) {
-      throw new PeerwireError('permission', t('Only the device that created a network can revoke its members.'));
-    }
-    const members = new Map<
-      string,
-      {
-        name: string;
-        network: NetworkInfo['network'];
-        device: NodeOf<'person'>['person']['device'];
-        words: readonly string[];
-      }
-    >();
-    for (const peer of state.peers) members.set(`${peer.network} ${peer.device}`, peer);
-    for (const share of state.shares) {
-      const key = `${share.network} ${share.owner}`;
-      if (!members.has(key))
-        members.set(key, { name: share.ownerName, network: share.network, device: share.owner, words: [] });
-    }
-    const items = [...members.values()]
-      .filter(
-        (member) => member.device !== state.status?.device && mine.some(({ network }) => network === member.network),
-      )
-      .map((member) => ({
-        label: iconlessText(personName(t, { self: false, name: member.name })),
-        description: iconlessText(mine.find(({ network }) => network === member.network)?.name ?? ''),
-        detail: member.words.join(' '),
-        member,
-      }));
-    if (items.length === 0)
-      throw new PeerwireError('not-found', t('There is nobody to revoke: no other member is known yet.'));
-    return (await vscode.window.showQuickPick(items, { placeHolder: t('Revoke which member?') }))?.member;
   }
 
   /** The network of a row, the only one, or the one that the user picks; undefined when they turn back. */
@@ -266,10 +206,29 @@ export class NetworkCommands {
     return undefined;
   }
 
+  /** As `networkFor`, of those whose settings this device may change. */
+  async administeredFor(args: readonly unknown[], placeHolder: string): Promise<NetworkInfo | undefined> {
+    const { t } = this.#services;
+    const [row] = rowsOf(args, 'network', 'hint');
+    const api = await this.#services.api();
+    const networks = (await api.networks()).filter(({ admin }) => admin);
+    const id = row?.kind === 'network' ? row.entry.info.network : row?.network.network;
+    if (id !== undefined) return networks.find(({ network }) => network === id) ?? noAdmin(t);
+    if (networks.length > 1) {
+      const items = networks.map((network) => ({ label: iconlessText(network.name), network }));
+      return (await vscode.window.showQuickPick(items, { placeHolder }))?.network;
+    }
+    return networks[0] ?? noAdmin(t);
+  }
+
   async #copy(invite: string): Promise<void> {
     await this.#offers.remember(invite);
     await vscode.env.clipboard.writeText(invite);
   }
+}
+
+function noAdmin(t: Translate): never {
+  throw new PeerwireError('permission', t('Only the creator of a network and its admins can do that.'));
 }
 
 /** Only what the peer can announce to; the peer checks again. */

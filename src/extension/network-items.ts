@@ -5,7 +5,17 @@ import { formatDeviceId } from '../common/ids.ts';
 import type { NetworkInfo, ShareInfo, TransferInfo } from '../peer/api.ts';
 import type { FileTreeFile, FileTreeFolder } from './file-tree.ts';
 import { countFiles, countPeers, countShares, countSources, formatAge } from './format.ts';
-import { fileLabel, folderLabel, networkLabel, networkState, personLabel, personName, shareLabel } from './labels.ts';
+import {
+  fileLabel,
+  folderLabel,
+  isRelayed,
+  membership,
+  networkLabel,
+  networkState,
+  personLabel,
+  personName,
+  shareLabel,
+} from './labels.ts';
 import type { Person } from './network-model.ts';
 import { safeText } from './safe-text.ts';
 import { capitalize, dots, isDownloading } from './transfer-model.ts';
@@ -23,10 +33,12 @@ export function networkItem(t: Translate, network: NetworkInfo): vscode.TreeItem
     network.trackers.length === 0
       ? t('No tracker: peers are added by address')
       : t('Trackers: {0}', network.trackers.map(safeText).join(', ')),
-    network.creator && t('You created this network: you can revoke members.'),
+    network.creator
+      ? t('You created this network: you can remove members, make admins and change its settings.')
+      : network.admin && t('You are an admin: you can remove members and change the settings.'),
   );
   item.iconPath = new vscode.ThemeIcon('organization');
-  item.contextValue = network.creator ? 'network:creator' : 'network';
+  item.contextValue = ['network', network.creator && 'creator', network.admin && 'admin'].filter(Boolean).join(':');
   item.accessibilityInformation = { label: networkLabel(t, network) };
   return item;
 }
@@ -77,18 +89,20 @@ function command(id: string, title: string, network: NetworkInfo): vscode.Comman
   return { command: id, title, arguments: [{ kind: 'hint', hint: 'invite', network }] };
 }
 
-export function personItem(t: Translate, person: Person): vscode.TreeItem {
+export function personItem(t: Translate, person: Person, now: number): vscode.TreeItem {
   const { Expanded, None } = vscode.TreeItemCollapsibleState;
   const online = person.windows.length > 0;
   const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? Expanded : None);
   item.description = dots(
-    online ? t('Online') : t('Offline'),
+    presence(t, person, now),
+    ...membership(t, person),
     person.shares.length === 0 && t('shares nothing yet'),
     person.ambiguous && person.words.join(' '),
   );
   item.tooltip = lines(
     safeText(person.name),
-    online ? t('Online') : t('Offline'),
+    presence(t, person, now),
+    ...describeMember(t, person, now),
     countShares(t, person.shares.length),
     person.words.length > 0 && t('Words to compare aloud: {0}', person.words.join(' ')),
     t('Device: {0}', formatDeviceId(person.device)),
@@ -97,9 +111,28 @@ export function personItem(t: Translate, person: Person): vscode.TreeItem {
   item.iconPath = online
     ? new vscode.ThemeIcon('account')
     : new vscode.ThemeIcon('account', new vscode.ThemeColor('disabledForeground'));
-  item.contextValue = person.self ? 'person:self' : 'person';
+  item.contextValue = ['person', person.self ? 'self' : 'other', ...person.may].join(':');
   item.accessibilityInformation = { label: personLabel(t, person) };
   return item;
+}
+
+/** “Online”, or “Away, seen 2 h ago”. */
+function presence(t: Translate, { windows, member }: Person, now: number): string {
+  if (windows.length > 0) return t('Online');
+  return member?.lastSeen === undefined ? t('Away') : t('Away, seen {0}', formatAge(t, member.lastSeen, now));
+}
+
+function describeMember(t: Translate, person: Person, now: number): (string | false)[] {
+  const { member } = person;
+  if (member === undefined || member.self) return [];
+  const { creator, admin, inviterName, joined } = member;
+  return [
+    creator && t('Creator: made this network'),
+    admin && !creator && t('Admin: may remove members and change the settings'),
+    isRelayed(person) && t('Connected through another member, who cannot read what passes'),
+    inviterName !== undefined && t('Invited by {0}', safeText(inviterName)),
+    joined !== undefined && t('Joined {0}', formatAge(t, joined, now)),
+  ];
 }
 
 export function shareItem(

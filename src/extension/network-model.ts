@@ -1,6 +1,6 @@
 /** What the Network view shows, from what the peer knows: people are devices, however many windows each has open. */
 import type { DeviceId, NetworkId } from '../common/ids.ts';
-import type { NetworkInfo, PeerInfo, ShareInfo } from '../peer/api.ts';
+import type { MemberInfo, NetworkInfo, PeerInfo, ShareInfo } from '../peer/api.ts';
 
 export interface Person {
   readonly network: NetworkId;
@@ -11,11 +11,17 @@ export interface Person {
   /** Peers of this device that are connected now; none: offline. */
   readonly windows: readonly PeerInfo[];
   readonly words: readonly string[];
+  /** What is known of its membership; nothing for a moment after it appeared. */
+  readonly member: MemberInfo | undefined;
+  /** What this device may do about its membership. */
+  readonly may: readonly MemberAction[];
   /** Another person here has the same name: show the words. */
   readonly ambiguous: boolean;
   /** Newest first. */
   readonly shares: readonly ShareInfo[];
 }
+
+export type MemberAction = 'revoke' | 'promote';
 
 export interface NetworkEntry {
   readonly info: NetworkInfo;
@@ -25,6 +31,7 @@ export interface NetworkEntry {
 
 export interface NetworkFacts {
   readonly networks: readonly NetworkInfo[];
+  readonly members: readonly MemberInfo[];
   readonly peers: readonly PeerInfo[];
   readonly shares: readonly ShareInfo[];
   readonly device: DeviceId | undefined;
@@ -32,11 +39,13 @@ export interface NetworkFacts {
 
 export function buildNetworks(facts: NetworkFacts): NetworkEntry[] {
   return facts.networks
-    .map((info) => ({ info, people: peopleOf(info.network, facts) }))
+    .map((info) => ({ info, people: peopleOf(info, facts) }))
     .sort((a, b) => a.info.name.localeCompare(b.info.name) || compareText(a.info.network, b.info.network));
 }
 
-function peopleOf(network: NetworkId, facts: NetworkFacts): Person[] {
+/** Who was removed is not shown, whatever is still known of their shares. */
+function peopleOf(info: NetworkInfo, facts: NetworkFacts): Person[] {
+  const { network } = info;
   const windows = groupBy(
     facts.peers.filter((peer) => peer.network === network),
     (peer) => peer.device,
@@ -45,17 +54,26 @@ function peopleOf(network: NetworkId, facts: NetworkFacts): Person[] {
     facts.shares.filter((share) => share.network === network && !share.own),
     (share) => share.owner,
   );
-  const devices = new Set([...windows.keys(), ...shares.keys()]);
-  const people = [...devices].map((device) => {
+  const members = new Map(
+    facts.members.filter((member) => member.network === network).map((member) => [member.device, member]),
+  );
+  const others = [...members.values()].filter((member) => !member.self).map(({ device }) => device);
+  const devices = [...new Set([...windows.keys(), ...shares.keys(), ...others])].filter(
+    (device) => members.get(device)?.state !== 'revoked',
+  );
+  const people = devices.map((device) => {
+    const member = members.get(device);
     const connected = windows.get(device) ?? [];
     const offered = (shares.get(device) ?? []).sort((a, b) => b.time - a.time || compareText(a.share, b.share));
     return {
       network,
       device,
-      name: connected[0]?.name ?? offered[0]?.ownerName ?? '',
+      name: connected[0]?.name ?? member?.name ?? offered[0]?.ownerName ?? '',
       self: device === facts.device,
       windows: connected,
-      words: connected[0]?.words ?? [],
+      words: connected[0]?.words ?? member?.words ?? [],
+      member,
+      may: member === undefined ? [] : actionsOn(member, info),
       shares: offered,
     };
   });
@@ -69,6 +87,13 @@ function peopleOf(network: NetworkId, facts: NetworkFacts): Person[] {
         a.name.localeCompare(b.name) ||
         compareText(a.device, b.device),
     );
+}
+
+/** The creator may do everything, to everybody else; an admin may remove those who are neither. */
+export function actionsOn(member: MemberInfo, { creator, admin }: NetworkInfo): MemberAction[] {
+  if (member.self || member.creator || member.state === 'revoked') return [];
+  if (creator) return member.admin ? ['revoke'] : ['revoke', 'promote'];
+  return admin && !member.admin ? ['revoke'] : [];
 }
 
 /** People connected now, own windows not counted, each once however many networks are shared. */

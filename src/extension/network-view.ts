@@ -34,8 +34,8 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
   /** Rows of shares whose file list could not be read. */
   readonly #unread = new Set<TreeNode>();
   readonly #rows: TreeRows<TreeNode>;
-  /** Since when (by `performance.now`) each network has had nobody in it. */
-  readonly #aloneSince = new Map<NetworkId, number>();
+  /** Networks that have nobody in them, and whether that has been so for long. */
+  readonly #alone = new Map<NetworkId, { long: boolean }>();
 
   constructor(state: PeerState, api: () => Promise<PeerApi>, t: Translate) {
     this.#state = state;
@@ -76,7 +76,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
       case 'hint':
         return hintItem(t, node.hint, node.network);
       case 'person':
-        return personItem(t, node.person);
+        return personItem(t, node.person, Date.now());
       case 'share':
         return shareItem(t, node.share, this.#state.transfers.values(), Date.now());
       case 'folder':
@@ -108,6 +108,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
       case undefined:
         return buildNetworks({
           networks: this.#state.networks,
+          members: this.#state.members,
           peers: this.#state.peers,
           shares: this.#state.shares,
           device: this.#state.status?.device,
@@ -125,7 +126,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
     const { info, people } = entry;
     const others = people.filter((person) => !person.self);
     if (others.length > 0) {
-      this.#aloneSince.delete(info.network);
+      this.#alone.delete(info.network);
       return people.map((person) => ({ kind: 'person', person }));
     }
     const hints: Hint[] = this.#impatient(info) ? ['empty', 'invite', 'diagnose'] : ['empty', 'invite'];
@@ -137,12 +138,14 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
 
   /** True once nobody has appeared for a while; until then, arranges to look again. */
   #impatient(network: NetworkInfo): boolean {
-    const now = performance.now();
-    const since = this.#aloneSince.get(network.network);
-    if (since !== undefined) return now - since >= PATIENCE || network.problem !== undefined;
-    this.#aloneSince.set(network.network, now);
+    const known = this.#alone.get(network.network);
+    if (known !== undefined) return known.long || network.problem !== undefined;
+    const alone = { long: false };
+    this.#alone.set(network.network, alone);
     const timer = setTimeout(() => {
       this.#owned.release(pending);
+      // Not by looking at the clock: a timer may fire a little early.
+      alone.long = true;
       this.#rows.update();
     }, PATIENCE);
     const pending = this.#owned.add(toDisposable(() => clearTimeout(timer)));

@@ -39,8 +39,15 @@ export class PeerContext implements Disposable {
   #update(): void {
     // No answer yet, or no peer: what was true last time still is.
     if (this.#state.status === undefined) return;
-    const created = this.#state.networks.some((network) => network.creator);
-    setContext('peerwire.createdNetwork', created);
+    const { networks } = this.#state;
+    setContext(
+      'peerwire.createdNetwork',
+      networks.some(({ creator }) => creator),
+    );
+    setContext(
+      'peerwire.administersNetwork',
+      networks.some(({ admin }) => admin),
+    );
     const now = this.#state.networks.length > 0;
     if (now === this.hasNetworks) return;
     setContext('peerwire.hasNetworks', now);

@@ -4,15 +4,26 @@
  */
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
-import type { NetworkInfo, PeerApi, PeerEvent, PeerInfo, PeerStatus, ShareInfo, TransferInfo } from '../peer/api.ts';
+import type {
+  MemberInfo,
+  NetworkInfo,
+  PeerApi,
+  PeerEvent,
+  PeerInfo,
+  PeerStatus,
+  ShareInfo,
+  TransferInfo,
+} from '../peer/api.ts';
 
-export type StatePart = 'networks' | 'peers' | 'shares' | 'transfers';
-type Question = 'status' | 'networks' | 'peers' | 'shares' | 'transfers';
+export type StatePart = 'networks' | 'members' | 'peers' | 'shares' | 'transfers';
+type Question = 'status' | 'networks' | 'members' | 'peers' | 'shares' | 'transfers';
 
 export class PeerState implements Disposable {
   readonly onDidChange: Event<StatePart>;
   status: PeerStatus | undefined;
   networks: readonly NetworkInfo[] = [];
+  /** Of all networks: this device, those who are away and those who were removed too. */
+  members: readonly MemberInfo[] = [];
   peers: readonly PeerInfo[] = [];
   shares: readonly ShareInfo[] = [];
   readonly transfers = new Map<string, TransferInfo>();
@@ -47,7 +58,7 @@ export class PeerState implements Disposable {
     this.#attached = owned;
     const ask = this.#asker(api, owned);
     owned.add(api.onEvent((event) => this.#hear(event, ask)));
-    await Promise.all([ask('status'), ask('networks'), ask('peers'), ask('shares'), ask('transfers')]);
+    await Promise.all([ask('status'), ask('networks'), ask('members'), ask('peers'), ask('shares'), ask('transfers')]);
   }
 
   dispose(): void {
@@ -94,6 +105,11 @@ export class PeerState implements Disposable {
         if (current()) this.#set('networks', () => (this.networks = networks));
         return;
       }
+      case 'members': {
+        const members = await api.members();
+        if (current()) this.#set('members', () => (this.members = members));
+        return;
+      }
       case 'peers': {
         const peers = await api.peers();
         if (current()) this.#set('peers', () => (this.peers = peers));
@@ -122,10 +138,12 @@ export class PeerState implements Disposable {
       case 'networks':
         void ask('status');
         void ask('networks');
+        void ask('members');
         return;
       case 'peers':
         this.#set('peers', () => (this.peers = event.peers));
         void ask('networks');
+        void ask('members');
         return;
       case 'shares':
         void ask('shares');
@@ -150,10 +168,11 @@ export class PeerState implements Disposable {
   #clear(): void {
     this.status = undefined;
     this.networks = [];
+    this.members = [];
     this.peers = [];
     this.shares = [];
     this.transfersKnown = false;
     this.transfers.clear();
-    for (const part of ['networks', 'peers', 'shares', 'transfers'] as const) this.#changes.fire(part);
+    for (const part of ['networks', 'members', 'peers', 'shares', 'transfers'] as const) this.#changes.fire(part);
   }
 }

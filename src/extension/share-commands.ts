@@ -3,18 +3,24 @@ import { stat } from 'node:fs/promises';
 import nodePath from 'node:path';
 import { PeerwireError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
-import type { NetworkInfo, PeerApi, ScanSummary, ShareInfo, ShareRequest } from '../peer/api.ts';
-import { countFiles, countPeers } from './format.ts';
-import { kindName } from './labels.ts';
+import type { MemberInfo, NetworkInfo, PeerApi, ScanSummary, ShareInfo, ShareRequest } from '../peer/api.ts';
+import { countFiles } from './format.ts';
+import { othersIn, pickMembers } from './member-picker.ts';
 import type { NetworkCommands } from './network-commands.ts';
 import { isWithin, topmost } from './paths.ts';
-import { iconlessText, messageText, safeText } from './safe-text.ts';
+import { messageText, safeText } from './safe-text.ts';
 import type { Services } from './services.ts';
+import { audienceOf, namesOf } from './share-access.ts';
 import { chooseShareOptions, type ShareOptions } from './share-options.ts';
 import { describeScan, listPaths } from './summary.ts';
-import { rowsOf } from './tree-nodes.ts';
 import { uriArguments } from './uri-arguments.ts';
 import { vscode } from './vscode.ts';
+
+/** Where something is shared, and with whom: with everyone, or only with these. */
+interface Audience {
+  readonly network: NetworkInfo;
+  readonly to?: readonly MemberInfo[];
+}
 
 export class ShareCommands {
   readonly #services: Services;
@@ -36,26 +42,64 @@ export class ShareCommands {
     await this.shareUris(await this.#askForFiles());
   }
 
-  /** One share for each; the network is asked for once. Empty when the user turned back. */
-  async shareUris(uris: readonly vscode.Uri[]): Promise<ShareInfo[]> {
+  /** As `share`, for members that are asked for. */
+  async shareWithMembers(args: readonly unknown[]): Promise<void> {
+    const { t } = this.#services;
+    const network = await this.#networks.networkFor([], t('Share in which network?'));
+    if (network === undefined) return;
+    const to = await this.#chooseMembers(network, t('Share with Members'));
+    if (to === undefined) return;
+    const uris = uriArguments(args);
+    await this.shareUris(uris.length > 0 ? uris : await this.#askForFiles(), { network, to });
+  }
+
+  /** Asks for files, and shares them with these members only. */
+  async chooseFor(network: NetworkInfo, to: readonly MemberInfo[]): Promise<void> {
+    await this.shareUris(await this.#askForFiles(), { network, to });
+  }
+
+  async #chooseMembers(
+    network: NetworkInfo,
+    title: string,
+    picked: readonly string[] = [],
+  ): Promise<MemberInfo[] | undefined> {
+    const { t } = this.#services;
+    const others = await othersIn(this.#services, network);
+    if (others.length === 0) {
+      const message = t('There is nobody else in “{0}” yet. Invite somebody first.', messageText(network.name));
+      throw new PeerwireError('not-found', message);
+    }
+    return pickMembers(this.#services, others, { title, picked });
+  }
+
+  /**
+   * One share for each; the network is asked for once. Empty when the user turned back. `audience`: for whom; everyone in the
+   * network that is asked for.
+   */
+  async shareUris(uris: readonly vscode.Uri[], audience?: Audience): Promise<ShareInfo[]> {
     const { t } = this.#services;
     const local = uris.filter((uri) => uri.scheme === 'file');
     if (uris.length > 0 && local.length === 0) {
       throw new PeerwireError('unsupported', t('Only files on disk can be shared. Save it first.'));
     }
     if (local.length === 0 || !(await this.#settleUnsaved(local))) return [];
-    const network = await this.#networks.networkFor([], t('Share in which network?'));
+    const network = audience?.network ?? (await this.#networks.networkFor([], t('Share in which network?')));
     if (network === undefined) return [];
     const shared: ShareInfo[] = [];
     for (const path of topmost(local.map((uri) => uri.fsPath))) {
-      const share = await this.#shareOne(path, network);
+      const share = await this.#shareOne(path, { network, ...(audience?.to ? { to: audience.to } : {}) });
       if (share === undefined) break;
       shared.push(share);
     }
     const [first] = shared;
     if (first !== undefined) {
       const name = shared.length === 1 ? `“${first.name}”` : t('{0} items', shared.length);
-      this.#services.report.done(t('{0} shared in “{1}”', name, network.name));
+      const whom = audience?.to === undefined ? undefined : namesOf(t, audience.to);
+      this.#services.report.done(
+        whom === undefined
+          ? t('{0} shared in “{1}”', name, network.name)
+          : t('{0} shared in “{1}” with {2}', name, network.name, whom),
+      );
     }
     return shared;
   }
@@ -113,11 +157,13 @@ export class ShareCommands {
     return chosen === asIs;
   }
 
-  async #shareOne(path: string, network: NetworkInfo): Promise<ShareInfo | undefined> {
+  async #shareOne(path: string, audience: Audience): Promise<ShareInfo | undefined> {
     const api = await this.#services.api();
+    const { network } = audience;
+    if (!(await this.#mayWiden(path, audience))) return undefined;
     const folder = (await stat(path)).isDirectory();
     const scan = await this.#scan(api, path);
-    const confirmed = await this.#confirm(path, folder, scan, network);
+    const confirmed = await this.#confirm(path, folder, scan, audience);
     if (confirmed === undefined) return undefined;
     const relativePath = relativeToWorkspace(path);
     return this.#publish(api, {
@@ -150,15 +196,37 @@ export class ShareCommands {
     );
   }
 
+  /** What was limited to some is not opened to everyone by sharing it once more, without a word. */
+  async #mayWiden(path: string, { network, to }: Audience): Promise<boolean> {
+    const { t, state } = this.#services;
+    const before = state.shares.find(
+      (share) => share.own && share.network === network.network && share.source === path && share.to !== undefined,
+    );
+    if (to !== undefined || before === undefined) return true;
+    const everyone = { title: t('Share with Everyone') };
+    const chosen = await vscode.window.showWarningMessage(
+      t(
+        '“{0}” is shared with {1} only. Share it with everyone in “{2}”?',
+        messageText(before.name),
+        messageText(namesOf(t, audienceOf(before, state.members) ?? [])),
+        messageText(network.name),
+      ),
+      { modal: true },
+      everyone,
+    );
+    return chosen === everyone;
+  }
+
   /** A plain file goes out at once; folders, and what looks like a secret, after a word. */
   async #confirm(
     path: string,
     folder: boolean,
     scan: ScanSummary,
-    network: NetworkInfo,
+    { network, to }: Audience,
   ): Promise<ShareOptions | undefined> {
     const { t } = this.#services;
     const name = messageText(nodePath.basename(path));
+    const whom = to === undefined ? t('everyone in “{0}”', messageText(network.name)) : messageText(namesOf(t, to));
     const [skipped] = scan.skipped;
     if (scan.files === 0 && scan.secrets.length === 0) {
       throw new PeerwireError(
@@ -168,26 +236,30 @@ export class ShareCommands {
           : t('“{0}” cannot be shared: {1}', name, messageText(skipped.reason)),
       );
     }
-    if (!folder && scan.secrets.length === 0) return {};
+    const asked: ShareOptions = to === undefined ? {} : { to: to.map(({ device }) => device) };
+    if (!folder && scan.secrets.length === 0) return asked;
     if (!folder) {
       const anyway = { title: t('Share Anyway') };
       const chosen = await vscode.window.showWarningMessage(
-        t('“{0}” looks like a secret. Share it with everyone in “{1}”?', name, messageText(network.name)),
+        t('“{0}” looks like a secret. Share it with {1}?', name, whom),
         { modal: true },
         anyway,
       );
-      return chosen === anyway ? { includeSecrets: true } : undefined;
+      return chosen === anyway ? { ...asked, includeSecrets: true } : undefined;
     }
     const share = { title: t('Share') };
     const choose = { title: t('Choose…') };
     const buttons = scan.files > 0 ? [share, choose] : [choose];
     const chosen = await vscode.window.showInformationMessage(
-      t('Share “{0}” with everyone in “{1}”?', name, messageText(network.name)),
+      t('Share “{0}” with {1}?', name, whom),
       { modal: true, detail: this.#describe(scan) },
       ...buttons,
     );
-    if (chosen === choose) return chooseShareOptions(this.#services, nodePath.basename(path), scan, network);
-    return chosen === share ? {} : undefined;
+    if (chosen === choose) {
+      const members = await othersIn(this.#services, network);
+      return chooseShareOptions(this.#services, { name: nodePath.basename(path), scan, network, members, to });
+    }
+    return chosen === share ? asked : undefined;
   }
 
   #describe(scan: ScanSummary): string {
@@ -201,46 +273,6 @@ export class ShareCommands {
     ]
       .filter(Boolean)
       .join('\n');
-  }
-
-  /** Rows, explorer items, or the one that the user picks. */
-  async stop(args: readonly unknown[]): Promise<void> {
-    const { t, state } = this.#services;
-    const api = await this.#services.api();
-    const rows = rowsOf(args, 'share').map((row) => row.share);
-    const paths = new Set(rows.length > 0 ? [] : uriArguments(args).map((uri) => uri.fsPath));
-    const own = state.shares.filter((share) => share.own);
-    const found = rows.length > 0 ? rows : own.filter((share) => share.source !== undefined && paths.has(share.source));
-    for (const { share, name, sources } of found.length > 0 ? found : await this.#pickOwn(own)) {
-      await api.unshare(share);
-      this.#services.report.done(
-        sources === 0
-          ? t('Stopped sharing “{0}”', name)
-          : t('Stopped sharing “{0}”; already fetched by {1}', name, countPeers(t, sources)),
-      );
-    }
-  }
-
-  async #pickOwn(own: readonly ShareInfo[]): Promise<ShareInfo[]> {
-    const { t } = this.#services;
-    if (own.length === 0) throw new PeerwireError('not-found', t('You share nothing.'));
-    const items = own.map((share) => ({
-      label: iconlessText(share.name),
-      description: `${kindName(t, share)}, ${formatBytes(share.size)}`,
-      share,
-    }));
-    const picked = await vscode.window.showQuickPick(items, {
-      canPickMany: true,
-      placeHolder: t('Stop sharing what?'),
-    });
-    return picked?.map((item) => item.share) ?? [];
-  }
-
-  async copyId(args: readonly unknown[]): Promise<void> {
-    const ids = rowsOf(args, 'share').map((row) => row.share.share);
-    if (ids.length === 0) return;
-    await vscode.env.clipboard.writeText(ids.join('\n'));
-    this.#services.report.done(this.#services.t('Share ID copied'));
   }
 }
 

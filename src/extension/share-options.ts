@@ -1,26 +1,31 @@
-import type { NetworkInfo, ScanSummary, ShareRequest } from '../peer/api.ts';
-import { personName } from './labels.ts';
+import type { MemberInfo, NetworkInfo, ScanSummary, ShareRequest } from '../peer/api.ts';
+import { askAudience } from './member-picker.ts';
 import { iconlessText } from './safe-text.ts';
 import type { Services } from './services.ts';
+import { namesOf } from './share-access.ts';
 import { describeScan } from './summary.ts';
 import { vscode } from './vscode.ts';
+
+interface Choices {
+  readonly name: string;
+  readonly scan: ScanSummary;
+  readonly network: NetworkInfo;
+  /** Everybody else in the network. */
+  readonly members: readonly MemberInfo[];
+  /** Who was chosen before; undefined: everyone. */
+  readonly to: readonly MemberInfo[] | undefined;
+}
 
 export type ShareOptions = Pick<ShareRequest, 'name' | 'message' | 'to' | 'includeSecrets'>;
 
 /** What *Choose…* leads to: one list in which everything can be changed, until *Share* is picked. Undefined: turned back. */
 export async function chooseShareOptions(
   services: Services,
-  name: string,
-  scan: ScanSummary,
-  network: NetworkInfo,
+  { name, scan, network, members: known, to: whom }: Choices,
 ): Promise<ShareOptions | undefined> {
-  const { t, state } = services;
-  let options: ShareOptions = {};
-  const members = new Map(
-    state.peers
-      .filter((peer) => peer.network === network.network && peer.device !== state.status?.device)
-      .map((peer) => [peer.device as string, peer]),
-  );
+  const { t } = services;
+  let options: ShareOptions = whom === undefined ? {} : { to: whom.map(({ device }) => device) };
+  const members = new Map(known.map((member) => [member.device as string, member]));
   for (;;) {
     const picked = await vscode.window.showQuickPick(items(), {
       title: t('Share “{0}”', iconlessText(name)),
@@ -48,7 +53,6 @@ export async function chooseShareOptions(
   }
 
   function items() {
-    const to = options.to?.map((device) => personName(t, { self: false, name: members.get(device)?.name ?? device }));
     const secrets = scan.secrets.map(iconlessText).join(', ');
     const list = [
       { id: 'share', label: t('$(broadcast) Share'), description: iconlessText(network.name) },
@@ -59,7 +63,7 @@ export async function chooseShareOptions(
       list.push({
         id: 'to',
         label: t('$(person) Who'),
-        description: iconlessText(to?.join(', ') ?? t('every member')),
+        description: iconlessText(options.to === undefined ? t('every member') : namesOf(t, toMembers(options.to))),
       });
     }
     if (scan.secrets.length > 0) {
@@ -79,17 +83,17 @@ export async function chooseShareOptions(
   }
 
   async function chooseMembers(): Promise<ShareOptions> {
-    const picked = await vscode.window.showQuickPick(
-      [...members.values()].map((peer) => ({
-        label: iconlessText(peer.name),
-        description: peer.words.join(' '),
-        picked: options.to?.includes(peer.device) ?? false,
-        device: peer.device,
-      })),
-      { canPickMany: true, placeHolder: t('Share with whom? None picked: every member.') },
-    );
-    if (picked === undefined) return options;
-    const { to: _everyone, ...others } = options;
-    return picked.length === 0 ? others : { ...others, to: picked.map((item) => item.device) };
+    const { to, ...others } = options;
+    const chosen = await askAudience(services, known, {
+      title: t('Share “{0}”', iconlessText(name)),
+      network: network.name,
+      ...(to === undefined ? {} : { now: { words: namesOf(t, toMembers(to)), devices: to } }),
+    });
+    if (chosen === undefined) return options;
+    return chosen === 'everyone' ? others : { ...others, to: chosen.map(({ device }) => device) };
+  }
+
+  function toMembers(devices: readonly string[]): MemberInfo[] {
+    return devices.flatMap((device) => members.get(device) ?? []);
   }
 }

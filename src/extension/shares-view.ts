@@ -6,6 +6,7 @@ import { ownShareLabel, ownShareState } from './labels.ts';
 import { iconUri, lines, shareIcon } from './network-items.ts';
 import type { PeerState } from './peer-state.ts';
 import { safeText } from './safe-text.ts';
+import { audienceOf, namesOf } from './share-access.ts';
 import { capitalize, dots } from './transfer-model.ts';
 import type { Translate } from './translate.ts';
 import { type NodeOf, rowId, type TreeNode } from './tree-nodes.ts';
@@ -41,7 +42,7 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
     );
     this.#owned.add(
       state.onDidChange((part) => {
-        if (part === 'shares' || part === 'networks') this.#rows.update();
+        if (part === 'shares' || part === 'networks' || part === 'members') this.#rows.update();
       }),
     );
   }
@@ -61,11 +62,13 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
   #shareItem(share: ShareInfo): vscode.TreeItem {
     const t = this.#t;
     const item = new vscode.TreeItem(safeText(share.name), vscode.TreeItemCollapsibleState.None);
+    const audience = audienceOf(share, this.#state.members);
     item.description = dots(
       capitalize(ownShareState(t, share) ?? ''),
       formatBytes(share.size),
       share.kind === 'folder' && countFiles(t, share.files),
       this.#state.networks.length > 1 && this.#networkName(share),
+      audience !== undefined && t('only {0}', safeText(namesOf(t, audience))),
       share.sources > 0 && (share.sources === 1 ? t('1 peer has it') : t('{0} have it', countPeers(t, share.sources))),
     );
     item.tooltip = lines(
@@ -73,13 +76,15 @@ export class SharesView implements vscode.TreeDataProvider<Row>, Disposable {
       share.message !== undefined && safeText(share.message),
       share.source !== undefined && safeText(share.source),
       t('Shared in {0}', this.#networkName(share)),
-      share.to === undefined ? t('Every member can fetch it.') : t('Limited to {0} chosen members.', share.to.length),
+      audience === undefined
+        ? t('Every member can fetch it.')
+        : t('Only for {0}', audience.map(({ name }) => safeText(name)).join(', ')),
       share.state === 'missing' && t('The source was moved or deleted: nobody can fetch it until it is back.'),
     );
     item.iconPath = share.state === 'missing' ? new vscode.ThemeIcon('warning') : shareIcon(share);
     if (share.kind === 'file' && share.state !== 'missing') item.resourceUri = iconUri(share.name);
     item.contextValue = `ownShare:${share.kind}`;
-    item.accessibilityInformation = { label: ownShareLabel(t, share) };
+    item.accessibilityInformation = { label: ownShareLabel(t, share, audience && namesOf(t, audience)) };
     if (share.kind === 'file' && share.source !== undefined && share.state !== 'missing') {
       item.command = { command: 'vscode.open', title: t('Open'), arguments: [vscode.Uri.file(share.source)] };
     }

@@ -34,6 +34,8 @@ export class TwoEditors {
   static async start(options: {
     fill: (a: string, b: string) => Promise<void>;
     settings?: { a?: Record<string, unknown>; b?: Record<string, unknown> };
+    /** For networks that they create, besides the tracker. */
+    moreTrackers?: readonly string[];
   }): Promise<TwoEditors> {
     const closers: (() => Promise<void>)[] = [];
     const close = async (): Promise<void> => {
@@ -56,7 +58,10 @@ export class TwoEditors {
         theme: 'light' | 'dark',
         settings: Record<string, unknown> = {},
       ): Promise<EditorUser> => {
-        const own = { 'peerwire.device.name': name, 'peerwire.network.trackers': [tracker.url] };
+        const own = {
+          'peerwire.device.name': name,
+          'peerwire.network.trackers': [tracker.url, ...(options.moreTrackers ?? [])],
+        };
         const server = await EditorServer.start({ name, extensions: [vsix], settings: { ...own, ...settings } });
         closers.push(() => server.dispose());
         const window = await openWindow(browser, server, workspace(name), theme);

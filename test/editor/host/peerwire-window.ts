@@ -49,6 +49,30 @@ export class PeerwireWindow {
     await this.networkRow(name).waitFor();
   }
 
+  /** Opens a link as the operating system does, and allows Peerwire to take it. */
+  async openLink(link: string): Promise<void> {
+    await this.workbench.command('Developer: Open URL');
+    await this.workbench.answer(link);
+    const open = this.workbench.modal(/open this URI/i).getByRole('button', { name: /^(Open|Yes|Allow)/ });
+    await open.click();
+  }
+
+  /** What a network's row offers in its menu. */
+  async ofNetwork(network: string, action: string | RegExp): Promise<void> {
+    await this.workbench.contextMenu(this.networkRow(network), action);
+  }
+
+  /** What a person's row offers in its menu. */
+  async ofPerson(person: string, action: string | RegExp): Promise<void> {
+    await this.workbench.contextMenu(this.personRow(person), action);
+  }
+
+  /** Ticks entries of a list in which several can be chosen, and accepts. */
+  async choose(...names: string[]): Promise<void> {
+    for (const name of names) await this.workbench.choice(startsWith(name)).click();
+    await this.workbench.quickPick.getByRole('button', { name: 'OK' }).click();
+  }
+
   /** Shares a row of the explorer; a folder's confirmation is accepted. */
   async share(name: string, kind: 'file' | 'folder' = 'file'): Promise<void> {
     await this.workbench.showSidebar(/^Explorer/);
@@ -81,6 +105,10 @@ export class PeerwireWindow {
 
   networkRow(name: string, state = ''): Locator {
     return this.workbench.row(startsWith(`${name}, network, ${state}`));
+  }
+
+  hintRow(text: string): Locator {
+    return this.workbench.row(startsWith(text));
   }
 
   personRow(name: string, state = ''): Locator {

@@ -58,9 +58,20 @@ export class Workbench {
     }
   }
 
+  /** The open quick pick, or input box. */
+  get quickPick(): Locator {
+    return this.page.locator('.quick-input-widget');
+  }
+
   /** An entry of the open quick pick. */
   option(name: string | RegExp): Locator {
-    return this.page.locator('.quick-input-widget').getByRole('option', { name });
+    return this.quickPick.getByRole('option', { name });
+  }
+
+  /** An entry of the open quick pick in which several can be chosen. */
+  choice(name: string | RegExp): Locator {
+    // Its role is another one in each release.
+    return this.quickPick.locator('.quick-input-list .monaco-list-row').filter({ hasText: name });
   }
 
   async pick(name: string | RegExp): Promise<void> {
@@ -148,8 +159,39 @@ export class Workbench {
     return this.page.evaluate<string>('navigator.clipboard.readText()');
   }
 
+  /** What a command copies, once it has. */
+  async copied(work: () => Promise<void>): Promise<string> {
+    await this.setClipboard('');
+    await work();
+    for (const deadline = Date.now() + 30_000; ; ) {
+      const text = await this.clipboard();
+      if (text !== '') return text;
+      if (Date.now() > deadline) throw new Error('Nothing was copied.');
+    }
+  }
+
   async setClipboard(text: string): Promise<void> {
     await this.page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
+  }
+
+  /**
+   * As `screenshot`, in the light, the dark and the high-contrast theme: to be looked at, so only with
+   * `PEERWIRE_SCREENSHOTS=1`. The window keeps the last one.
+   */
+  async screens(name: string): Promise<void> {
+    if (!process.env.PEERWIRE_SCREENSHOTS) return;
+    for (const [theme, css] of [
+      ['light', '.monaco-workbench.vs'],
+      ['contrast', '.monaco-workbench.hc-black'],
+      ['dark', '.monaco-workbench.vs-dark'],
+    ] as const) {
+      await this.page.emulateMedia({
+        colorScheme: theme === 'light' ? 'light' : 'dark',
+        forcedColors: theme === 'contrast' ? 'active' : 'none',
+      });
+      await this.page.locator(css).waitFor();
+      await this.screenshot(`${name}-${theme}`);
+    }
   }
 
   /** Saves what the window shows under .test-output/screenshots. */

@@ -11,8 +11,9 @@ import {
   transferLabel,
 } from '../../../src/extension/labels.ts';
 import { buildNetworks } from '../../../src/extension/network-model.ts';
+import { namesOf } from '../../../src/extension/share-access.ts';
 import { english as t } from '../../../src/extension/translate.ts';
-import { network, peer, share, transfer } from './samples.ts';
+import { device, member, network, peer, share, transfer } from './samples.ts';
 
 describe('labels', () => {
   it('name networks with their state in words', () => {
@@ -24,6 +25,7 @@ describe('labels', () => {
   it('name people', () => {
     const [entry] = buildNetworks({
       networks: [network()],
+      members: [],
       peers: [peer('B'), peer('C')],
       shares: [share()],
       device: peer('C').device,
@@ -34,6 +36,24 @@ describe('labels', () => {
     );
   });
 
+  it('say in words what sets a member apart', () => {
+    const [entry] = buildNetworks({
+      networks: [network()],
+      members: [
+        member('B', { creator: true, admin: true }),
+        member('C', { admin: true }),
+        member('D', { state: 'away' }),
+      ],
+      peers: [peer('B'), peer('C', { via: 'relay' })],
+      shares: [],
+      device: device('A'),
+    });
+    assert.deepEqual(
+      entry?.people.map((person) => personLabel(t, person)),
+      ['b@host, online, creator, 0 shares', 'c@host, online, admin, via relay, 0 shares', 'd@host, away, 0 shares'],
+    );
+  });
+
   it('name shares, those of others and own ones', () => {
     assert.equal(shareLabel(t, share()), 'report.pdf, file, 3.1 MB, from ben@desktop, 2 sources');
     assert.equal(
@@ -41,6 +61,10 @@ describe('labels', () => {
       'docs, folder, 214 files, 3.1 MB, from ben@desktop, only offline sources',
     );
     assert.equal(ownShareLabel(t, share({ own: true, state: 'ready' })), 'report.pdf, file, 3.1 MB, shared by you');
+    assert.equal(
+      ownShareLabel(t, share({ own: true }), namesOf(t, [{ name: 'ben' }, { name: 'cl\u202Eeo' }])),
+      'report.pdf, file, 3.1 MB, shared by you, only with ben, cl⟨U+202E⟩eo',
+    );
     assert.equal(
       ownShareLabel(t, share({ own: true, state: 'missing' })),
       'report.pdf, file, 3.1 MB, shared by you, source is missing',

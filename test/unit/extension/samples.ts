@@ -6,7 +6,14 @@ import {
   parsePeerInstance,
   parseShareId,
 } from '../../../src/common/ids.ts';
-import type { DownloadPlan, NetworkInfo, PeerInfo, ShareInfo, TransferInfo } from '../../../src/peer/api.ts';
+import type {
+  DownloadPlan,
+  MemberInfo,
+  NetworkInfo,
+  PeerInfo,
+  ShareInfo,
+  TransferInfo,
+} from '../../../src/peer/api.ts';
 
 export const device = (letter: string) => parseDeviceId(`${letter.repeat(51)}A`);
 export const NETWORK = parseNetworkId('1'.repeat(64));
@@ -37,6 +44,20 @@ export function peer(letter: string, change: Partial<PeerInfo> = {}): PeerInfo {
     address: '192.0.2.1:1',
     via: 'direct',
     since: NOW,
+    ...change,
+  };
+}
+
+export function member(letter: string, change: Partial<MemberInfo> = {}): MemberInfo {
+  return {
+    network: NETWORK,
+    device: device(letter),
+    name: `${letter.toLowerCase()}@host`,
+    words: ['tiger', 'apple', 'moon', 'river'],
+    self: false,
+    creator: false,
+    admin: false,
+    state: 'connected',
     ...change,
   };
 }

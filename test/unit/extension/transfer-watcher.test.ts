@@ -12,6 +12,7 @@ function peerWith(transfers: TransferInfo[], events: Emitter<PeerEvent>): PeerAp
     status: async () => undefined,
     networks: async () => [],
     peers: async () => [],
+    members: async () => [],
     shares: async () => [],
     transfers: async () => transfers,
   };

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { type ErrorCode, PeerwireError } from '../../../src/common/errors.ts';
 import { lanAddress } from '../../../src/extension/lan-address.ts';
 import { explain, remediesFor } from '../../../src/extension/problems.ts';
+import { audienceOf, namesOf } from '../../../src/extension/share-access.ts';
 import { describeScan, listPaths } from '../../../src/extension/summary.ts';
 import { english as t } from '../../../src/extension/translate.ts';
+import { device, member, NETWORK } from './samples.ts';
 
 describe('words for what goes out', () => {
   const scan = { files: 214, size: 3_100_000, ignored: 1902, secrets: ['.env', 'id_rsa'], skipped: [] };
@@ -69,6 +71,23 @@ describe('the address of this machine', () => {
     assert.equal(
       lanAddress({ lo, eth0: [address('169.254.1.1'), address('2001:db8::1', false, 'IPv6')] }),
       '127.0.0.1',
+    );
+  });
+});
+
+describe('words for whom something is shared with', () => {
+  it('name a few, and count the rest', () => {
+    const members = ['ann', 'ben', 'cleo', 'dan', 'eve'].map((name) => ({ name }));
+    assert.equal(namesOf(t, members.slice(0, 3)), 'ann, ben, cleo');
+    assert.equal(namesOf(t, members), 'ann, ben and 3 others');
+  });
+
+  it('know a device by the name it has in that network, or by its id', () => {
+    const to = [device('B'), device('C')];
+    assert.equal(audienceOf({ network: NETWORK }, []), undefined);
+    assert.deepEqual(
+      audienceOf({ network: NETWORK, to }, [member('B', { name: 'ben' })])?.map(({ name }) => name),
+      ['ben', 'CCCCCCCC'],
     );
   });
 });
