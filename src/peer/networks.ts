@@ -14,10 +14,10 @@ import { LanSockets } from '../transport/lan-sockets.ts';
 import { type NetworkChange, NetworkWatch } from '../transport/network-watch.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
-import type { NetworkDiagnosis } from './diagnose.ts';
+import type { NetworkDiagnosis } from './diagnosis/diagnose.ts';
 import { formatHostPort } from './network/addresses.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
-import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
+import { type ConnectRequest, type DialBackReport, NetworkNode } from './network/network-node.ts';
 import type { RelayHost } from './network/relay/relay-host.ts';
 import type { SecretStore } from './secret-store.ts';
 import { StateStore } from './state-store.ts';
@@ -99,9 +99,14 @@ export class Networks implements Disposable {
     this.#startLan(watch);
   }
 
-  /** Whether multicast works, for each interface; empty when local discovery is off. */
-  async lanSelfTest(): Promise<LanSelfTest[]> {
-    return (await this.#lan?.selfTest()) ?? [];
+  /** Whether multicast works, for each interface; undefined when local discovery is off. */
+  async lanSelfTest(): Promise<LanSelfTest[] | undefined> {
+    return await this.#lan?.selfTest();
+  }
+
+  /** What members say who were asked to dial this peer; see `NetworkNode.dialBack`. */
+  async dialBacks(): Promise<DialBackReport[]> {
+    return (await Promise.all(this.list().map(({ node }) => node.dialBack()))).flat();
   }
 
   trusts(): NetworkTrust[] {

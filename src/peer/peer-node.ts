@@ -3,6 +3,7 @@ import { checkComponent } from '../bittorrent/safe-path.ts';
 import { PeerwireError } from '../common/errors.ts';
 import type { Event } from '../common/event.ts';
 import { type DeviceId, parseDeviceId } from '../common/ids.ts';
+import { lanInterfaces } from '../transport/network-interfaces.ts';
 import type {
   DiagnosisLine,
   DownloadPlan,
@@ -28,7 +29,9 @@ import type {
   TransferInfo,
   TransferPriority,
 } from './api.ts';
-import { diagnose } from './diagnose.ts';
+import { diagnose } from './diagnosis/diagnose.ts';
+import { findFirewall } from './diagnosis/firewall.ts';
+import { findPlace } from './diagnosis/place.ts';
 import { planFiles } from './files/plan.ts';
 import { inviteInfos, memberInfos } from './member-list.ts';
 import { MAX_DEVICE_NAME } from './network/catalogue.ts';
@@ -349,7 +352,17 @@ export class PeerNode implements PeerApi {
 
   async diagnose(): Promise<DiagnosisLine[]> {
     const { networks, listenPort } = this.#options;
-    return diagnose(listenPort(), networks.diagnoses());
+    const [multicast, dialBacks, firewall, place] = await Promise.all([
+      networks.lanSelfTest(),
+      networks.dialBacks(),
+      findFirewall(),
+      findPlace(),
+    ]);
+    const interfaces = lanInterfaces();
+    return diagnose({
+      ...{ port: listenPort(), networks: networks.diagnoses() },
+      ...{ interfaces, multicast, dialBacks, firewall, place },
+    });
   }
 }
 

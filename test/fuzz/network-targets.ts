@@ -98,11 +98,15 @@ const controlMembership: Target = {
 };
 
 const controlConnect: Target = {
-  samples: [encodeConnectMessage(infoHashFromBytes(randomBytes(32)))],
+  samples: [
+    encodeConnectMessage({ type: 'dial', infohash: infoHashFromBytes(randomBytes(32)) }),
+    encodeConnectMessage({ type: 'back', id: 7 }),
+    encodeConnectMessage({ type: 'backed', id: 7, outcome: 'dropped' }),
+  ],
   run(input) {
-    const infohash = decodeConnectMessage(input);
-    if (infohash === undefined) throw new PeerwireError('unsupported', 'of a later version');
-    assert.equal(decodeConnectMessage(encodeConnectMessage(infohash)), infohash);
+    const message = decodeConnectMessage(input);
+    if (message === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.deepEqual(decodeConnectMessage(encodeConnectMessage(message)), message);
   },
 };
 

@@ -21,6 +21,8 @@ import { AUDIENCE_HASH_SIZE, MAX_SECTION_SIZE, type SectionVersion } from './cat
  *   pw_membership  head {head}                  names the set of revocations that I know
  *                  part {head, size, at, data}  … and these are its bytes
  *   pw_connect     dial {infohash}              please dial me for this swarm: I cannot dial you
+ *                  back {id}                    please dial me, and say whether you could: see dial-back.ts
+ *                  backed {id, outcome}
  *   pw_relay       see relay/relay-messages.ts
  */
 export const EXTENSIONS = { pw_catalogue: 1, pw_membership: 2, pw_connect: 3, ut_pex: 4, pw_relay: 5 } as const;
@@ -118,15 +120,45 @@ export function decodeMembershipMessage(payload: Uint8Array): MembershipMessage 
   }
 }
 
-export function encodeConnectMessage(infohash: InfoHash): Buffer {
-  return encode({ t: 'dial', infohash: Buffer.from(infohash, 'hex') });
+/**
+ * Of an attempt to dial back: `dropped`: nobody answered, as behind a firewall; `refused`: the connection was; `other`: somebody
+ * else was there; `busy`: it was not tried.
+ */
+export const DIAL_BACK_OUTCOMES = ['ok', 'dropped', 'refused', 'other', 'busy'] as const;
+export type DialBackOutcome = (typeof DIAL_BACK_OUTCOMES)[number];
+
+export type ConnectMessage =
+  | { readonly type: 'dial'; readonly infohash: InfoHash }
+  | { readonly type: 'back'; readonly id: number }
+  | { readonly type: 'backed'; readonly id: number; readonly outcome: DialBackOutcome };
+
+export function encodeConnectMessage(message: ConnectMessage): Buffer {
+  switch (message.type) {
+    case 'dial':
+      return encode({ t: 'dial', infohash: Buffer.from(message.infohash, 'hex') });
+    case 'back':
+      return encode({ t: 'back', id: message.id });
+    case 'backed':
+      return encode({ t: 'backed', id: message.id, outcome: message.outcome });
+  }
 }
 
 /** Undefined for types of message that a later version may have. Throws `bad-encoding`. */
-export function decodeConnectMessage(payload: Uint8Array): InfoHash | undefined {
+export function decodeConnectMessage(payload: Uint8Array): ConnectMessage | undefined {
   const dict = dictOf(decode(payload, LIMITS));
-  if (textOf(dict.get('t'), 16) !== 'dial') return undefined;
-  return infoHashFromBytes(bytesOf(dict.get('infohash'), 32));
+  switch (textOf(dict.get('t'), 16)) {
+    case 'dial':
+      return { type: 'dial', infohash: infoHashFromBytes(bytesOf(dict.get('infohash'), 32)) };
+    case 'back':
+      return { type: 'back', id: intOf(dict.get('id'), 0) };
+    case 'backed': {
+      const text = textOf(dict.get('outcome'), 16);
+      const outcome = DIAL_BACK_OUTCOMES.find((known) => known === text) ?? 'other';
+      return { type: 'backed', id: intOf(dict.get('id'), 0), outcome };
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** Cuts bytes into parts that fit into a frame. */

@@ -5,13 +5,13 @@ import { decodePex, encodePex, type PexMessage } from '../../bittorrent/wire/ut-
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import { PeerwireError, toPeerwireError } from '../../common/errors.ts';
-import type { InfoHash } from '../../common/ids.ts';
 import { formatHostPort, normalizeHost } from './addresses.ts';
 import { cleanDeviceName } from './catalogue.ts';
 import type { GossipLink } from './catalogue-gossip.ts';
 import type { MemberChannel, PeerRef } from './channel.ts';
 import {
   type CatalogueMessage,
+  type ConnectMessage,
   type ControlExtension,
   decodeCatalogueMessage,
   decodeConnectMessage,
@@ -63,7 +63,7 @@ export interface ControlPeerHandler {
   onCatalogue(peer: ControlPeer, message: CatalogueMessage): void;
   onMembership(peer: ControlPeer, message: MembershipMessage): void;
   onPex(peer: ControlPeer, message: PexMessage): void;
-  onConnect(peer: ControlPeer, infohash: InfoHash): void;
+  onConnect(peer: ControlPeer, message: ConnectMessage): void;
   onRelay(peer: ControlPeer, message: RelayMessage): void;
   /** The other changed its port or name. */
   onUpdate(peer: ControlPeer): void;
@@ -220,9 +220,9 @@ export class ControlPeer implements GossipLink {
     this.#send('ut_pex', encodePex(message));
   }
 
-  /** Asks the other to dial us for a swarm. False when it cannot understand that. */
-  sendConnect(infohash: InfoHash): boolean {
-    return this.#send('pw_connect', encodeConnectMessage(infohash));
+  /** False when the other cannot understand that. */
+  sendConnect(message: ConnectMessage): boolean {
+    return this.#send('pw_connect', encodeConnectMessage(message));
   }
 
   sendRelay(message: RelayMessage): boolean {
@@ -291,8 +291,8 @@ export class ControlPeer implements GossipLink {
         return;
       }
       case 'pw_connect': {
-        const infohash = decodeConnectMessage(payload);
-        if (infohash !== undefined && this.#connects.tryTake(1)) this.#handler.onConnect(this, infohash);
+        const message = decodeConnectMessage(payload);
+        if (message !== undefined && this.#connects.tryTake(1)) this.#handler.onConnect(this, message);
         return;
       }
       case 'pw_relay': {

@@ -16,7 +16,9 @@ import type { HoldEntry, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
 import { CatalogueStore, sectionKey } from './catalogue-store.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
+import type { ConnectMessage, DialBackOutcome } from './control-messages.ts';
 import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
+import { DialBack } from './dial-back.ts';
 import type { DialTarget } from './dialer.ts';
 import { Directory } from './directory.ts';
 import { Links } from './links.ts';
@@ -37,6 +39,8 @@ import type { TrackerStatus } from './tracker-announcer.ts';
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
 const TICK = 15_000;
+/** Devices that are asked to dial this peer. */
+const MOST_DIAL_BACKS = 3;
 /** Connections of one device, dialed by it, in the middle of the handshakes of BitTorrent. */
 const MAX_OPENING_PER_DEVICE = 64;
 /** File of the members that are remembered, and milliseconds between two writings of it. */
@@ -77,6 +81,13 @@ export interface ConnectRequest extends PeerRef {
   readonly address: string;
 }
 
+/** What a member said that was asked to dial this peer; no outcome: nothing. */
+export interface DialBackReport {
+  /** Of the device. */
+  readonly name: string;
+  readonly outcome: DialBackOutcome | undefined;
+}
+
 /** For `NetworkInfo`. */
 export interface NetworkState {
   /** `connected` to some other device; `looking`; `offline` when moreover every tracker fails. */
@@ -107,6 +118,7 @@ export class NetworkNode implements Disposable {
   readonly #opening = new Set<ControlPeer>();
   readonly #pex: PexGossip;
   readonly #swarmDialer: SwarmDialer;
+  readonly #dialBack: DialBack;
   readonly #relayDesk: RelayDesk;
   readonly #relayClient: RelayClient;
   readonly #reach: Reach;
@@ -198,6 +210,7 @@ export class NetworkNode implements Disposable {
       onChannel: (channel, dialed) => this.#open(channel, dialed),
     });
     this.#pex = new PexGossip(this.#links, clock, (addresses, from) => this.#finder.learn(addresses, from));
+    this.#dialBack = this.#owned.add(new DialBack({ clock, dial: options.dial }));
     this.#relayDesk = this.#owned.add(
       new RelayDesk({
         network: trust.network,
@@ -250,7 +263,7 @@ export class NetworkNode implements Disposable {
       onCatalogue: (link, message) => this.#gossip.receive(link, message),
       onMembership: (link, message) => this.#membership.receive(link, message),
       onPex: (link, message) => this.#pex.receive(link, message),
-      onConnect: (link, infohash) => this.#onConnect(link, infohash),
+      onConnect: (link, message) => this.#onConnect(link, message),
       onRelay: (link, message) => this.#onRelay(link, message),
       onUpdate: (link) => this.#onUpdate(link),
       onWritable: (link) => this.#gossip.drained(link),
@@ -323,6 +336,21 @@ export class NetworkNode implements Disposable {
   get refusal(): PeerwireError | undefined {
     if (this.#excluded) return new PeerwireError('revoked', 'The creator of the network removed this device.');
     return this.#finder.refusal;
+  }
+
+  /** Asks some connected devices to dial this peer. Takes 6 s at most, and never rejects. */
+  async dialBack(): Promise<DialBackReport[]> {
+    if (this.#options.listenPort() === undefined) return [];
+    const askable = [...this.#links.all()].filter(
+      (link) => link.peer.device !== this.#self.device && !link.relayed && link.supports('pw_connect'),
+    );
+    const byDevice = new Map(askable.map((link) => [link.peer.device, link]));
+    return await Promise.all(
+      [...byDevice.values()].slice(0, MOST_DIAL_BACKS).map(async (link) => ({
+        name: link.name ?? link.peer.device,
+        outcome: await this.#dialBack.ask(link),
+      })),
+    );
   }
 
   /** How each tracker fared last, in order: for diagnosis. */
@@ -511,10 +539,16 @@ export class NetworkNode implements Disposable {
     if (link.dialed === undefined && link.address !== undefined) this.#finder.met(link.address, link.peer);
   }
 
-  #onConnect(link: ControlPeer, infohash: InfoHash): void {
-    if (link.address === undefined) return;
-    this.#swarmDialer.noteAsked(link.peer, infohash);
-    this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
+  #onConnect(link: ControlPeer, message: ConnectMessage): void {
+    if (message.type === 'back') {
+      void this.#dialBack.answer(link, message.id);
+    } else if (message.type === 'backed') {
+      this.#dialBack.answered(link, message.id, message.outcome);
+    } else if (link.address !== undefined) {
+      const { infohash } = message;
+      this.#swarmDialer.noteAsked(link.peer, infohash);
+      this.#connectRequest.fire({ ...link.peer, infohash, address: link.address });
+    }
   }
 
   #onRelay(link: ControlPeer, message: RelayMessage): void {

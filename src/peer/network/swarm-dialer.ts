@@ -61,7 +61,7 @@ export class SwarmDialer {
       }
       if (addresses.length > 0) this.#undialable.set(key, clock.now() + UNDIALABLE_FOR);
     }
-    if (canBeDialed && link.sendConnect(infohash)) return undefined;
+    if (canBeDialed && link.sendConnect({ type: 'dial', infohash })) return undefined;
     return await relay(link.peer, signal);
   }
 

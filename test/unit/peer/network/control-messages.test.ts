@@ -48,7 +48,12 @@ describe('control messages', () => {
       assert.deepEqual(decodeMembershipMessage(encodeMembershipMessage(message)), message);
     }
     const infohash = infoHashFromBytes(randomBytes(32));
-    assert.equal(decodeConnectMessage(encodeConnectMessage(infohash)), infohash);
+    for (const message of [
+      { type: 'dial', infohash },
+      { type: 'back', id: 7 },
+      { type: 'backed', id: 7, outcome: 'dropped' },
+    ] as const)
+      assert.deepEqual(decodeConnectMessage(encodeConnectMessage(message)), message);
   });
 
   it('fit into a frame at their largest', () => {

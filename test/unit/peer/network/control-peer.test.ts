@@ -100,7 +100,7 @@ describe('ControlPeer', () => {
     one.sendCatalogue({ type: 'heads', heads: [] });
     one.sendMembership({ type: 'head', head: 'x' });
     one.sendPex({ added: [{ host: '10.0.0.3', port: 1, flags: 0 }], dropped: [] });
-    assert.ok(one.sendConnect(share().infohash));
+    assert.ok(one.sendConnect({ type: 'dial', infohash: share().infohash }));
     await advance(clock, 50);
     assert.deepEqual(log, ['bob heads', 'bob membership head', 'bob pex', 'bob connect']);
   });

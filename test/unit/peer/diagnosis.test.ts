@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { PeerwireError } from '../../../src/common/errors.ts';
+import type { DiagnosisLine } from '../../../src/peer/api.ts';
+import {
+  diagnose as diagnoseFindings,
+  type Findings,
+  type NetworkDiagnosis,
+} from '../../../src/peer/diagnosis/diagnose.ts';
+import { droppingChain, type Firewall, findFirewall } from '../../../src/peer/diagnosis/firewall.ts';
+import type { DialBackOutcome } from '../../../src/peer/network/control-messages.ts';
+import type { TrackerStatus } from '../../../src/peer/network/tracker-announcer.ts';
+import type { LanInterface } from '../../../src/transport/network-interfaces.ts';
+
+function tracker(ok: boolean | undefined, problem?: string): TrackerStatus {
+  return { url: 'http://tracker.example/announce', ok, ...(problem === undefined ? {} : { problem }) };
+}
+
+function network(fields: Partial<NetworkDiagnosis>): NetworkDiagnosis {
+  return { name: 'team', peers: 2, refusal: undefined, trackers: [tracker(true)], ...fields };
+}
+
+const LAN: LanInterface = {
+  ...{ name: 'eth0', family: 4, addresses: ['10.0.0.5'], internal: false, zone: 'eth0', isOnLink: () => true },
+};
+
+function diagnoseAll(findings: Partial<Findings>): DiagnosisLine[] {
+  return diagnoseFindings({
+    ...{ port: 6881, networks: [network({})], interfaces: [LAN], multicast: [], dialBacks: [] },
+    ...{ firewall: undefined, place: undefined, ...findings },
+  });
+}
+
+function diagnose(port: number | undefined, networks: readonly NetworkDiagnosis[]): DiagnosisLine[] {
+  return diagnoseAll({ port, networks });
+}
+
+describe('diagnosis', () => {
+  it('finds nothing where everything works', () => {
+    const lines = diagnose(6881, [network({})]);
+    assert.deepEqual(
+      lines.map(({ check, ok, fix }) => [check, ok, fix]),
+      [
+        ['addresses', true, undefined],
+        ['listening', true, undefined],
+        ['tracker of team', true, undefined],
+        ['peers of team', true, undefined],
+      ],
+    );
+    assert.match(lines[0]!.detail, /eth0: 10\.0\.0\.5/);
+    assert.match(lines[1]!.detail, /6881/);
+  });
+
+  const down = tracker(false, 'No tracker answers.');
+  const troubles: [string, number | undefined, NetworkDiagnosis[], string[]][] = [
+    ['no port', undefined, [network({})], ['listening']],
+    ['no network', 6881, [], ['network']],
+    ['no tracker, and nobody there', 6881, [network({ peers: 0, trackers: [] })], ['tracker of team', 'peers of team']],
+    ['a tracker that has not answered yet', 6881, [network({ trackers: [tracker(undefined)] })], ['tracker of team']],
+    [
+      'a tracker that does not answer, and nobody there',
+      6881,
+      [network({ peers: 0, trackers: [tracker(undefined), down] }), network({ name: 'other' })],
+      ['tracker of team', 'peers of team'],
+    ],
+    [
+      'a membership that ended, and nothing that would not help',
+      6881,
+      [network({ peers: 0, refusal: new PeerwireError('revoked', 'Removed.'), trackers: [down] })],
+      ['membership of team'],
+    ],
+  ];
+  for (const [name, port, networks, expected] of troubles) {
+    it(`names ${name}, with a remedy`, () => {
+      const wrong = diagnose(port, networks).filter(({ ok }) => !ok);
+      assert.deepEqual(
+        wrong.map(({ check }) => check),
+        expected,
+      );
+      for (const { fix } of wrong) assert.ok(fix);
+    });
+  }
+
+  it('is content with one tracker of several', () => {
+    const lines = diagnose(6881, [network({ trackers: [down, tracker(true)] })]);
+    assert.equal(lines.find(({ check }) => check === 'tracker of team')?.ok, true);
+  });
+
+  it('says why no tracker answers', () => {
+    const lines = diagnose(6881, [network({ trackers: [down] })]);
+    assert.equal(lines.find(({ check }) => check === 'tracker of team')?.detail, 'No tracker answers.');
+  });
+
+  it('says what a device can do that nobody will have', () => {
+    const fixOf = (code: 'revoked' | 'expired'): string =>
+      diagnose(6881, [network({ refusal: new PeerwireError(code, 'No.') })]).find(({ ok }) => !ok)?.fix ?? '';
+    assert.match(fixOf('revoked'), /creator/);
+    assert.match(fixOf('expired'), /new invite/);
+  });
+
+  it('needs no tracker where members are connected', () => {
+    assert.ok(diagnose(6881, [network({ trackers: [] })]).every(({ ok }) => ok));
+  });
+
+  const ufw: Firewall = { name: 'ufw', command: (port, protocol) => `sudo ufw allow ${port}/${protocol}` };
+  const reach = (outcomes: readonly (DialBackOutcome | undefined)[], more: Partial<Findings> = {}): DiagnosisLine[] => {
+    const dialBacks = outcomes.map((outcome, index) => ({ name: `peer ${index}`, outcome }));
+    return diagnoseAll({ dialBacks, ...more }).filter(({ check }) => check === 'reachable' || check === 'firewall');
+  };
+
+  it('says who reached this peer, if anybody did', () => {
+    const [line, ...rest] = reach(['dropped', 'ok'], { firewall: ufw });
+    assert.deepEqual([line?.ok, rest.length], [true, 0]);
+    assert.match(line?.detail ?? '', /peer 1 .*6881/);
+  });
+
+  it('says that nobody could, and the command that lets them', () => {
+    const [line] = reach(['dropped', 'dropped', 'busy'], { firewall: ufw });
+    assert.equal(line?.ok, false);
+    assert.match(line?.detail ?? '', /peer 0, peer 1 could not .*firewall/);
+    assert.match(line?.fix ?? '', /sudo ufw allow 6881\/tcp/);
+    assert.match(reach(['refused', 'dropped'])[0]?.detail ?? '', /refused/);
+    assert.match(reach(['refused'])[0]?.fix ?? '', /TCP .*6881/);
+  });
+
+  it('says nothing of it when nobody could be asked, unless nobody is there and a firewall is on', () => {
+    assert.deepEqual(reach([undefined, 'busy'], { firewall: ufw }), []);
+    const [line] = reach([], { firewall: ufw, networks: [network({ peers: 0 })] });
+    assert.deepEqual([line?.check, line?.ok], ['firewall', false]);
+    assert.match(line?.fix ?? '', /sudo ufw allow/);
+    assert.deepEqual(reach(['dropped'], { port: undefined, firewall: ufw }), []);
+  });
+
+  it('tells where multicast works, and what to do where it works nowhere', () => {
+    const test = (ok: boolean, name: string) => ({ interface: name, address: '10.0.0.5', family: 4, ok }) as const;
+    const local = (multicast: Findings['multicast']): DiagnosisLine | undefined =>
+      diagnoseAll({ multicast, firewall: ufw }).find(({ check }) => check === 'local network');
+    assert.equal(local([test(false, 'tun0'), test(true, 'eth0')])?.ok, true);
+    assert.match(local([test(false, 'tun0'), test(true, 'eth0')])?.detail ?? '', /works on eth0.* not on tun0/);
+    assert.equal(local([test(false, 'tun0')])?.ok, false);
+    assert.match(local([test(false, 'tun0')])?.fix ?? '', /ufw allow 6771\/udp/);
+    assert.equal(local(undefined)?.ok, true);
+    assert.match(local(undefined)?.detail ?? '', /switched off/);
+  });
+
+  it('tells when the machine is alone, and when it is inside another', () => {
+    const alone = diagnoseAll({ interfaces: [{ ...LAN, internal: true }] })[0];
+    assert.deepEqual([alone?.check, alone?.ok], ['addresses', false]);
+    assert.match(diagnoseAll({ place: 'WSL' })[0]?.detail ?? '', /WSL/);
+  });
+});
+
+describe('finding a firewall', () => {
+  interface Machine {
+    readonly platform?: NodeJS.Platform;
+    readonly files?: Readonly<Record<string, string>>;
+    readonly commands?: Readonly<Record<string, string>>;
+  }
+
+  async function commandOn({ platform = 'linux', files = {}, commands = {} }: Machine): Promise<string | undefined> {
+    const firewall = await findFirewall({
+      platform,
+      run: async (command, ...args) => commands[[command, ...args].join(' ')],
+      read: async (path) => files[path],
+    });
+    return firewall?.command(4242, 'tcp');
+  }
+
+  const NFT = `table ip nat {
+\tchain postrouting {
+\t\ttype nat hook postrouting priority srcnat; policy accept;
+\t}
+}
+table inet filter {
+\tset allowed {
+\t\ttype ipv4_addr
+\t}
+
+\tchain input {
+\t\ttype filter hook input priority filter; policy drop;
+\t\tct state established,related accept
+\t\tiif "lo" accept
+\t}
+
+\tchain forward {
+\t\ttype filter hook forward priority filter; policy drop;
+\t}
+}
+`;
+
+  const machines: [string, Machine, string | undefined][] = [
+    ['none', { files: { '/etc/ufw/ufw.conf': 'ENABLED=no\nLOGLEVEL=low\n' } }, undefined],
+    [
+      'ufw, whose rules are in nftables, too',
+      { files: { '/etc/ufw/ufw.conf': '# comment\nENABLED=yes\n' }, commands: { 'nft list ruleset': NFT } },
+      'sudo ufw allow 4242/tcp',
+    ],
+    [
+      'firewalld',
+      { commands: { 'firewall-cmd --state': 'running\n' } },
+      'sudo firewall-cmd --permanent --add-port=4242/tcp && sudo firewall-cmd --reload',
+    ],
+    [
+      'nftables by hand',
+      { commands: { 'nft list ruleset': NFT } },
+      'sudo nft insert rule inet filter input tcp dport 4242 accept',
+    ],
+    [
+      'iptables',
+      { commands: { 'iptables -S INPUT': '-P INPUT DROP\n-A INPUT -i lo -j ACCEPT\n' } },
+      'sudo iptables -I INPUT -p tcp --dport 4242 -j ACCEPT',
+    ],
+    ['iptables that lets in everything', { commands: { 'iptables -S INPUT': '-P INPUT ACCEPT\n' } }, undefined],
+    [
+      'that of Windows',
+      {
+        platform: 'win32',
+        commands: {
+          'netsh advfirewall show currentprofile':
+            'Private Profile Settings: \r\n----\r\nState                                 ON\r\nFirewall Policy   BlockInbound\r\n',
+        },
+      },
+      'netsh advfirewall firewall add rule name="Peerwire" dir=in action=allow protocol=TCP localport=4242',
+    ],
+    [
+      'that of macOS',
+      {
+        platform: 'darwin',
+        commands: {
+          '/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate': 'Firewall is enabled. (State = 1)\n',
+        },
+      },
+      `sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add "${process.execPath}" --unblockapp "${process.execPath}"`,
+    ],
+    [
+      'that of macOS, switched off',
+      {
+        platform: 'darwin',
+        commands: {
+          '/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate': 'Firewall is disabled. (State = 0)\n',
+        },
+      },
+      undefined,
+    ],
+  ];
+  for (const [name, machine, command] of machines)
+    it(`knows ${name}`, async () => assert.equal(await commandOn(machine), command));
+
+  it('names a chain only if a shell would read it as one', () => {
+    assert.equal(droppingChain(NFT), 'inet filter input');
+    assert.equal(droppingChain(NFT.replace('inet filter', 'inet $(reboot)')), undefined);
+    assert.equal(droppingChain(NFT.replace('inet filter', 'bridge filter')), undefined);
+  });
+});
