@@ -7,6 +7,8 @@ const DEAD_AFTER = 150_000;
 /** Who takes nothing of what waits for it for this long, in ms, holds our memory for nothing; and while that is scarce. */
 const UNREAD_AFTER = 60_000;
 const UNREAD_AFTER_IF_SCARCE = 15_000;
+/** Somebody who should say or take something, and has not for this long, in ms, may be gone. */
+const QUIET_AFTER = 4000;
 /** A session that nobody uses is closed after this, in ms. */
 const IDLE_AFTER = 60_000;
 
@@ -30,6 +32,14 @@ export class SessionWatch {
       this.#idleSince.set(session, since);
       if (now - since > IDLE_AFTER) session.close(new PeerwireError('closed', 'Nobody needs this connection now.'));
     }
+  }
+
+  /** Nothing comes though something was asked for, or nothing of what waits leaves; to be asked after `check`. */
+  isQuiet(session: PeerSession, now: number): boolean {
+    const { requests, lastReceived, throttledUntil } = session;
+    const asked = requests.oldest?.sent;
+    const quiet = asked !== undefined && now - Math.max(asked, lastReceived, throttledUntil) > QUIET_AFTER;
+    return quiet || session.unreadFor() > QUIET_AFTER;
   }
 
   /** The session ended. */

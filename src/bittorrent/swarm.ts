@@ -48,6 +48,8 @@ export interface SwarmOptions {
   readonly accountable?: (source: string) => string;
   /** False when the peers are no members of our network, but anybody's clients: those are served tit for tat. */
   readonly members?: boolean;
+  /** This peer answers nothing, or takes nothing of what is sent to it: somebody may ask it in another way whether it lives. */
+  readonly onQuiet?: (source: string) => void;
 }
 
 /** What a swarm serves and where it puts what it gets. */
@@ -237,9 +239,11 @@ export class Swarm implements Disposable {
     return this.#accounts.list(this.#sessions, this.#options.clock.now());
   }
 
-  /** Closes the sessions of a source, for instance because it lost access. */
-  disconnect(source: string, reason: PeerwireError): void {
-    for (const session of [...this.#sessions]) if (session.source === source) session.close(reason);
+  /** Closes the sessions of a source, for instance because it lost access; only those silent for `silence` ms. */
+  disconnect(source: string, reason: PeerwireError, silence = 0): void {
+    const until = this.#options.clock.now() - silence;
+    for (const session of [...this.#sessions])
+      if (session.source === source && session.lastReceived <= until) session.close(reason);
   }
 
   /** Closes the sessions that only take from us. */
@@ -456,7 +460,10 @@ export class Swarm implements Disposable {
   #tick(): void {
     const now = this.#options.clock.now();
     const circumstances = { scarce: this.#uploads.isFull, needed: !this.#content };
-    for (const session of [...this.#sessions]) this.#watch.check(session, now, circumstances);
+    for (const session of [...this.#sessions]) {
+      this.#watch.check(session, now, circumstances);
+      if (this.#watch.isQuiet(session, now)) this.#options.onQuiet?.(session.source);
+    }
     this.#downloader?.tick();
     this.#uploader?.tick();
   }

@@ -63,6 +63,7 @@ export class Networks implements Disposable {
   readonly #peersChanged = new Emitter<NetworkId>();
   readonly #cataloguesChanged = new Emitter<NetworkId>();
   readonly #revoked = new Emitter<{ network: NetworkId; devices: readonly DeviceId[] }>();
+  readonly #silent = new Emitter<PeerRef & { network: NetworkId }>();
   readonly #connectRequest = new Emitter<ConnectRequest & { network: NetworkId }>();
   readonly onChanged: Event<void> = this.#changed.event;
   /** See `NetworkNode.onLoaded`. */
@@ -70,6 +71,8 @@ export class Networks implements Disposable {
   readonly onPeersChanged: Event<NetworkId> = this.#peersChanged.event;
   readonly onCataloguesChanged: Event<NetworkId> = this.#cataloguesChanged.event;
   readonly onRevoked: Event<{ network: NetworkId; devices: readonly DeviceId[] }> = this.#revoked.event;
+  /** See `NetworkNode.onSilent`. */
+  readonly onSilent: Event<PeerRef & { network: NetworkId }> = this.#silent.event;
   readonly onConnectRequest: Event<ConnectRequest & { network: NetworkId }> = this.#connectRequest.event;
   #saving: Promise<void> = Promise.resolve();
   /** Creating, joining, leaving and reloading take turns. */
@@ -373,6 +376,7 @@ export class Networks implements Disposable {
     owned.add(node.onCataloguesChanged(() => this.#cataloguesChanged.fire(trust.network)));
     owned.add(node.onStateChanged(() => this.#changed.fire()));
     owned.add(node.onRevoked((devices) => this.#revoked.fire({ network: trust.network, devices })));
+    owned.add(node.onSilent((peer) => this.#silent.fire({ ...peer, network: trust.network })));
     owned.add(node.onConnectRequest((request) => this.#connectRequest.fire({ ...request, network: trust.network })));
     this.#running.set(trust.network, { trust, node, owned });
     this.#changed.fire();

@@ -131,6 +131,7 @@ export class PeerParts {
     own.add(networks.onPeersChanged(() => this.#onPeersChanged()));
     own.add(networks.onCataloguesChanged(() => this.#onCataloguesChanged()));
     own.add(networks.onRevoked(({ network, devices }) => this.#onRevoked(network, devices)));
+    own.add(networks.onSilent(({ network, ...peer }) => this.hub.disconnectSilent(network, peer)));
     own.add(networks.onConnectRequest((request) => void this.hub.dialBack(request.network, request.infohash, request)));
     own.add(shares.onChanged(() => this.#publish()));
     own.add(shares.onReplaced(({ network, infohash }) => this.hub.drop(network, infohash)));

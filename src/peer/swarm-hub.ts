@@ -19,6 +19,7 @@ import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
 import { fetchVersion } from './fetch-version.ts';
 import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
+import { PING_TIMEOUT } from './network/control-peer.ts';
 import type { NetworkNode } from './network/network-node.ts';
 import { SourceFinder } from './source-finder.ts';
 import { SwarmLinks } from './swarm-links.ts';
@@ -219,6 +220,13 @@ export class SwarmHub implements Disposable {
     }
   }
 
+  /** A peer does not answer: closes the connections to it that nothing came by lately either. */
+  disconnectSilent(network: NetworkId, peer: PeerRef): void {
+    const reason = new PeerwireError('timeout', 'The peer does not answer any more.');
+    for (const entry of this.#entries.values())
+      if (entry.network === network) entry.swarm.disconnect(peerKey(peer), reason, PING_TIMEOUT);
+  }
+
   /** Ends a swarm at once, whoever leases it: its content is gone or changed. */
   drop(network: NetworkId, infohash: InfoHash): void {
     const key = keyOf(network, infohash);
@@ -261,6 +269,7 @@ export class SwarmHub implements Disposable {
         uploads: this.#uploads,
         choker: this.#choker,
         download,
+        onQuiet: (source) => networkNode(network)?.probe(parsePeerKey(source)),
       },
       content,
     );

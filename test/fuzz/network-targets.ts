@@ -13,9 +13,11 @@ import {
   decodeCatalogueMessage,
   decodeConnectMessage,
   decodeMembershipMessage,
+  decodePingMessage,
   encodeCatalogueMessage,
   encodeConnectMessage,
   encodeMembershipMessage,
+  encodePingMessage,
   type MembershipMessage,
 } from '../../src/peer/network/control-messages.ts';
 import {
@@ -138,6 +140,15 @@ const controlRelay: Target = {
   },
 };
 
+const controlPing: Target = {
+  samples: [encodePingMessage('ping'), encodePingMessage('pong')],
+  run(input) {
+    const message = decodePingMessage(input);
+    if (message === undefined) throw new PeerwireError('unsupported', 'of a later version');
+    assert.equal(decodePingMessage(encodePingMessage(message)), message);
+  },
+};
+
 /** Typed in by the user, or found in a file that someone edited. */
 const hostPort: Target = {
   samples: ['127.0.0.1:6881', '[2001:db8::1]:1', 'build-box.lan:65535', '[::ffff:10.0.0.1]:80'].map((text) =>
@@ -155,5 +166,6 @@ export const targets: Record<string, Target> = {
   controlMembership,
   controlConnect,
   controlRelay,
+  controlPing,
   hostPort,
 };

@@ -8,7 +8,7 @@ import { Lab, requireNamespaces } from './netns.ts';
 import { progressOf } from './processes.ts';
 
 const MIB = 2 ** 20;
-const SIZE = 96 * MIB;
+const SIZE = 48 * MIB;
 /** Milliseconds without a cable. */
 const PULLED = 30_000;
 /** What may be fetched twice: what was on its way, or in pieces that were not complete. */

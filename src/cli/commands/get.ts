@@ -24,8 +24,8 @@ import { parseRate, parseSeconds } from '../values.ts';
 
 /** Milliseconds to wait for the share and for a source of it, when the user does not say. */
 const DEFAULT_WAIT = 30_000;
-/** Milliseconds that connecting to a source may take in any case. */
-const LEAST_PATIENCE = 10_000;
+/** Milliseconds for a source to be connected, or to come back, in any case: cables are plugged in again, peers start again. */
+const LEAST_PATIENCE = 60_000;
 /** Names in one message. */
 const SHOWN = 5;
 

@@ -207,6 +207,14 @@ export class AddressBook {
     entry.nextTry = Math.max(now + delay, this.#allowedFrom(entry));
   }
 
+  /** The attempt was broken off, by no fault of the address: it may be tried again at once. */
+  abandoned(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    entry.dialing = false;
+    entry.nextTry = Math.max(this.#clock.now(), this.#allowedFrom(entry));
+  }
+
   /** The address is ourselves. */
   isSelf(key: string): void {
     this.#entries.delete(key);

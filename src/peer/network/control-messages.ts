@@ -24,8 +24,17 @@ import { AUDIENCE_HASH_SIZE, MAX_SECTION_SIZE, type SectionVersion } from './cat
  *                  back {id}                    please dial me, and say whether you could: see dial-back.ts
  *                  backed {id, outcome}
  *   pw_relay       see relay/relay-messages.ts
+ *   pw_ping        ping                         are you there?
+ *                  pong                         I am
  */
-export const EXTENSIONS = { pw_catalogue: 1, pw_membership: 2, pw_connect: 3, ut_pex: 4, pw_relay: 5 } as const;
+export const EXTENSIONS = {
+  pw_catalogue: 1,
+  pw_membership: 2,
+  pw_connect: 3,
+  ut_pex: 4,
+  pw_relay: 5,
+  pw_ping: 9,
+} as const;
 export type ControlExtension = keyof typeof EXTENSIONS;
 
 /** Bytes of one message on a control connection. */
@@ -159,6 +168,18 @@ export function decodeConnectMessage(payload: Uint8Array): ConnectMessage | unde
     default:
       return undefined;
   }
+}
+
+export type PingMessage = 'ping' | 'pong';
+
+export function encodePingMessage(message: PingMessage): Buffer {
+  return encode({ t: message });
+}
+
+/** Undefined for types of message that a later version may have. Throws `bad-encoding`. */
+export function decodePingMessage(payload: Uint8Array): PingMessage | undefined {
+  const type = textOf(dictOf(decode(payload, LIMITS)).get('t'), 16);
+  return type === 'ping' || type === 'pong' ? type : undefined;
 }
 
 /** Cuts bytes into parts that fit into a frame. */

@@ -16,10 +16,12 @@ import {
   decodeCatalogueMessage,
   decodeConnectMessage,
   decodeMembershipMessage,
+  decodePingMessage,
   EXTENSIONS,
   encodeCatalogueMessage,
   encodeConnectMessage,
   encodeMembershipMessage,
+  encodePingMessage,
   MAX_FRAME,
   type MembershipMessage,
 } from './control-messages.ts';
@@ -30,6 +32,14 @@ import { TokenBucket } from './token-bucket.ts';
 export const KEEP_ALIVE = 60_000;
 export const DEAD_AFTER = 150_000;
 const PULSE = 15_000;
+/** Milliseconds in which a ping must bring a sign of life: slow links and busy machines take a second or two. */
+export const PING_TIMEOUT = 6000;
+/** With a ping unanswered for this long (ms), better not to rely on it. */
+const DOUBTFUL_PING = 1500;
+/** A connection this silent (ms) has missed a keep-alive and may be dead. */
+const DOUBTFUL_AFTER = KEEP_ALIVE + 30_000;
+/** Milliseconds to read what had come while this process stood still. */
+const CATCH_UP = 250;
 /** Milliseconds for both handshakes. */
 const HANDSHAKE_TIMEOUT = 15_000;
 /** What one peer may send: messages and bytes per second, and in one burst. Beyond it we read more slowly. */
@@ -90,6 +100,8 @@ export class ControlPeer implements GossipLink {
   readonly #pulse: Disposable;
   readonly #deadline: Disposable;
   #resume: Disposable | undefined;
+  /** While a ping waits for its answer, and when it was sent. */
+  #ping: { readonly sent: number; timer: Disposable } | undefined;
   #remote: ExtendedHandshake | undefined;
   #name: string | undefined;
   #listenPort: number | undefined;
@@ -200,6 +212,14 @@ export class ControlPeer implements GossipLink {
     return this.#options.clock.now() - this.#lastReceived;
   }
 
+  /** It may be dead. */
+  get doubtful(): boolean {
+    const ping = this.#ping;
+    if (ping !== undefined && this.#lastReceived <= ping.sent && this.#options.clock.now() - ping.sent > DOUBTFUL_PING)
+      return true;
+    return this.silence > DOUBTFUL_AFTER;
+  }
+
   get writable(): boolean {
     return this.ready && this.#unflushed + this.channel.writableLength < HIGH_WATER;
   }
@@ -235,10 +255,20 @@ export class ControlPeer implements GossipLink {
     this.#wire.sendExtendedHandshake(handshakeFields(this.#options.version, deviceName, listenPort));
   }
 
-  /** Sends something now, so that the system notices a connection that broke while we slept. */
+  /** Asks for a sign of life: a connection that brings none within six seconds is closed. */
   probe(): void {
-    this.#lastSent = this.#options.clock.now();
-    this.#wire.send({ type: 'keep-alive' });
+    if (this.#ping !== undefined) return;
+    if (!this.ready || !this.#send('pw_ping', encodePingMessage('ping'))) {
+      // It does not know what that is; the system at least notices when the connection broke.
+      this.#keepAlive();
+      return;
+    }
+    const { clock } = this.#options;
+    const timer = clock.setTimeout(() => {
+      const ping = this.#ping;
+      if (ping !== undefined) ping.timer = clock.setTimeout(() => this.#judge(ping.sent), CATCH_UP);
+    }, PING_TIMEOUT);
+    this.#ping = { sent: clock.now(), timer };
   }
 
   close(reason?: PeerwireError): void {
@@ -300,6 +330,9 @@ export class ControlPeer implements GossipLink {
         if (message !== undefined) this.#handler.onRelay(this, message);
         return;
       }
+      case 'pw_ping':
+        if (decodePingMessage(payload) === 'ping') this.#send('pw_ping', encodePingMessage('pong'));
+        return;
       case 'ut_pex':
         this.#handler.onPex(this, decodePex(payload));
         return;
@@ -327,12 +360,25 @@ export class ControlPeer implements GossipLink {
     if (this.silence > DEAD_AFTER) {
       this.close(new PeerwireError('timeout', 'The peer has been silent for too long.'));
     } else if (clock.now() - this.#lastSent > KEEP_ALIVE - PULSE) {
-      this.probe();
+      this.#keepAlive();
     }
+  }
+
+  #keepAlive(): void {
+    this.#lastSent = this.#options.clock.now();
+    this.#wire.send({ type: 'keep-alive' });
+  }
+
+  #judge(sent: number): void {
+    this.#ping = undefined;
+    // While we do not read, it cannot be heard.
+    if (this.#lastReceived > sent || this.#resume !== undefined) return;
+    this.close(new PeerwireError('timeout', 'The peer does not answer any more.'));
   }
 
   #onClose(reason: PeerwireError | undefined): void {
     this.#pulse.dispose();
+    this.#ping?.timer.dispose();
     this.#deadline.dispose();
     this.#resume?.dispose();
     this.#handler.onClose(this, reason === undefined ? undefined : toPeerwireError(reason));

@@ -36,6 +36,8 @@ export interface DialerOptions {
 export class Dialer implements Disposable {
   readonly #options: DialerOptions;
   readonly #abort = new AbortController();
+  /** Aborted to begin all attempts anew. */
+  #round = new AbortController();
   #attempts = 0;
   #timer: Disposable | undefined;
   #started = false;
@@ -48,6 +50,13 @@ export class Dialer implements Disposable {
   poke(): void {
     this.#started = true;
     this.#run();
+  }
+
+  /** Breaks off what is being opened, from an address or by a route that may be gone, and begins anew. */
+  breakOff(): void {
+    const round = this.#round;
+    this.#round = new AbortController();
+    round.abort();
   }
 
   dispose(): void {
@@ -76,12 +85,16 @@ export class Dialer implements Disposable {
 
   async #attempt(record: AddressRecord): Promise<void> {
     const { book, logger, dial, onChannel, onRefused } = this.#options;
+    const round = this.#round.signal;
     let channel: MemberChannel;
     try {
-      channel = await dial({ host: record.host, port: record.port, signal: this.#abort.signal });
+      const signal = AbortSignal.any([this.#abort.signal, round]);
+      channel = await dial({ host: record.host, port: record.port, signal });
     } catch (error) {
       if (this.#abort.signal.aborted) return;
-      if (errorCode(error) === 'exists') {
+      if (round.aborted) {
+        book.abandoned(record.key);
+      } else if (errorCode(error) === 'exists') {
         book.isSelf(record.key);
       } else {
         book.failed(record.key);

@@ -1,14 +1,12 @@
 import { PeerwireError } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import { type PeerRef, peerKey } from './channel.ts';
-import { type ControlPeer, KEEP_ALIVE } from './control-peer.ts';
+import type { ControlPeer } from './control-peer.ts';
 
 /** Control connections of one network; of one device, whose windows are peers of their own; and of one peer. */
 export const MAX_LINKS = 256;
 export const MAX_LINKS_PER_DEVICE = 64;
 const MAX_LINKS_PER_PEER = 4;
-/** A connection this silent (ms) has missed a keep-alive and may be dead. */
-const DOUBTFUL_AFTER = KEEP_ALIVE + 30_000;
 
 /**
  * The open control connections. Two peers may connect twice, most often when they dial each other at the same time:
@@ -112,7 +110,7 @@ export class Links {
 
   #duplicatesOf(key: string, links: readonly ControlPeer[]): ControlPeer[] {
     const ours = links.filter((link) => link.initiator);
-    const theirs = links.some((link) => !link.initiator && link.silence < DOUBTFUL_AFTER);
+    const theirs = links.some((link) => !link.initiator && !link.doubtful);
     return this.#self > key && theirs ? ours : ours.slice(0, -1);
   }
 }

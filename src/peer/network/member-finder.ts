@@ -179,6 +179,11 @@ export class MemberFinder implements Disposable {
     this.#poke();
   }
 
+  /** What is being dialled is dialled anew: it may have been by way of a network that is gone. */
+  breakOff(): void {
+    this.#dialer.breakOff();
+  }
+
   /** Call it now and then. */
   tidy(): void {
     this.#book.expire();

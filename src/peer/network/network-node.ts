@@ -139,6 +139,7 @@ export class NetworkNode implements Disposable {
   readonly #revoked = new Emitter<readonly DeviceId[]>();
   readonly #connectRequest = new Emitter<ConnectRequest>();
   readonly #stateChanged = new Emitter<NetworkState>();
+  readonly #silent = new Emitter<PeerRef>();
 
   /** Who is or was a member. */
   readonly members: MemberBook;
@@ -154,6 +155,8 @@ export class NetworkNode implements Disposable {
   /** A peer cannot dial us and asks to be dialled for a swarm. Whether it may have that version is yours to check. */
   readonly onConnectRequest: Event<ConnectRequest> = this.#connectRequest.event;
   readonly onStateChanged: Event<NetworkState> = this.#stateChanged.event;
+  /** A connection to this peer was closed because it does not answer: what else is open to it may be as dead. */
+  readonly onSilent: Event<PeerRef> = this.#silent.event;
 
   constructor(options: NetworkNodeOptions) {
     const { identity, instance, trust, clock, logger, store, listenPort } = options;
@@ -422,8 +425,15 @@ export class NetworkNode implements Disposable {
     this.#finder.retryNow();
   }
 
+  /** A peer answers nothing elsewhere: asks it for a sign of life. */
+  probe(peer: PeerRef): void {
+    for (const link of this.#links.to(peer)) link.probe();
+  }
+
   /** The machine's interfaces or addresses changed, or it slept: connections may be dead, and others are to be found anew. */
   networkChanged(): void {
+    if (this.#closed) return;
+    this.#finder.breakOff();
     for (const link of this.#links.all()) link.probe();
     this.retryNow();
   }
@@ -444,6 +454,7 @@ export class NetworkNode implements Disposable {
       emitter.dispose();
     this.#revoked.dispose();
     this.#stateChanged.dispose();
+    this.#silent.dispose();
     await Promise.all(ends);
   }
 
@@ -475,6 +486,8 @@ export class NetworkNode implements Disposable {
     // New, or reached in a better way than by a relay.
     const isNews = !this.#links.has(link.peer) || (!link.relayed && !this.#links.isDirect(link.peer));
     if (!this.#links.add(link)) return;
+    // Who connects anew may have lost the old connection without a word.
+    for (const other of this.#links.to(link.peer)) if (other !== link) other.probe();
     this.#swarmDialer.retry(link.peer);
     this.#noteAddress(link);
     this.#noteSeen(link);
@@ -498,6 +511,7 @@ export class NetworkNode implements Disposable {
     if (this.#closed) return;
     if (wasOpening && link.dialed !== undefined) this.#finder.failed(link.dialed);
     if (this.#links.remove(link)) {
+      if (reason?.code === 'timeout') this.#silent.fire(link.peer);
       // Also when only a relay is left.
       if (!this.#links.isDirect(link.peer)) {
         this.#finder.lost(link.peer, clock.wallTime() - link.since);

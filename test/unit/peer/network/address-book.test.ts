@@ -87,6 +87,26 @@ describe('AddressBook', () => {
     assert.deepEqual(book.take(5, nobody), [], 'hurry does not lift the limit');
   });
 
+  it('tries what somebody on the LAN said thirty times an hour, however often it says so', async () => {
+    const tell = clock.setInterval(() => book.add({ host: '10.0.0.9', port: 22 }, 'lan'), 2000);
+    book.add({ host: '10.0.0.9', port: 22 }, 'lan');
+    const times = await failFor(clock, book, 3 * HOUR);
+    tell.dispose();
+    for (const start of times) {
+      const inHour = times.filter((time) => time >= start && time < start + HOUR).length;
+      assert.ok(inHour <= UNPROVEN_TRIES_PER_HOUR.lan, `${inHour} tries in an hour`);
+    }
+    assert.ok(times.length >= 2 * UNPROVEN_TRIES_PER_HOUR.lan, `only ${times.length} tries`);
+  });
+
+  it('tries at once again what was broken off', () => {
+    book.add({ host: '10.0.0.1', port: 6881 }, 'manual');
+    const [taken] = book.take(1, nobody);
+    assert.equal(book.take(1, nobody).length, 0);
+    book.abandoned(taken!.key);
+    assert.equal(book.take(1, nobody).length, 1);
+  });
+
   it('saves a try for when a tracker lists an address again', async () => {
     const told = { host: '203.0.113.1', port: 6881 };
     book.add(told, 'tracker');

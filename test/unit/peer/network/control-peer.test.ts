@@ -11,6 +11,7 @@ import {
   type ControlPeerHandler,
   DEAD_AFTER,
   KEEP_ALIVE,
+  PING_TIMEOUT,
 } from '../../../../src/peer/network/control-peer.ts';
 import { SwarmDialer } from '../../../../src/peer/network/swarm-dialer.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -133,6 +134,27 @@ describe('ControlPeer', () => {
     assert.ok(log.includes('ada closed timeout') || log.includes('bob closed timeout'));
     assert.equal(log.filter((line) => line.includes('closed')).length, 2);
     assert.equal(clock.pending, 0);
+  });
+
+  it('asks for a sign of life, and stays open when one comes', async () => {
+    const { one, two } = await pair();
+    for (let i = 0; i < 5; i++) {
+      one.probe();
+      assert.equal(one.doubtful, false);
+      await advance(clock, PING_TIMEOUT + 1000);
+      assert.ok(one.silence < PING_TIMEOUT + 1000, 'there was an answer');
+    }
+    assert.ok(one.ready && two.ready);
+  });
+
+  it('gives up a connection that brings no sign of life', async () => {
+    const { one, a, b } = await pair();
+    a.stalled = b.stalled = true;
+    one.probe();
+    await advance(clock, PING_TIMEOUT - 1);
+    assert.ok(one.ready && one.doubtful);
+    await advance(clock, 1000);
+    assert.ok(log.includes('ada closed timeout'));
   });
 
   it('gives up a peer that never finishes its handshake', async () => {

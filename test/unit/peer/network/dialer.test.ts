@@ -71,6 +71,20 @@ describe('Dialer', () => {
     assert.equal(dialed.length, MAX_ATTEMPTS + 1);
   });
 
+  it('begins anew what is being opened when the network changed', async () => {
+    book.add({ host: '10.0.0.1', port: 1 }, 'manual');
+    dialer.poke();
+    const [first] = dialed;
+    first?.signal.addEventListener('abort', () => first.reject(first.signal.reason));
+    dialer.breakOff();
+    await advance(clock, 1);
+    assert.equal(dialed.length, 2);
+    assert.equal(book.take(1, () => false).length, 0, 'it is dialled once at a time');
+    dialed[1]?.resolve(channelTo([]));
+    await advance(clock, 1);
+    assert.deepEqual(channels, ['10.0.0.1:1']);
+  });
+
   it('hands over what it opened, and does not dial it again by itself', async () => {
     book.add({ host: '10.0.0.1', port: 1 }, 'manual');
     dialer.poke();
