@@ -4,6 +4,7 @@ import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { errorMessage } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
+import { isLinkLocal } from './ip-address.ts';
 import type { LanDatagram, LanTransport } from './lan-sockets.ts';
 import { decodeLsdAnnounce, encodeLsdAnnounce, MAX_INFO_HASHES } from './lsd-announce.ts';
 import type { LanInterface } from './network-interfaces.ts';
@@ -23,6 +24,8 @@ const ENOUGH_ANSWERS = 6;
 /** Who was not heard for this long (ms) is a newcomer; so many are known at a time. */
 const HEARD_FOR = 3 * ANNOUNCE_PERIOD;
 const MAX_HEARD = 1024;
+/** Who is heard at an IPv6 link-local address alone within this time (ms) is dialled there: that works with one interface only. */
+const LINK_LOCAL_DELAY = 500;
 /** Infohashes of all networks together. */
 const MAX_OWN_HASHES = 8 * MAX_INFO_HASHES;
 /** Datagrams that are read within a second: those beyond are dropped, unread. */
@@ -84,6 +87,8 @@ export class LanDiscovery implements Disposable {
   readonly #states = new Map<string, InterfaceState>();
   /** Monotone times at which others were heard last, the latest last. */
   readonly #heard = new Map<string, number>();
+  /** Cookies of those heard at an address that works anywhere on this machine, the latest last. */
+  readonly #wellSeen = new Set<string>();
   readonly #probes = new Map<string, () => void>();
   readonly #timers = new Set<Disposable>();
   #own = new Map<string, Buffer>();
@@ -185,16 +190,30 @@ export class LanDiscovery implements Disposable {
     this.#heard.set(who, now);
     const [oldest] = this.#heard.keys();
     if (this.#heard.size > MAX_HEARD && oldest !== undefined) this.#heard.delete(oldest);
+    const isLast = on.family === 6 && isLinkLocal(address);
+    if (!isLast && cookie !== undefined) this.#noteWellSeen(cookie);
     const { answer } = this.#stateOf(on);
     for (const hash of port > 0 ? common : []) {
       const others = answer.get(hash);
       if (others !== undefined) answer.set(hash, others + 1);
     }
     if (isNew || port === 0) this.#answer(on, common);
-    for (const hash of port > 0 ? common : []) {
-      const infoHash = this.#own.get(hash);
-      if (infoHash !== undefined) this.#peers.fire({ infoHash, host: address, port });
-    }
+    if (port === 0) return;
+    const report = (): void => {
+      for (const hash of common) {
+        const infoHash = this.#own.get(hash);
+        if (infoHash !== undefined) this.#peers.fire({ infoHash, host: address, port });
+      }
+    };
+    if (!isLast) report();
+    else this.#later(LINK_LOCAL_DELAY, () => this.#wellSeen.has(cookie ?? '') || report());
+  }
+
+  #noteWellSeen(cookie: string): void {
+    this.#wellSeen.delete(cookie);
+    this.#wellSeen.add(cookie);
+    const [oldest] = this.#wellSeen;
+    if (this.#wellSeen.size > MAX_HEARD && oldest !== undefined) this.#wellSeen.delete(oldest);
   }
 
   /** A newcomer is there: says soon that we are, too. */

@@ -1,12 +1,18 @@
 /** Two hosts on one switch: no tracker, no address typed. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { CliBuild } from './cli-build.ts';
 import { type Host, Lab, requireNamespaces } from './netns.ts';
 import type { RunningPeer } from './processes.ts';
 
 const MIB = 2 ** 20;
+/** Prints what comes to the multicast group. */
+const LISTEN = `
+const socket = require('node:dgram').createSocket({ type: 'udp4', reuseAddr: true });
+socket.on('message', (data) => process.stdout.write(data));
+socket.bind(6771, () => { socket.addMembership('239.192.152.143', '10.7.0.2'); console.log('up'); });`;
 /** Milliseconds in which members on one LAN must see each other. */
 const SOON = 3000;
 
@@ -58,9 +64,8 @@ describe('on one switch, without a tracker', function () {
   ] as const)
     it(`members see each other within three seconds, and transfer (${name})`, async function () {
       const [a, b] = await pair(family, addresses);
-      const listen = family === 'ipv6' ? ['--listen', '[::]:0'] : [];
-      const first = await a.peer('home', ...listen);
-      const second = await b.peer('home', ...listen);
+      const first = await a.peer('home');
+      const second = await b.peer('home');
       const took = await meet(first, second);
       this.test!.title += `: ${took} ms`;
       assert.ok(took <= SOON, `it took ${took} ms`);
@@ -68,4 +73,44 @@ describe('on one switch, without a tracker', function () {
       assert.match(String(lines[0]?.address), family === 'ipv4' ? /^10\.7\.0\.1:/ : /^\[fd07::1\]:/);
       await transfer(a, b);
     });
+
+  it('a host that accepts no connections finds others, also when it comes first', async function () {
+    const [a, b] = await pair('ipv4', ['10.7.0.1/24', '10.7.0.2/24']);
+    const first = await a.peer('home', '--listen', 'none');
+    const second = await b.peer('home');
+    const early = await meet(first, second);
+    await first.end();
+    const again = await a.peer('home', '--listen', 'none');
+    const late = await meet(again, second);
+    this.test!.title += `: ${early} ms, ${late} ms`;
+    assert.ok(early <= SOON && late <= SOON);
+    await transfer(a, b);
+  });
+
+  it('two peers of one machine without any network find each other', async () => {
+    const host = await lab.host();
+    const { invite } = await host.ok('one', 'network', 'create', 'team');
+    await host.ok('two', 'network', 'join', String(invite));
+    const took = await meet(await host.peer('one'), await host.peer('two'));
+    assert.ok(took <= SOON, `it took ${took} ms`);
+  });
+
+  it('a peer that was told not to look is not found', async () => {
+    const [a, b] = await pair('ipv4', ['10.7.0.1/24', '10.7.0.2/24']);
+    await Promise.all([a.peer('home', '--no-lan'), b.peer('home')]);
+    const { lines } = await b.run('home', 'peers', '--wait', '3');
+    assert.deepEqual(lines, []);
+  });
+
+  it('what is multicast names neither the network nor the device', async () => {
+    const [a, b] = await pair('ipv4', ['10.7.0.1/24', '10.7.0.2/24']);
+    const heard = b.spawn(process.execPath, '-e', LISTEN);
+    await once(heard.stdout!, 'data');
+    await a.peer('home');
+    const text = String((await once(heard.stdout!, 'data'))[0]);
+    assert.match(text, /^BT-SEARCH \* HTTP\/1\.1\r\n(Host|Port|Infohash|cookie): /);
+    const { lines } = await a.run('home', 'network', 'list');
+    for (const secret of ['team', String(lines[0]?.network), String(lines[0]?.network).slice(0, 16)])
+      assert.ok(!text.includes(secret));
+  });
 });

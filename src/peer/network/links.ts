@@ -103,7 +103,7 @@ export class Links {
     const links = this.#links.get(key) ?? [];
     const direct = links.filter((link) => !link.relayed);
     const relayed = links.filter((link) => link.relayed);
-    const isReached = direct.some((link) => link.silence < DOUBTFUL_AFTER);
+    const isReached = direct.some((link) => !link.doubtful);
     const superfluous = isReached ? relayed.filter((link) => link.initiator) : this.#duplicatesOf(key, relayed);
     return [...this.#duplicatesOf(key, direct), ...superfluous];
   }

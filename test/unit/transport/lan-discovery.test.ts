@@ -147,6 +147,16 @@ describe('LanDiscovery', () => {
     assert.deepEqual(found, ['1 10.0.0.2:7000', '1 10.0.0.3:7001']);
   });
 
+  it('prefers any other address of a peer to its link-local one', async () => {
+    interfaces.push(face('eth0', 'fe80::1', 6));
+    await settled();
+    hear({ cookie: 'both' }, 'fe80::2', interfaces[1]);
+    hear({ cookie: 'both' });
+    hear({ cookie: 'link-local alone' }, 'fe80::3', interfaces[1]);
+    await advance(clock, 600);
+    assert.deepEqual(found, ['1 10.0.0.2:7000', '1 fe80::3:7000']);
+  });
+
   it('answers a newcomer within a fraction of a second, once, with what both have', async () => {
     hashes.push(OTHER);
     await settled();
