@@ -20,6 +20,7 @@ export function memberInfos({ trust, node }: RunningNetwork, self: { device: Dev
     const { inviter, joined } = (isSelf ? trust.ownMembership : known.get(device)) ?? {};
     const inviterName = inviter && nameOf(inviter);
     const lastSeen = known.get(device)?.lastSeen;
+    const isCreator = isSelf ? trust.creator : known.get(device)?.creator === true;
     const isHere = link !== undefined || isSelf;
     return {
       network: trust.network,
@@ -27,8 +28,8 @@ export function memberInfos({ trust, node }: RunningNetwork, self: { device: Dev
       name: nameOf(device) ?? device.slice(0, 7),
       words: wordsFor(device),
       self: isSelf,
-      creator: trust.isCreator(device),
-      admin: trust.isAdmin(device),
+      creator: isCreator,
+      admin: isCreator || trust.isAdmin(device),
       ...(inviter === undefined ? {} : { inviter }),
       ...(inviterName === undefined ? {} : { inviterName: displayName(inviterName) }),
       ...(joined === undefined ? {} : { joined }),

@@ -130,7 +130,7 @@ export class Networks implements Disposable {
       name: trust.name,
       trackers: trust.trackers,
       creator: trust.creator,
-      admin: trust.isAdmin(this.#options.identity.device),
+      admin: trust.admin,
       ...node.state(),
     }));
   }
@@ -370,7 +370,15 @@ export class Networks implements Disposable {
     });
     const owned = new DisposableList();
     owned.add(node);
-    owned.add(trust.onChanged(() => void this.#store(trust)));
+    let known = membershipOf(trust);
+    owned.add(
+      trust.onChanged(() => {
+        void this.#store(trust);
+        if (membershipOf(trust) === known) return;
+        known = membershipOf(trust);
+        this.#changed.fire();
+      }),
+    );
     owned.add(node.onLoaded(() => this.#loaded.fire({ trust, node })));
     owned.add(node.onPeersChanged(() => this.#peersChanged.fire(trust.network)));
     owned.add(node.onCataloguesChanged(() => this.#cataloguesChanged.fire(trust.network)));
@@ -412,6 +420,11 @@ export class Networks implements Disposable {
     const parsed: unknown = stored === undefined ? [] : JSON.parse(stored);
     return Array.isArray(parsed) ? parsed.filter((entry): entry is NetworkId => typeof entry === 'string') : [];
   }
+}
+
+/** What of it is shown: name, trackers, rights, and who is removed. */
+function membershipOf({ name, trackers, admin, mayInvite, revocationHead }: NetworkTrust): string {
+  return JSON.stringify([name, trackers, admin, mayInvite, revocationHead]);
 }
 
 function secretKey(network: NetworkId): string {

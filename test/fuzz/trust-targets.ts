@@ -6,7 +6,7 @@ import { PeerwireError } from '../../src/common/errors.ts';
 import { parsePeerInstance } from '../../src/common/ids.ts';
 import { decodeCredentials, encodeCredentials, MAX_LINKS } from '../../src/peer/trust/credentials.ts';
 import { encodeInvite, parseInvite } from '../../src/peer/trust/invite.ts';
-import { Revocations } from '../../src/peer/trust/revocations.ts';
+import { Statements } from '../../src/peer/trust/statements.ts';
 import { encodeFrame, FrameReader, MAX_FRAME } from '../../src/transport/handshake-frames.ts';
 import {
   ADMIT,
@@ -179,9 +179,9 @@ const { network, rootKey } = parseInvite(revoked.invite());
 const revocations: Target = {
   samples: [revoked.creator.trust.revocationsBytes(), world.creator.trust.revocationsBytes()],
   run(input) {
-    const set = new Revocations(network, rootKey);
+    const set = new Statements(network, rootKey);
     set.merge(input);
-    const again = new Revocations(network, rootKey);
+    const again = new Statements(network, rootKey);
     again.merge(set.encode());
     assert.equal(again.head, set.head);
   },

@@ -67,6 +67,9 @@ describe('membership over TLS', () => {
     assert.deepEqual(accepted.member, {
       device: ann.identity.device,
       inviter: world.creator.identity.device,
+      creator: false,
+      date: world.clock.wallTime(),
+      spki: ann.identity.spki,
       revocationHead: world.creator.trust.revocationHead,
     });
     assert.equal(channel.member.device, world.creator.identity.device);

@@ -12,6 +12,7 @@ export interface KnownMember {
   readonly name?: string;
   /** Its key, 91 bytes: an admin's certificate names it. */
   readonly spki?: Buffer;
+  readonly creator?: boolean;
   /** Absent for the creator. */
   readonly inviter?: DeviceId;
   /** When it was admitted: milliseconds since the epoch. */
@@ -81,6 +82,7 @@ function readMember(item: unknown): KnownMember | undefined {
     device,
     ...(typeof name === 'string' && name.length <= MAX_NAME ? { name: displayName(name) } : {}),
     ...(typeof spki === 'string' ? { spki: Buffer.from(spki, 'base64') } : {}),
+    ...(entry.get('creator') === true ? { creator: true } : {}),
     ...(inviter === undefined ? {} : { inviter }),
     ...(typeof joined === 'number' ? { joined } : {}),
     ...(typeof lastSeen === 'number' ? { lastSeen } : {}),
@@ -98,6 +100,7 @@ function readDevice(value: unknown): DeviceId | undefined {
 function isSame(a: KnownMember, b: KnownMember): boolean {
   return (
     a.name === b.name &&
+    a.creator === b.creator &&
     a.inviter === b.inviter &&
     a.joined === b.joined &&
     a.lastSeen === b.lastSeen &&

@@ -524,8 +524,9 @@ export class NetworkNode implements Disposable {
     this.#reach.poke();
   }
 
-  #noteJudged({ device, spki, inviter, date }: Member): void {
-    this.members.note({ device, spki, joined: date, ...(inviter === undefined ? {} : { inviter }) });
+  #noteJudged({ device, spki, inviter, creator, date }: Member): void {
+    const facts = { ...(creator ? { creator } : {}), ...(inviter === undefined ? {} : { inviter }) };
+    this.members.note({ device, spki, joined: date, ...facts });
   }
 
   #noteSeen(link: ControlPeer): void {

@@ -16,6 +16,8 @@ import { type Sign, type Signed, signBody } from './signed.ts';
 
 /** Rights of a certified member: bits of a number, so that an older peer understands those it knows. */
 export const MAY_INVITE = 1;
+/** May revoke members and invites, and change what the network is called and which trackers it asks. */
+export const MAY_ADMIN = 2;
 
 /** Bytes of a name in an invite, in UTF-8. */
 export const MAX_NAME = 128;
@@ -28,6 +30,8 @@ export interface MemberCertificate {
   readonly date: number;
   /** Who invited it; undefined for the creator. */
   readonly inviter: DeviceId | undefined;
+  /** The invite by which it came, to be withdrawn with it; undefined for the creator, and in older certificates. */
+  readonly invite?: string | undefined;
 }
 
 export interface InviteCertificate {
@@ -54,7 +58,8 @@ export function inviteIdOf(spki: Uint8Array): string {
 
 export function signMember(network: NetworkId, member: Omit<MemberCertificate, 'device'>, root: Sign): Signed {
   const inviter = member.inviter && deviceIdBytes(member.inviter);
-  const body = { k: pointOfSpki(member.spki), r: member.rights, t: member.date, i: inviter };
+  const invite = member.invite === undefined ? undefined : Buffer.from(member.invite, 'hex');
+  const body = { k: pointOfSpki(member.spki), r: member.rights, t: member.date, i: inviter, w: invite };
   return signBody('member', network, body, root);
 }
 
@@ -68,6 +73,7 @@ export function readMember(signed: Signed): MemberCertificate {
     rights: intOf(field(dict, 'r'), 0),
     date: intOf(field(dict, 't'), 0),
     inviter: field(dict, 'i', (value) => deviceIdFromHash(bytesOf(value, 32))),
+    invite: field(dict, 'w', (value) => bytesOf(value, 32).toString('hex')),
   };
 }
 

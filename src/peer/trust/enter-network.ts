@@ -4,12 +4,12 @@ import { PeerwireError } from '../../common/errors.ts';
 import { type DeviceId, type NetworkId, networkIdFromBytes } from '../../common/ids.ts';
 import { createIdentity, type Identity } from '../../transport/identity.ts';
 import { checkTrackerUrl } from '../../transport/tracker-url.ts';
-import { MAY_INVITE, readMember, signJoin, signMember } from './certificates.ts';
+import { MAY_ADMIN, MAY_INVITE, readMember, signJoin, signMember } from './certificates.ts';
 import { type CertifiedLink, encodeCredentials, type JoinedLink, type Link } from './credentials.ts';
 import { type Invite, MAX_TRACKERS, SECRET_SIZE } from './invite.ts';
 import { displayName } from './names.ts';
-import { Revocations } from './revocations.ts';
 import type { Sign } from './signed.ts';
+import { Statements } from './statements.ts';
 import type { TrustState } from './trust-state.ts';
 
 /**
@@ -55,10 +55,18 @@ export function signIn(identity: Identity, { network, key, proof, expires }: Inv
 /** The creator certifies whom it meets: such a member needs no countersignatures, and may invite others. */
 export function certify(
   network: NetworkId,
-  member: { readonly spki: Buffer; readonly inviter: DeviceId | undefined; readonly date: number },
+  member: {
+    readonly spki: Buffer;
+    readonly inviter: DeviceId | undefined;
+    readonly invite?: string | undefined;
+    readonly date: number;
+    readonly admin?: boolean;
+  },
   root: Sign,
 ): CertifiedLink {
-  const signed = signMember(network, { ...member, rights: MAY_INVITE }, root);
+  const { spki, inviter, invite, date, admin } = member;
+  const rights = admin ? MAY_INVITE | MAY_ADMIN : MAY_INVITE;
+  const signed = signMember(network, { spki, inviter, invite, date, rights }, root);
   return { kind: 'certified', spki: member.spki, member: readMember(signed), signed };
 }
 
@@ -74,7 +82,7 @@ function firstState(
   rootKey: Buffer,
   link: Link,
 ): Pick<TrustState, 'credentials' | 'revocations' | 'met' | 'invites'> {
-  const nothing = new Revocations(network, rootKey);
+  const nothing = new Statements(network, rootKey);
   const credentials = encodeCredentials({ links: [link], revocationHead: Buffer.from(nothing.head, 'hex') });
   return { credentials, revocations: nothing.encode(), met: [], invites: [] };
 }

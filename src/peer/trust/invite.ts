@@ -43,7 +43,7 @@ export type InviteParts = Pick<Invite, 'networkName' | 'rootKey' | 'secret' | 'k
 
 export const SECRET_SIZE = 32;
 export const MAX_TRACKERS = 16;
-const MAX_TRACKER_URL = 512;
+export const MAX_TRACKER_URL = 512;
 const CHECKSUM_SIZE = 4;
 const PREFIX = 'PW1-';
 /** `vscode:` opens the extension; other editors have their own scheme, and we accept any. */

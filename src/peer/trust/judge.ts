@@ -3,15 +3,15 @@ import type { DeviceId, NetworkId } from '../../common/ids.ts';
 import { deviceIdOfSpki } from '../../transport/identity.ts';
 import { clockTolerance, MAY_INVITE, readCountersignature } from './certificates.ts';
 import type { CertifiedLink, InviteProof, JoinedLink, Link } from './credentials.ts';
-import type { Revocations } from './revocations.ts';
 import { verifySigned } from './signed.ts';
+import type { Statements } from './statements.ts';
 
 /** What a judgment rests on. */
 export interface Grounds {
   readonly network: NetworkId;
   /** 91 bytes. */
   readonly rootKey: Buffer;
-  readonly revocations: Revocations;
+  readonly revocations: Pick<Statements, 'isRevoked' | 'dateOf'>;
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
   /** When this device itself admitted `device` by `invite` while the invite was valid; undefined when it did not. */
@@ -22,8 +22,10 @@ export interface Grounds {
 export interface Standing {
   readonly device: DeviceId;
   readonly inviter: DeviceId | undefined;
-  /** The invite by which it came; undefined for certified members. */
+  /** The invite by which it came; undefined when a certificate does not say it. */
   readonly invite: string | undefined;
+  /** Signed in by the root key itself. */
+  readonly certified: boolean;
   /** When it was admitted: milliseconds since the epoch. */
   readonly date: number;
   /** True while the invite would admit it anew. */
@@ -64,8 +66,8 @@ export function judge(links: readonly Link[], grounds: Grounds): Standing {
 
 function judgeCertified({ member, signed }: CertifiedLink, { network, rootKey }: Grounds): Standing {
   if (!verifySigned('member', network, signed, rootKey)) throw forged();
-  const { device, inviter, date } = member;
-  return { device, inviter, invite: undefined, date, current: false, distance: 0, vouched: true };
+  const { device, inviter, invite, date } = member;
+  return { device, inviter, invite, certified: true, date, current: false, distance: 0, vouched: true };
 }
 
 function judgeJoined(link: JoinedLink, device: DeviceId, links: readonly Link[], grounds: Grounds): Standing {
@@ -78,7 +80,7 @@ function judgeJoined(link: JoinedLink, device: DeviceId, links: readonly Link[],
   const current = withdrawn === undefined && grounds.now <= lastDate;
   const voucher = voucherOf(link, device, links, lastDate, grounds);
   const vouched = voucher !== undefined;
-  const standing = { device, inviter: invite.inviter, invite: invite.id, current, vouched };
+  const standing = { device, inviter: invite.inviter, invite: invite.id, certified: false, current, vouched };
 
   if (voucher && voucher.distance < Number.POSITIVE_INFINITY) {
     return { ...standing, date: voucher.date, distance: voucher.distance + 1 };
@@ -131,8 +133,8 @@ export function verifyInvite(proof: InviteProof, { network, rootKey }: Pick<Grou
 }
 
 /** When an invite was withdrawn: by itself, or with the member who issued it. */
-function withdrawnAt({ invite, issuer }: InviteProof, revocations: Revocations): number | undefined {
-  const own = revocations.dateOf({ kind: 'invite', invite: invite.id });
+function withdrawnAt({ invite, issuer }: InviteProof, revocations: Grounds['revocations']): number | undefined {
+  const own = revocations.dateOf({ kind: 'invite', invite: invite.id }, issuer?.member.device);
   const issuers = issuer && revocations.dateOf({ kind: 'device', device: issuer.member.device });
   if (own === undefined || issuers === undefined) return own ?? issuers;
   return Math.min(own, issuers);

@@ -5,7 +5,7 @@ import type { DeviceId, NetworkId } from '../../common/ids.ts';
 import { type Identity, loadIdentity } from '../../transport/identity.ts';
 import { MAX_CREDENTIALS } from '../../transport/member-handshake.ts';
 import type { Admission, NetworkAccess } from '../../transport/network-access.ts';
-import { MAY_INVITE, readInvite, signCountersignature, signInvite } from './certificates.ts';
+import { MAY_ADMIN, MAY_INVITE, readInvite, signCountersignature, signInvite } from './certificates.ts';
 import {
   type Credentials,
   decodeCredentials,
@@ -21,8 +21,10 @@ import { type Grounds, judge, rankOf, type Standing } from './judge.ts';
 import { type KnownInvite, KnownInvites } from './known-invites.ts';
 import { type Met, MetMembers } from './met-members.ts';
 import { displayName } from './names.ts';
+import type { NetworkSettings } from './network-settings.ts';
 import { controlInfoHash, rendezvousInfoHashes } from './rendezvous.ts';
-import { Revocations, type RevocationTarget } from './revocations.ts';
+import type { RevocationTarget } from './revocation.ts';
+import { type Signer, Statements } from './statements.ts';
 import { parseTrust, serializeTrust, type TrustState } from './trust-state.ts';
 
 /** What an admitted peer showed of itself (`SecureChannel.member`). */
@@ -30,6 +32,8 @@ export interface Member {
   readonly device: DeviceId;
   /** Who invited it; undefined for the creator. */
   readonly inviter: DeviceId | undefined;
+  /** True for the device that created the network. */
+  readonly creator: boolean;
   /** When it was admitted: milliseconds since the epoch. */
   readonly date: number;
   /** Its key, 91 bytes. */
@@ -56,13 +60,15 @@ export class NetworkTrust implements NetworkAccess<Member> {
   readonly #rootKey: Buffer;
   /** The root key itself, on the creator's device. */
   readonly #root: Identity | undefined;
-  readonly #revocations: Revocations;
+  readonly #statements: Statements;
   readonly #met: MetMembers;
   readonly #invites: KnownInvites;
   readonly #changed = new Emitter<void>();
   readonly #judged = new Emitter<Member>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
-  #trackers: readonly string[];
+  /** What the invite said, or the creator's device when it made the network: `settings` come before them. */
+  readonly #firstName: string;
+  readonly #firstTrackers: readonly string[];
   /** Our own chain; its last link is this device. */
   #links: readonly Link[];
 
@@ -72,7 +78,6 @@ export class NetworkTrust implements NetworkAccess<Member> {
   /** Devices newly revoked: disconnect them, forget their catalogues. May name this device itself. */
   readonly onRevoked: Event<readonly DeviceId[]> = this.#revoked.event;
   readonly network: NetworkId;
-  readonly name: string;
   readonly secret: Buffer;
   /** 20 bytes: SHA-256("peerwire control" || network id). The infohash of control connections. */
   readonly controlInfoHash: Buffer;
@@ -81,14 +86,14 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#identity = identity;
     this.#clock = options.clock ?? systemClock;
     this.network = state.network;
-    this.name = state.name;
+    this.#firstName = state.name;
     this.secret = state.secret;
     this.controlInfoHash = controlInfoHash(state.network);
     this.#rootKey = state.rootKey;
     this.#root = state.rootPrivateKey === undefined ? undefined : loadIdentity(state.rootPrivateKey);
-    this.#trackers = state.trackers;
-    this.#revocations = new Revocations(state.network, state.rootKey);
-    this.#revocations.merge(state.revocations);
+    this.#firstTrackers = state.trackers;
+    this.#statements = new Statements(state.network, state.rootKey);
+    this.#statements.merge(state.revocations);
     this.#met = new MetMembers(state.met);
     this.#invites = new KnownInvites(state.invites);
     this.#links = decodeCredentials(state.credentials).links;
@@ -128,13 +133,13 @@ export class NetworkTrust implements NetworkAccess<Member> {
   serialize(): string {
     return serializeTrust({
       network: this.network,
-      name: this.name,
+      name: this.#firstName,
       rootKey: this.#rootKey,
       secret: this.secret,
       rootPrivateKey: this.#root?.keyPem,
-      trackers: this.#trackers,
+      trackers: this.#firstTrackers,
       credentials: this.credentials(),
-      revocations: this.#revocations.encode(),
+      revocations: this.#statements.encode(),
       met: this.#met.list(),
       invites: this.#invites.toStore(this.#clock.wallTime(), ({ id, inviter }) => this.isWithdrawn(id, inviter)),
     });
@@ -178,24 +183,45 @@ export class NetworkTrust implements NetworkAccess<Member> {
     return !this.isRevoked(this.#identity.device) && (this.creator || this.#certificate() !== undefined);
   }
 
+  get name(): string {
+    return this.#statements.settings?.name ?? this.#firstName;
+  }
+
   get trackers(): readonly string[] {
-    return this.#trackers;
+    return this.#statements.settings?.trackers ?? this.#firstTrackers;
   }
 
-  /** Throws `usage` (too many) or `unsupported` (a URL that we refuse to ask). */
+  /** For all members. Throws `permission`, `usage` (too many) or `unsupported` (a URL that we refuse to ask). */
   setTrackers(trackers: readonly string[]): void {
-    this.#trackers = checkTrackers(trackers);
+    this.#set({ name: this.name, trackers: checkTrackers(trackers) });
+  }
+
+  /** For all members. Throws `permission` or `usage`. */
+  rename(name: string): void {
+    const shown = displayName(name);
+    if (shown === '') throw new PeerwireError('usage', 'A network needs a name.');
+    this.#set({ name: shown, trackers: this.trackers });
+  }
+
+  /** Creator only (`permission`): the member may revoke others and change the settings from now on. Throws `revoked`. */
+  makeAdmin(member: {
+    readonly device: DeviceId;
+    readonly spki: Buffer;
+    readonly inviter?: DeviceId | undefined;
+    readonly joined?: number | undefined;
+  }): void {
+    const root = this.#root;
+    if (!root) throw new PeerwireError('permission', 'Only the device that created the network can make admins.');
+    const { device, spki, inviter, joined } = member;
+    if (this.isRevoked(device)) throw new PeerwireError('revoked', 'This device was removed from the network.');
+    if (this.isAdmin(device)) return;
+    const now = this.#clock.wallTime();
+    const own = this.#ownStanding();
+    // Of its own device too: no admin may remove it.
+    this.#certifyAdmin({ spki: this.#identity.spki, inviter: undefined, date: own?.date ?? now }, root);
+    const [invite] = this.#met.invitesOf(device);
+    this.#certifyAdmin({ spki, inviter: inviter ?? this.#identity.device, invite, date: joined ?? now }, root);
     this.#changed.fire();
-  }
-
-  /** For all members. Throws `permission`. */
-  rename(_name: string): void {
-    throw new PeerwireError('unsupported', 'Networks cannot be renamed yet.');
-  }
-
-  /** Creator only (`permission`). The device may revoke members and change the settings from now on. */
-  makeAdmin(_member: { readonly device: DeviceId; readonly spki: Buffer }): void {
-    throw new PeerwireError('unsupported', 'There is one admin, the creator, as yet.');
   }
 
   /** Returns the link. `validFor`: milliseconds, at most a year, default 7 days. Throws `permission` or `usage`. */
@@ -225,7 +251,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
       secret: this.secret,
       key,
       proof: { invite, signed, issuer },
-      trackers: this.#trackers,
+      trackers: this.trackers,
     });
     this.#invites.add({ id: invite.id, ...dates, ...inviter, text });
     this.#changed.fire();
@@ -243,10 +269,13 @@ export class NetworkTrust implements NetworkAccess<Member> {
     if (!shown.links.at(-1)?.spki.equals(spki) || standing.device !== device) {
       throw new PeerwireError('not-admitted', 'The peer shows the membership of another device.');
     }
-    const { invite, inviter, date, current } = standing;
-    // The creator remembers all, to know which invite to withdraw with a member.
-    if (invite !== undefined && (current || this.creator)) this.#remember({ device, invite, date });
-    const member: Member = { device, inviter, date, spki, revocationHead: shown.revocationHead.toString('hex') };
+    const { invite, inviter, date, current, certified } = standing;
+    // Admins remember all, to know which invite to withdraw with a member.
+    if (invite !== undefined && (current || this.admin)) this.#remember({ device, invite, date });
+    const creator = certified && inviter === undefined;
+    const revocationHead = shown.revocationHead.toString('hex');
+    const member: Member = { device, inviter, creator, date, spki, revocationHead };
+    this.#noteInvite(shown.links.at(-1));
     this.#judged.fire(member);
     const better = this.#vouchFor(shown.links, standing);
     const countersignature = better && this.#encode(better);
@@ -272,43 +301,60 @@ export class NetworkTrust implements NetworkAccess<Member> {
   }
 
   /**
-   * Creator only (`permission`). Also withdraws the invites by which the device came, so that it cannot come back under
-   * another identity; members who came by the same invites and were countersigned before stay.
+   * By creator and admins, and of admins by the creator (`permission`). Also withdraws the invites by which the device
+   * came, so that it cannot come back under another identity; members who came by the same invites and were
+   * countersigned before stay. What the creator leaves of a removed admin's word, it signs again.
    */
   revoke(device: DeviceId): void {
     if (device === this.#identity.device) throw new PeerwireError('usage', 'This device cannot remove itself.');
-    const invites = this.#met.invitesOf(device);
-    this.#revoke([{ kind: 'device', device }, ...invites.map((invite) => ({ kind: 'invite' as const, invite }))]);
+    const signer = this.#signer();
+    const invites = this.#met.invitesOf(device).map((invite) => ({ kind: 'invite', invite }) as const);
+    const targets = [{ kind: 'device', device } as const, ...invites].map((target) => ({ target, date: undefined }));
+    if (!('root' in signer)) {
+      this.#revoke(targets, signer);
+      return;
+    }
+    const before = this.#statements.hasSettingsBy(device) ? this.#statements.settings : undefined;
+    this.#revoke([...this.#statements.revocationsBy(device), ...targets], signer);
+    if (before) this.#set(before);
   }
 
   /**
-   * Creator only (`permission`). An invite that may have fallen into wrong hands admits nobody any more. `invite`: its id
-   * in hex, or the invite itself.
+   * By creator and admins, and of an invite that this device made (`permission`). An invite that may have fallen into
+   * wrong hands admits nobody any more. `invite`: its id in hex, or the invite itself.
    */
   withdrawInvite(invite: string): void {
-    this.#revoke([{ kind: 'invite', invite: this.#inviteId(invite) }]);
+    const id = this.#inviteId(invite);
+    const isOwn = this.#invites.get(id)?.inviter === this.#identity.device;
+    const certificate = this.#certificate();
+    const own = isOwn && certificate ? { sign: this.#identity.sign, ...certificate } : undefined;
+    const signer = this.admin ? this.#signer() : (own ?? this.#signer());
+    this.#revoke([{ target: { kind: 'invite', invite: id }, date: undefined }], signer);
   }
 
   /** Invites made on this device, and those seen elsewhere that are withdrawn. */
   invites(): KnownInvite[] {
-    return this.#invites.list();
+    const own = this.#identity.device;
+    return this.#invites.list().filter(({ id, inviter }) => inviter === own || this.isWithdrawn(id, inviter));
   }
 
   /** True when the invite of this id, made by this device, admits nobody any more though it may not have expired. */
   isWithdrawn(invite: string, inviter: DeviceId): boolean {
-    return this.#revocations.dateOf({ kind: 'invite', invite }) !== undefined || this.isRevoked(inviter);
+    return this.#statements.dateOf({ kind: 'invite', invite }, inviter) !== undefined || this.isRevoked(inviter);
   }
 
-  isCreator(device: DeviceId): boolean {
-    return this.creator && device === this.#identity.device;
+  /** This device may revoke members and invites, and change the settings. */
+  get admin(): boolean {
+    return this.isAdmin(this.#identity.device);
   }
 
+  /** True for the creator only where that is known: on its own device, and where it has made another admin. */
   isAdmin(device: DeviceId): boolean {
-    return this.isCreator(device);
+    return (this.creator && device === this.#identity.device) || this.#statements.isAdmin(device);
   }
 
-  revokedDevices(): DeviceId[] {
-    return this.#revocations.devices();
+  revokedDevices(): readonly DeviceId[] {
+    return this.#statements.revokedDevices();
   }
 
   /** Who invited this device, and when it was admitted; undefined while others would refuse it. */
@@ -318,25 +364,24 @@ export class NetworkTrust implements NetworkAccess<Member> {
   }
 
   isRevoked(device: DeviceId): boolean {
-    return this.#revocations.isRevoked(device);
+    return this.#statements.isRevoked(device);
   }
 
   /** Names the set of revocations known here; equal heads mean equal sets. */
   get revocationHead(): string {
-    return this.#revocations.head;
+    return this.#statements.head;
   }
 
   /** All revocations known here, for gossip. */
   revocationsBytes(): Buffer {
-    return this.#revocations.encode();
+    return this.#statements.encode();
   }
 
   /** Adds revocations of another peer; returns the devices newly revoked. Throws `bad-encoding` or `not-admitted`. */
   applyRevocations(bytes: Uint8Array): DeviceId[] {
     const before = this.revocationHead;
-    const devices = this.#revocations
-      .merge(bytes)
-      .flatMap((target) => (target.kind === 'device' ? [target.device] : []));
+    const devices = this.#statements.merge(bytes);
+    this.#adoptAdminCertificate();
     if (this.revocationHead !== before) this.#changed.fire();
     if (devices.length > 0) this.#revoked.fire(devices);
     return devices;
@@ -352,7 +397,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     const last = links.at(-1);
     if (last?.kind !== 'joined' || standing.invite === undefined) return undefined;
     const { device, inviter, invite, date } = standing;
-    if (this.#root) return [certify(this.network, { spki: last.spki, inviter, date }, this.#root.sign)];
+    if (this.#root) return [certify(this.network, { spki: last.spki, inviter, invite, date }, this.#root.sign)];
     const own = this.#ownStanding();
     if (!own || this.#links.length >= MAX_LINKS) return undefined;
     if (rankOf({ distance: own.distance + 1, vouched: true }) >= rankOf(standing)) return undefined;
@@ -373,7 +418,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     return {
       network: this.network,
       rootKey: this.#rootKey,
-      revocations: this.#revocations,
+      revocations: this.#statements,
       now: this.#clock.wallTime(),
       remembered: (device, invite) => this.#met.dateOf(device, invite),
     };
@@ -388,14 +433,49 @@ export class NetworkTrust implements NetworkAccess<Member> {
     if (met.device !== this.#identity.device && this.#met.add(met)) this.#changed.fire();
   }
 
-  #revoke(targets: readonly RevocationTarget[]): void {
-    const root = this.#root;
-    if (!root) throw new PeerwireError('permission', 'Only the device that created the network can remove members.');
-    const devices = targets.flatMap((target) => (target.kind === 'device' ? [target.device] : []));
-    const revoked = devices.filter((device) => !this.isRevoked(device));
-    for (const target of targets) this.#revocations.revoke(target, this.#clock.wallTime(), root.sign);
+  /** `date`: now, when undefined. */
+  #revoke(
+    revocations: readonly { readonly target: RevocationTarget; readonly date: number | undefined }[],
+    signer: Signer,
+  ): void {
+    const before = new Set(this.#statements.revokedDevices());
+    const now = this.#clock.wallTime();
+    for (const { target, date } of revocations) this.#statements.revoke(target, date ?? now, signer);
     this.#changed.fire();
+    const revoked = this.#statements.revokedDevices().filter((device) => !before.has(device));
     if (revoked.length > 0) this.#revoked.fire(revoked);
+  }
+
+  #set({ name, trackers }: Pick<NetworkSettings, 'name' | 'trackers'>): void {
+    this.#statements.set({ name, trackers }, this.#clock.wallTime(), this.#signer());
+    this.#changed.fire();
+  }
+
+  /** Throws `permission`. */
+  #signer(): Signer {
+    if (this.#root) return { root: this.#root.sign };
+    const certificate = this.#statements.adminCertificate(this.#identity.device);
+    if (certificate && !this.isRevoked(this.#identity.device)) return { sign: this.#identity.sign, ...certificate };
+    throw new PeerwireError('permission', 'Only the creator of the network and its admins can do this.');
+  }
+
+  #certifyAdmin(member: Parameters<typeof certify>[1], root: Identity): void {
+    this.#statements.certify(certify(this.network, { ...member, admin: true }, root.sign));
+  }
+
+  /** The creator made this device an admin while it was away: that certificate is its membership from now on. */
+  #adoptAdminCertificate(): void {
+    const certificate = this.#statements.adminCertificate(this.#identity.device);
+    const last = this.#links.at(-1);
+    if (!certificate || (last?.kind === 'certified' && (last.member.rights & MAY_ADMIN) !== 0)) return;
+    this.#links = [{ kind: 'certified', spki: certificate.member.spki, ...certificate }];
+  }
+
+  /** What is needed to list it, should it be withdrawn. */
+  #noteInvite(link: Link | undefined): void {
+    if (link?.kind !== 'joined') return;
+    const { id, created, expires, inviter, inviterName } = link.proof.invite;
+    this.#invites.add({ id, created, expires, inviter, inviterName: displayName(inviterName) });
   }
 
   #inviteId(text: string): string {
@@ -414,7 +494,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
   }
 
   #encode(links: readonly Link[]): Buffer {
-    return encodeCredentials({ links, revocationHead: Buffer.from(this.#revocations.head, 'hex') });
+    return encodeCredentials({ links, revocationHead: Buffer.from(this.#statements.head, 'hex') });
   }
 }
 

@@ -10,7 +10,7 @@ export interface Signed {
 }
 
 /** What a signature is for. It is under the signature, so that one cannot stand in for another. */
-export type Purpose = 'member' | 'invite' | 'join' | 'countersign' | 'revoke';
+export type Purpose = 'member' | 'invite' | 'join' | 'countersign' | 'revoke' | 'settings';
 
 export type Sign = (data: Uint8Array) => Buffer;
 

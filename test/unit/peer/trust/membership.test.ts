@@ -30,6 +30,7 @@ describe('membership', () => {
         member: {
           device: world.creator.identity.device,
           inviter: undefined,
+          creator: true,
           date: world.clock.wallTime(),
           spki: world.creator.identity.spki,
           revocationHead: world.creator.trust.revocationHead,
@@ -520,7 +521,8 @@ describe('membership', () => {
       meet(ann, bob);
       world.creator.trust.revoke(bob.identity.device);
       ann.trust.applyRevocations(world.creator.trust.revocationsBytes());
-      ann.trust.setTrackers(['http://tracker.test/announce', 'udp://tracker.test:6969']);
+      world.creator.trust.setTrackers(['http://tracker.test/announce', 'udp://tracker.test:6969']);
+      ann.trust.applyRevocations(world.creator.trust.revocationsBytes());
       for (const person of [ann, world.creator]) {
         const again = world.restart(person);
         assert.equal(again.trust.serialize(), person.trust.serialize());
@@ -569,7 +571,8 @@ describe('membership', () => {
       meet(world.creator, ann);
       ann.trust.applyRevocations(world.creator.trust.revocationsBytes());
       assert.equal(changes, 1);
-      ann.trust.setTrackers(['http://tracker.test/announce']);
+      world.creator.trust.setTrackers(['http://tracker.test/announce']);
+      ann.trust.applyRevocations(world.creator.trust.revocationsBytes());
       assert.equal(changes, 2);
     });
 

@@ -3,19 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { encode } from '../../../../src/bittorrent/bencode.ts';
 import { sha256 } from '../../../../src/bittorrent/merkle.ts';
 import { deviceIdFromHash, networkIdFromBytes } from '../../../../src/common/ids.ts';
-import { MAX_REVOCATIONS, Revocations } from '../../../../src/peer/trust/revocations.ts';
+import { MAX_STATEMENTS } from '../../../../src/peer/trust/statement-set.ts';
+import { Statements } from '../../../../src/peer/trust/statements.ts';
 import { createIdentity } from '../../../../src/transport/identity.ts';
 
-describe('revocations', () => {
+describe('statements', () => {
   const root = createIdentity();
   const network = networkIdFromBytes(sha256(root.spki));
-  const make = (): Revocations => new Revocations(network, root.spki);
+  const make = (): Statements => new Statements(network, root.spki);
   const device = (seed: number) => deviceIdFromHash(Buffer.alloc(32, seed));
   const target = (seed: number) => ({ kind: 'device', device: device(seed) }) as const;
 
-  function revoking(...seeds: number[]): Revocations {
+  function revoking(...seeds: number[]): Statements {
     const revocations = make();
-    for (const seed of seeds) revocations.revoke(target(seed), 1000 + seed, root.sign);
+    for (const seed of seeds) revocations.revoke(target(seed), 1000 + seed, { root: root.sign });
     return revocations;
   }
 
@@ -39,13 +40,13 @@ describe('revocations', () => {
   });
 
   it('say what was new', () => {
-    assert.deepEqual(revoking(1).merge(revoking(1, 2).encode()), [target(2)]);
+    assert.deepEqual(revoking(1).merge(revoking(1, 2).encode()), [device(2)]);
   });
 
   it('settle on one statement when two windows of the creator revoke the same device', () => {
     const [early, late] = [make(), make()];
-    early.revoke(target(1), 500, root.sign);
-    late.revoke(target(1), 600, root.sign);
+    early.revoke(target(1), 500, { root: root.sign });
+    late.revoke(target(1), 600, { root: root.sign });
     assert.notEqual(early.head, late.head);
     assert.deepEqual([early.merge(late.encode()), late.merge(early.encode())], [[], []]);
     assert.deepEqual([early.dateOf(target(1)), late.dateOf(target(1))], [500, 500]);
@@ -55,7 +56,7 @@ describe('revocations', () => {
   it('know invites from devices', () => {
     const revocations = make();
     const id = randomBytes(32);
-    revocations.revoke({ kind: 'invite', invite: id.toString('hex') }, 1, root.sign);
+    revocations.revoke({ kind: 'invite', invite: id.toString('hex') }, 1, { root: root.sign });
     assert.ok(!revocations.isRevoked(deviceIdFromHash(id)));
     const again = make();
     again.merge(revocations.encode());
@@ -63,17 +64,17 @@ describe('revocations', () => {
   });
 
   it('by anyone but the root key are refused, with all that came along', () => {
-    const impostor = new Revocations(network, root.spki);
-    impostor.revoke(target(1), 1, root.sign);
-    impostor.revoke(target(2), 2, createIdentity().sign);
+    const impostor = new Statements(network, root.spki);
+    impostor.revoke(target(1), 1, { root: root.sign });
+    impostor.revoke(target(2), 2, { root: createIdentity().sign });
     const revocations = make();
     assert.throws(() => revocations.merge(impostor.encode()), { code: 'not-admitted' });
     assert.ok(!revocations.isRevoked(device(1)));
   });
 
   it('of another network are refused', () => {
-    const other = new Revocations(networkIdFromBytes(randomBytes(32)), root.spki);
-    other.revoke(target(1), 1, root.sign);
+    const other = new Statements(networkIdFromBytes(randomBytes(32)), root.spki);
+    other.revoke(target(1), 1, { root: root.sign });
     assert.throws(() => make().merge(other.encode()), { code: 'not-admitted' });
   });
 
@@ -89,7 +90,7 @@ describe('revocations', () => {
       encode({ v: 1, r: [{ b: encode({ k: 'planet', t: 1, x: Buffer.alloc(32) }), s: Buffer.alloc(64) }] }),
       encode({ v: 1, r: [{ b: encode({ k: 'device', t: -1, x: Buffer.alloc(32) }), s: Buffer.alloc(64) }] }),
       encode({ v: 1, r: [{ b: encode({ k: 'device', t: 1, x: Buffer.alloc(31) }), s: Buffer.alloc(64) }] }),
-      Buffer.alloc(MAX_REVOCATIONS + 1),
+      Buffer.alloc(MAX_STATEMENTS + 1),
     ]) {
       assert.throws(() => make().merge(bytes), { code: 'bad-encoding' });
     }
