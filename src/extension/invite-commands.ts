@@ -1,3 +1,4 @@
+import type { DeviceId } from '../common/ids.ts';
 import type { InviteInfo, NetworkInfo } from '../peer/api.ts';
 import { formatMoment, formatTimeSpan } from './format.ts';
 import type { InviteOffers } from './invite-offers.ts';
@@ -64,19 +65,7 @@ export class InviteCommands {
     });
     await this.#copy(invite);
     const { expires } = await api.previewInvite(invite);
-    const manage = { title: t('Manage Invites…') };
-    // Not awaited: the invite is made and copied, whatever becomes of the message.
-    void vscode.window
-      .showInformationMessage(
-        t(
-          'The invite to “{0}” is on the clipboard. It is valid until {1}.',
-          messageText(network.name),
-          formatMoment(expires),
-        ),
-        manage,
-      )
-      .then((chosen) => (chosen === manage ? this.#manage(network) : undefined))
-      .then(undefined, (error: unknown) => this.#services.report.error(error));
+    this.#services.report.done(t('Invite to “{0}” copied, valid until {1}', network.name, formatMoment(expires)));
   }
 
   /** Those that were made on this device, and those that were revoked. */
@@ -112,14 +101,14 @@ export class InviteCommands {
     network: NetworkInfo,
     invites: readonly InviteInfo[],
   ): Promise<{ action: InviteButton['action']; invite: InviteInfo } | undefined> {
-    const { t } = this.#services;
+    const { t, state } = this.#services;
     const now = Date.now();
     return new Promise((resolve) => {
       const list = vscode.window.createQuickPick<InviteItem>();
       list.title = t('Invites to “{0}”', iconlessText(network.name));
       list.placeholder = t('Pick a valid one to copy it again. The button on its right revokes it.');
       list.ignoreFocusOut = true;
-      list.items = invites.map((invite) => inviteItem(t, invite, now));
+      list.items = invites.map((invite) => inviteItem(t, invite, state.status?.device, now));
       const finish = (choice?: { action: InviteButton['action']; invite: InviteInfo }): void => {
         resolve(choice);
         list.dispose();
@@ -174,8 +163,9 @@ function inOrder(invites: readonly InviteInfo[]): InviteInfo[] {
   return invites.toSorted((a, b) => Number(b.state === 'valid') - Number(a.state === 'valid') || b.created - a.created);
 }
 
-function inviteItem(t: Translate, invite: InviteInfo, now: number): InviteItem {
-  const { state, created, expires, inviterName, text } = invite;
+/** `self`: this device; who else made an invite is said. */
+function inviteItem(t: Translate, invite: InviteInfo, self: DeviceId | undefined, now: number): InviteItem {
+  const { state, created, expires, inviter, inviterName, text } = invite;
   const buttons: InviteButton[] = [];
   if (text !== undefined)
     buttons.push({ action: 'copy', iconPath: new vscode.ThemeIcon('copy'), tooltip: t('Copy Invite') });
@@ -184,9 +174,9 @@ function inviteItem(t: Translate, invite: InviteInfo, now: number): InviteItem {
   return {
     label: `${inviteIcon(state)} ${capitalize(inviteState(t, invite, now))}`,
     description: dots(
-      t('made {0}', formatMoment(created)),
       state === 'valid' && t('until {0}', formatMoment(expires)),
-      t('by {0}', iconlessText(inviterName)),
+      t('made {0}', formatMoment(created)),
+      inviter !== self && t('by {0}', iconlessText(inviterName)),
     ),
     buttons,
     invite,

@@ -42,7 +42,7 @@ export async function showStatusMenu(services: Services, tracker: TrackerHost): 
     { command: 'peerwire.network.focus', label: t('$(broadcast) Show Network'), description: countPeers(t, peers) },
     { command: 'peerwire.transfers.focus', label: t('$(list-unordered) Show Transfers') },
     joined && { command: 'peerwire.shareFiles', label: t('$(add) Share…') },
-    joined && { command: 'peerwire.copyInvite', label: t('$(link) Copy Invite') },
+    joined && { command: 'peerwire.invite', label: t('$(person-add) Invite…') },
     !joined && { command: 'peerwire.createNetwork', label: t('$(add) Create a Network…') },
     { command: 'peerwire.joinNetwork', label: t('$(link-external) Join with an Invite…') },
     { label: '', kind: vscode.QuickPickItemKind.Separator },

@@ -48,11 +48,7 @@ describe('a network in two editors', function () {
     await window.workbench.option(validity).waitFor();
     await window.workbench.screens('invite');
     const link = await window.workbench.copied(() => window.workbench.pick(validity));
-    const { workbench } = window;
-    await workbench
-      .toast(/“Team” is on the clipboard. It is valid until/)
-      .last()
-      .waitFor();
+    await window.workbench.page.getByText(/Invite to “Team” copied, valid until/).waitFor();
     return link;
   };
 
