@@ -34,14 +34,13 @@ export function checkName(line: DiagnosisLine): string {
   return capitalize(safeText(line.check));
 }
 
-/** What is in backticks is meant for a terminal. */
-const TERMINAL = /`([^`\n]+)`/g;
 /** Begins the name of a check: what it is about. Everything behind “of” is the name of a network. */
 const FIXES: readonly (readonly [RegExp, (network: NetworkInfo | undefined) => readonly Fix[]])[] = [
-  [/^(port mapping|router|upnp|nat)\b/i, () => [setting('portMapping')]],
-  [/^(listening|reachable|port|dial-back|firewall)\b/i, () => [setting('listen')]],
-  [/^(local|lan|multicast|interface)/i, () => [setting('localDiscovery')]],
-  [/^relay/i, () => [setting('relay')]],
+  [/^(port mapping|router)\b/i, () => [setting('portMapping')]],
+  [/^listening\b/i, () => [setting('listen')]],
+  // A router in between may be asked to let others in.
+  [/^reachable\b/i, () => [setting('portMapping')]],
+  [/^(local network|multicast)/i, () => [command('peerwire.addPeer')]],
   [/^network$/i, () => [command('peerwire.createNetwork'), command('peerwire.joinNetwork')]],
   [/^tracker/i, (network) => [...onlyAdmin(network, 'peerwire.manageTrackers'), command('peerwire.addPeer')]],
   [/^(peers|members)\b/i, (network) => [command('peerwire.addPeer'), command('peerwire.invite', network)]],
@@ -51,11 +50,11 @@ const FIXES: readonly (readonly [RegExp, (network: NetworkInfo | undefined) => r
 /** What can be done at once about a line that needs attention: what its own fix spells out, then what its check is about. */
 export function fixesFor(line: DiagnosisLine, networks: readonly NetworkInfo[]): Fix[] {
   if (line.ok) return [];
-  const texts = [...(line.fix ?? '').matchAll(TERMINAL)].flatMap(([, text]) => (text === undefined ? [] : [text]));
   const named = / of (.+)$/.exec(line.check)?.[1];
   const network = networks.find(({ name }) => name === named);
   const about = FIXES.find(([pattern]) => pattern.test(line.check))?.[1];
-  return [...texts.map((text): Fix => ({ kind: 'copy', text })), ...(about?.(network) ?? [])];
+  const terminal: Fix[] = line.command === undefined ? [] : [{ kind: 'copy', text: line.command }];
+  return [...terminal, ...(about?.(network) ?? [])];
 }
 
 /** Plain text for a chat or an issue: every line with its verdict in words. `facts`: where and when. */

@@ -419,4 +419,6 @@ export interface DiagnosisLine {
   readonly ok: boolean;
   readonly detail: string;
   readonly fix?: string;
+  /** For a terminal of this machine, when the fix has one: to be shown and copied, never to be run by us. */
+  readonly command?: string;
 }

@@ -88,6 +88,7 @@ function diagnoseReach({ port, dialBacks, firewall, networks }: Findings): Diagn
   const tried = dialBacks.filter(({ outcome }) => outcome !== undefined && outcome !== 'busy');
   const reached = tried.find(({ outcome }) => outcome === 'ok');
   if (reached) return [{ check, ok: true, detail: `${reached.name} reached this peer at port ${port}.` }];
+  const command = firewall && { command: firewall.command(port, 'tcp') };
   const opening =
     firewall === undefined
       ? `Allow incoming TCP connections to port ${port} in the firewall of this machine, or of the router in between.`
@@ -101,11 +102,13 @@ function diagnoseReach({ port, dialBacks, firewall, networks }: Findings): Diagn
         ok: false,
         detail: `${names} could not reach this peer at port ${port}: ${dropped ? 'nobody answered, as behind a firewall' : 'the connection was refused'}.`,
         fix: `${opening} Until then it connects to others by itself, and through relays.`,
+        ...command,
       },
     ];
   }
   if (firewall === undefined || networks.some(({ peers }) => peers > 0)) return [];
-  return [{ check: 'firewall', ok: false, detail: `${firewall.name} may keep others from this peer.`, fix: opening }];
+  const detail = `${firewall.name} may keep others from this peer.`;
+  return [{ check: 'firewall', ok: false, detail, fix: opening, ...command }];
 }
 
 function diagnoseMulticast({ multicast, firewall }: Findings): DiagnosisLine[] {
@@ -131,6 +134,7 @@ function diagnoseMulticast({ multicast, firewall }: Findings): DiagnosisLine[] {
       ok: false,
       detail: `Multicast does not work on ${failed}: peers on the local network are not found by it.`,
       fix: `Guest and company networks often block it: add a tracker, or a peer by its address.${opening}`,
+      ...(firewall && { command: firewall.command(LSD_PORT, 'udp') }),
     },
   ];
 }

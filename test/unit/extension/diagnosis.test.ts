@@ -42,22 +42,15 @@ describe('a diagnosis', () => {
     // Only admins change what is for everyone.
     assert.deepEqual(fixesFor(fails, [network()]), [{ kind: 'command', command: 'peerwire.addPeer' }]);
     assert.deepEqual(
-      fixesFor({ check: 'port mapping', ok: false, detail: '' }, []).map((fix) => 'setting' in fix && fix.setting),
+      fixesFor({ check: 'reachable', ok: false, detail: '' }, []).map((fix) => 'setting' in fix && fix.setting),
       ['peerwire.network.portMapping'],
     );
     assert.deepEqual(fixesFor({ check: 'something new', ok: false, detail: '', fix: 'Do it.' }, [team]), []);
   });
 
   it('offers to copy what is meant for a terminal', () => {
-    const line = {
-      check: 'firewall',
-      ok: false,
-      detail: '',
-      fix: 'Run `sudo ufw allow 5/tcp`, or `x`, in a terminal.',
-    };
-    assert.deepEqual(
-      fixesFor(line, []).flatMap((fix) => (fix.kind === 'copy' ? [fix.text] : [])),
-      ['sudo ufw allow 5/tcp', 'x'],
-    );
+    const line = { check: 'firewall', ok: false, detail: '', fix: 'Open it: sudo x', command: 'sudo x' };
+    assert.deepEqual(fixesFor(line, []), [{ kind: 'copy', text: 'sudo x' }]);
+    assert.deepEqual(fixesFor({ ...line, ok: true }, []), []);
   });
 });

@@ -118,6 +118,7 @@ describe('diagnosis', () => {
     assert.equal(line?.ok, false);
     assert.match(line?.detail ?? '', /peer 0, peer 1 could not .*firewall/);
     assert.match(line?.fix ?? '', /sudo ufw allow 6881\/tcp/);
+    assert.equal(line?.command, 'sudo ufw allow 6881/tcp');
     assert.match(reach(['refused', 'dropped'])[0]?.detail ?? '', /refused/);
     assert.match(reach(['refused'])[0]?.fix ?? '', /TCP .*6881/);
   });
