@@ -143,7 +143,7 @@ describe('a hostile member, over real sockets', function () {
     const gone = new Promise<void>((resolve) => {
       early.start({ onData() {}, onDrain() {}, onClose: () => resolve() });
     });
-    const payload = encodeConnectMessage((await shared('x', 10)).infohash);
+    const payload = encodeConnectMessage({ type: 'dial', infohash: (await shared('x', 10)).infohash });
     const head = Buffer.alloc(6);
     head.writeUInt32BE(payload.length + 2);
     head.set([20, 3], 4);
@@ -207,7 +207,8 @@ describe('a hostile member, over real sockets', function () {
     try {
       const raw = await mallory.open(victim, mallory.trust.controlInfoHash, newInstance(), port);
       await raw.until(() => raw.wire.supports('pw_connect'));
-      for (let i = 0; i < 1000; i++) raw.wire.sendExtended('pw_connect', encodeConnectMessage(infohash));
+      for (let i = 0; i < 1000; i++)
+        raw.wire.sendExtended('pw_connect', encodeConnectMessage({ type: 'dial', infohash }));
       await worksForFriend();
       raw.wire.close();
       await eventually(victim, async () => (await victim.peers()).length === 1);
