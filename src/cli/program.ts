@@ -4,6 +4,7 @@ import { addDiagnoseCommand } from './commands/diagnose.ts';
 import { addGetCommand } from './commands/get.ts';
 import { addIdCommand } from './commands/id.ts';
 import { addInviteCommand } from './commands/invite.ts';
+import { addMembersCommand } from './commands/members.ts';
 import { addNetworkCommand } from './commands/network.ts';
 import { addPeersCommand } from './commands/peers.ts';
 import { addReadCommand } from './commands/read.ts';
@@ -50,6 +51,7 @@ export function createProgram(cli: Cli, output: ProgramOutput): Command {
   });
   addIdCommand(program, cli);
   addNetworkCommand(program, cli);
+  addMembersCommand(program, cli);
   addInviteCommand(program, cli);
   addShareCommands(program, cli);
   addRunCommand(program, cli);

@@ -1,19 +1,17 @@
 import type { Command } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
-import { parseDeviceId } from '../../common/ids.ts';
 import type { NetworkInfo, PeerApi } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
-import { ANY_PORT, OFFLINE, withPeer } from '../session.ts';
-import { settle } from '../settle.ts';
+import { findMember } from '../find-member.ts';
+import { OFFLINE, withPeer } from '../session.ts';
+import { spread, TELLING } from '../spread.ts';
 import { formatTable, safeText } from '../text.ts';
 import { collect } from '../values.ts';
 
-/** Milliseconds in which members that are online hear of a revocation from a peer that was opened for it. */
-const SPREAD_WAIT = 5000;
-const SPREAD_QUIET = 1000;
-
 export function addNetworkCommand(program: Command, cli: Cli): void {
-  const network = program.command('network').description('create, join, list and leave networks; revoke members');
+  const network = program
+    .command('network')
+    .description('create, join, list, change and leave networks; revoke members');
 
   network
     .command('create')
@@ -46,10 +44,38 @@ export function addNetworkCommand(program: Command, cli: Cli): void {
   network
     .command('revoke')
     .description('revoke a member: others disconnect and refuse it from now on; it keeps what it has')
-    .argument('<device>', 'device id')
+    .argument('<device>', 'device id, the beginning of one, or the name of a member')
     .option('--network <name>', 'when this device is in several')
     .action((device: string, options: { network?: string }, command: Command) =>
       revoke(cli.context(command), device, options.network),
+    );
+
+  network
+    .command('admin')
+    .description('make a member an admin, who may revoke members and change the settings (creator only)')
+    .argument('<device>', 'device id, the beginning of one, or the name of a member')
+    .option('--network <name>', 'when this device is in several')
+    .action((device: string, options: { network?: string }, command: Command) =>
+      makeAdmin(cli.context(command), device, options.network),
+    );
+
+  network
+    .command('rename')
+    .description('rename a network, for all members (creator and admins)')
+    .argument('<name>')
+    .option('--network <name>', 'when this device is in several')
+    .action((name: string, options: { network?: string }, command: Command) =>
+      rename(cli.context(command), name, options.network),
+    );
+
+  network
+    .command('trackers')
+    .description('print the trackers of a network, or set them for all members (creator and admins)')
+    .argument('[url...]', 'announce URLs: all that the network shall have')
+    .option('--network <name>', 'when this device is in several')
+    .option('--none', 'use no tracker')
+    .action((urls: string[], options: TrackersOptions, command: Command) =>
+      trackers(cli.context(command), urls, options),
     );
 }
 
@@ -77,8 +103,8 @@ async function join(context: CommandContext, argument: string): Promise<void> {
 async function list(context: CommandContext): Promise<void> {
   await withPeer(context, OFFLINE, async ({ api, temporary }) => {
     const networks = await api.networks();
-    const rows = networks.map(({ network, name, trackers, creator, peers, state, problem }) => ({
-      ...{ network, name, trackers, creator },
+    const rows = networks.map(({ network, name, trackers, creator, admin, peers, state, problem }) => ({
+      ...{ network, name, trackers, creator, admin },
       // A peer that is not running is connected to nobody: that says nothing about the network.
       ...(temporary ? {} : { peers, state, ...(problem === undefined ? {} : { problem }) }),
     }));
@@ -111,28 +137,63 @@ async function leftNetwork(api: PeerApi, before: readonly NetworkInfo[]): Promis
 }
 
 async function revoke(context: CommandContext, text: string, network: string | undefined): Promise<void> {
-  const device = parseDeviceId(text);
-  const setup = { listen: ANY_PORT, lan: true, connect: [] };
-  await withPeer(context, setup, async ({ api, temporary }) => {
+  await withPeer(context, TELLING, async (session) => {
+    const { api } = session;
+    const device = await findMember(api, text, network);
     await api.revokeMember({ device, ...(network === undefined ? {} : { network }) });
-    if (temporary) {
-      const { signal } = context;
-      const options = { wait: SPREAD_WAIT, quiet: SPREAD_QUIET, signal };
-      const peers = await settle(
-        api,
-        () => api.peers(),
-        (list) => list.length > 0,
-        options,
-      );
-      if (peers.length === 0) {
-        context.output.message(
-          'No member is online: they will hear of it when a peer of this device is (peerwire run).',
-        );
-      }
-    }
+    await spread(context, session);
     context.output.result(
       { device },
       'Revoked. They keep what they already have; members will refuse them from now on.',
     );
   });
+}
+
+async function makeAdmin(context: CommandContext, text: string, network: string | undefined): Promise<void> {
+  await withPeer(context, TELLING, async (session) => {
+    const { api } = session;
+    const device = await findMember(api, text, network);
+    await api.setAdmin({ device, ...(network === undefined ? {} : { network }) });
+    await spread(context, session);
+    context.output.result({ device }, 'It may revoke members and change the settings of the network now.');
+  });
+}
+
+async function rename(context: CommandContext, name: string, text: string | undefined): Promise<void> {
+  await withPeer(context, TELLING, async (session) => {
+    const { network } = await chosenNetwork(session.api, text);
+    await session.api.renameNetwork({ network, name });
+    await spread(context, session);
+    context.output.result({ network, name }, `The network is called “${safeText(name)}” now, for all members.`);
+  });
+}
+
+interface TrackersOptions {
+  readonly network?: string;
+  readonly none?: boolean;
+}
+
+async function trackers(context: CommandContext, urls: readonly string[], options: TrackersOptions): Promise<void> {
+  const isChange = urls.length > 0 || options.none === true;
+  if (urls.length > 0 && options.none) throw new PeerwireError('usage', 'Give trackers, or --none.');
+  await withPeer(context, isChange ? TELLING : OFFLINE, async (session) => {
+    const { network } = await chosenNetwork(session.api, options.network);
+    if (isChange) {
+      await session.api.setTrackers({ network, trackers: [...urls] });
+      await spread(context, session);
+    }
+    const now = await chosenNetwork(session.api, network);
+    const shown = now.trackers.length === 0 ? 'none' : now.trackers.join('\n');
+    context.output.result({ network, trackers: now.trackers }, shown);
+  });
+}
+
+/** By id or name; the only one when none is named. Rejects with `not-found` or `ambiguous`. */
+async function chosenNetwork(api: PeerApi, text: string | undefined): Promise<NetworkInfo> {
+  const all = await api.networks();
+  const found = all.filter(({ network, name }) => text === undefined || text === network || text === name);
+  const [first] = found;
+  if (!first) throw new PeerwireError('not-found', `This device is in no network${text ? ` “${text}”` : ''}.`);
+  if (found.length > 1) throw new PeerwireError('ambiguous', 'Say which network, by its id: --network ID.');
+  return first;
 }

@@ -14,6 +14,8 @@ export interface MemberChannel extends Connection {
   /** IP address of the other end as our system sees it. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** What it showed in the handshake, as far as this layer uses it. */
+  readonly member?: { readonly revocationHead?: string } | undefined;
   /** The member that relays; absent for a direct connection. The address says nothing then. */
   readonly relay?: DeviceId | undefined;
 }

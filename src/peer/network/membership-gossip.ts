@@ -2,7 +2,7 @@ import { errorMessage } from '../../common/errors.ts';
 import type { Logger } from '../../common/log.ts';
 import { type MembershipMessage, type Part, PartCollector, partsOf } from './control-messages.ts';
 
-/** The revocations of a network: `NetworkTrust` has them. */
+/** What creator and admins of a network said, revocations above all: `NetworkTrust` has it. */
 export interface Revocations {
   /** Equal heads mean equal sets. */
   readonly revocationHead: string;
@@ -25,7 +25,7 @@ interface LinkState {
 }
 
 /**
- * Spreads revocations: peers compare heads when they meet, whoever hears of a different set sends its own, and what
+ * Spreads revocations and settings: peers compare heads when they meet, whoever hears of a different set sends its own, and what
  * changes here goes to everyone whose set is not known to be the same.
  */
 export class MembershipGossip {
@@ -40,9 +40,16 @@ export class MembershipGossip {
     this.#head = revocations.revocationHead;
   }
 
-  join(link: MembershipLink): void {
-    this.#links.set(link, { head: undefined, sent: undefined, collector: new PartCollector() });
-    link.sendMembership({ type: 'head', head: this.#revocations.revocationHead });
+  /**
+   * `shown`: its head as the handshake told it, if it did. When it differs, our set is the first thing that the other hears,
+   * before catalogues and addresses, and without waiting for its head.
+   */
+  join(link: MembershipLink, shown?: string): void {
+    const state: LinkState = { head: shown, sent: undefined, collector: new PartCollector() };
+    const head = this.#revocations.revocationHead;
+    this.#links.set(link, state);
+    link.sendMembership({ type: 'head', head });
+    if (shown !== undefined && shown !== head) this.#send(link, state);
   }
 
   leave(link: MembershipLink): void {

@@ -491,7 +491,7 @@ export class NetworkNode implements Disposable {
     this.#swarmDialer.retry(link.peer);
     this.#noteAddress(link);
     this.#noteSeen(link);
-    this.#membership.join(link);
+    this.#membership.join(link, link.channel.member?.revocationHead);
     this.#gossip.join(link);
     this.#pex.join(link);
     this.#relayDesk.join(link);
