@@ -15,6 +15,29 @@ socket.on('message', (data) => process.stdout.write(data));
 socket.bind(6771, () => { socket.addMembership('239.192.152.143', '10.7.0.2'); console.log('up'); });`;
 /** Milliseconds in which members on one LAN must see each other. */
 const SOON = 3000;
+/**
+ * Hears an announce and claims to be a member under an address elsewhere, then under one of the LAN; prints which of the two is
+ * dialled first.
+ */
+const SPOOF = `
+const { createSocket } = require('node:dgram');
+const canary = require('node:net').createServer((socket) => {
+  console.log(socket.localAddress.replace('::ffff:', ''));
+  socket.destroy();
+});
+const socket = createSocket({ type: 'udp4', reuseAddr: true });
+socket.once('message', (data) => {
+  const infohash = /Infohash: (.*)/.exec(data)[1];
+  const lie = ['BT-SEARCH * HTTP/1.1', 'Port: ' + canary.address().port, 'Infohash: ' + infohash, '', '', ''].join('\\r\\n');
+  const say = (address, then) => {
+    const from = createSocket('udp4').bind(0, address, () => {
+      from.setMulticastInterface('10.7.0.2');
+      from.send(lie, 6771, '239.192.152.143', then);
+    });
+  };
+  say('203.0.113.5', () => setTimeout(() => say('10.7.0.2'), 500));
+});
+canary.listen(0, () => socket.bind(6771, () => { socket.addMembership('239.192.152.143', '10.7.0.2'); console.log('up'); }));`;
 
 describe('on one switch, without a tracker', function () {
   this.timeout(60_000);
@@ -100,6 +123,20 @@ describe('on one switch, without a tracker', function () {
     await Promise.all([a.peer('home', '--no-lan'), b.peer('home')]);
     const { lines } = await b.run('home', 'peers', '--wait', '3');
     assert.deepEqual(lines, []);
+  });
+
+  it('a datagram makes nobody dial what is not on the LAN, whatever source it claims', async () => {
+    const [victim, mallory] = [await lab.host(), await lab.host()];
+    const segment = await lab.switch();
+    await segment.plug(mallory, { ipv4: '10.7.0.2/24' });
+    // What the victim has to do with the rest of the world goes by way of Mallory.
+    await segment.plug(victim, { ipv4: '10.7.0.1/24', via4: '10.7.0.2' });
+    await mallory.command('ip', 'address', 'add', '203.0.113.5/32', 'dev', 'lo');
+    await victim.ok('home', 'network', 'create', 'team');
+    const canary = mallory.spawn(process.execPath, '-e', SPOOF);
+    await once(canary.stdout!, 'data');
+    await victim.peer('home');
+    assert.equal(String((await once(canary.stdout!, 'data'))[0]), '10.7.0.2\n');
   });
 
   it('what is multicast names neither the network nor the device', async () => {
