@@ -255,6 +255,20 @@ describe('requests', () => {
     assert.ok(unwanted > 45_000, `${unwanted} ms`);
   });
 
+  it('that stay unanswered for four seconds are reported, and only such connections are closed as silent', async () => {
+    sim = new Simulation(15, [16 * MiB], 65_536);
+    const victim = sim.addPeer('victim', 'none');
+    peerThat(victim, 'silent', () => {});
+    sim.connect(sim.addPeer('source', 'all'), victim, { latency: 5, rate: 500_000 });
+    await sim.pause(3000);
+    assert.deepEqual([...victim.quiet], []);
+    assert.ok(await sim.clock.run(() => victim.quiet.size > 0, 3000));
+    assert.deepEqual([...victim.quiet], ['silent']);
+    for (const source of ['silent', 'source'])
+      victim.swarm.disconnect(source, new PeerwireError('timeout', 'It does not answer.'), 3000);
+    assert.deepEqual([...victim.swarm.connectedSources], ['source']);
+  });
+
   it('that were refused by a choke go to others before anything new, and again to who chokes no more', async () => {
     sim = new Simulation(16, [32 * MiB], 4 * MiB);
     sim.buffers = new PieceBuffers(32 * MiB);

@@ -24,6 +24,8 @@ export interface SimPeer {
   readonly buffers: PieceBuffers;
   readonly upload: RateLimiter;
   readonly download: TransferBandwidth;
+  /** Sources that were reported as quiet. */
+  readonly quiet: ReadonlySet<string>;
   completed: boolean;
   readonly problems: PeerwireError[];
 }
@@ -89,6 +91,7 @@ export class Simulation {
     download.setRate(options.download ?? 0);
     const buffers = options.buffers ?? this.buffers ?? new PieceBuffers(8 * 1024 * 1024);
     const content: SwarmContent = { info, layers, have, storage: () => storage };
+    const quiet = new Set<string>();
     const swarm = new Swarm(
       {
         infoHash: info.infoHash,
@@ -103,10 +106,22 @@ export class Simulation {
         download,
         ...(this.sources ? { sources: this.sources } : {}),
         accountable: (source) => source.split('/')[0] ?? source,
+        onQuiet: (source) => quiet.add(source),
       },
       options.knowsMetadata ? content : undefined,
     );
-    const peer: SimPeer = { name, swarm, storage, have, buffers, upload, download, completed: false, problems: [] };
+    const peer: SimPeer = {
+      name,
+      swarm,
+      storage,
+      have,
+      buffers,
+      upload,
+      download,
+      quiet,
+      completed: false,
+      problems: [],
+    };
     swarm.onComplete(() => {
       peer.completed = true;
     });
