@@ -95,7 +95,7 @@ describe('a network in two editors', function () {
     await window.openLink(link);
     await question.getByRole('button', { name: 'Join' }).click();
     await window.networkRow('Team').waitFor();
-    await window.personRow('ann', 'online').waitFor();
+    await window.personRow('ann', 'online, creator').waitFor();
     await editors.a.window.personRow('ben', 'online').waitFor();
     assert.equal(witness.ports.size, 2, 'ben announced once he agreed');
   });
@@ -124,7 +124,7 @@ describe('a network in two editors', function () {
     }
   });
 
-  it('shows who is in it, and what to compare', async () => {
+  it('shows who is in it: the creator in words, and what to compare', async () => {
     const { window } = editors.b;
     await cleo.joinNetwork(await invite(/^1 hour/));
     await window.personRow('cleo', 'online').waitFor();
@@ -213,6 +213,43 @@ describe('a network in two editors', function () {
     await peers.close(late);
   });
 
+  it('has a name and trackers, which its creator changes for everyone', async () => {
+    const { window } = editors.a;
+    await window.ofNetwork('Team', 'Rename Network…');
+    await window.workbench.answer('Crew');
+    await window.networkRow('Crew').waitFor();
+    await editors.b.window.networkRow('Crew').waitFor();
+    await window.ofNetwork('Crew', 'Trackers…');
+    await window.workbench.option(witness.url).waitFor();
+    await window.workbench.screens('trackers');
+    await window.workbench.inlineAction(window.workbench.option(witness.url), 'Remove…');
+    await window.workbench.modal(witness.url).getByRole('button', { name: 'Remove' }).click();
+    await window.workbench.option(witness.url).waitFor({ state: 'detached' });
+    await window.workbench.page.keyboard.press('Escape');
+    await eventually(cleo, async () => {
+      const [network] = await cleo.networks();
+      return network?.name === 'Crew' && !network.trackers.includes(witness.url);
+    });
+    // Who does not administer it is not offered to.
+    await editors.b.window.networkRow('Crew').click({ button: 'right' });
+    const menu = editors.b.window.workbench.page.getByRole('menuitem');
+    await menu.filter({ hasText: 'Invite…' }).first().waitFor();
+    assert.equal(await menu.filter({ hasText: /Rename|Trackers/ }).count(), 0);
+    await editors.b.window.workbench.page.keyboard.press('Escape');
+  });
+
+  it('gets a second admin, who may do it too', async () => {
+    await editors.a.window.ofPerson('ben', 'Make Admin…');
+    const question = editors.a.window.workbench.modal('Make ben an admin of “Crew”?');
+    await question.getByText(/also while you are away/).waitFor();
+    await editors.a.window.workbench.screens('make-admin');
+    await question.getByRole('button', { name: 'Make Admin' }).click();
+    await editors.a.window.personRow('ben', 'online, admin').waitFor();
+    await editors.b.window.ofNetwork('Crew', 'Rename Network…');
+    await editors.b.window.workbench.answer('Crew 2');
+    await editors.a.window.networkRow('Crew 2').waitFor();
+  });
+
   it('shows who is away and since when', async () => {
     const { device } = await cleo.status();
     await peers.close(cleo);
@@ -226,7 +263,7 @@ describe('a network in two editors', function () {
   });
 
   it('removes a member with honest words: away from every view, and refused', async () => {
-    const { window } = editors.a;
+    const { window } = editors.b;
     await window.ofPerson('cleo', 'Revoke Member…');
     const question = window.workbench.modal('Revoke cleo?');
     await question.getByText('They keep what they already have; members will refuse them from now on.').waitFor();
