@@ -260,12 +260,13 @@ describe('requests', () => {
     const victim = sim.addPeer('victim', 'none');
     peerThat(victim, 'silent', () => {});
     sim.connect(sim.addPeer('source', 'all'), victim, { latency: 5, rate: 500_000 });
-    await sim.pause(3000);
+    await sim.clock.run(() => victim.quiet.size > 0, 3000);
     assert.deepEqual([...victim.quiet], []);
     assert.ok(await sim.clock.run(() => victim.quiet.size > 0, 3000));
     assert.deepEqual([...victim.quiet], ['silent']);
     for (const source of ['silent', 'source'])
       victim.swarm.disconnect(source, new PeerwireError('timeout', 'It does not answer.'), 3000);
+    await sim.clock.run(() => victim.swarm.connectedSources.size < 2, 100);
     assert.deepEqual([...victim.swarm.connectedSources], ['source']);
   });
 
