@@ -2,6 +2,7 @@
  * `npm run sim -- [--seeds N] [--seed FIRST] [--jobs J] [--without PARTS] [--verbose]`: whole swarms under a virtual
  * clock, a seed each (test/sim/scenario). Without `--seed` begins with a random one; a single seed is told in full. A
  * failure is printed with the command that repeats it, shrunk to what it needs. Exits with 1 when a seed failed.
+ * `npm run sim -- churn …`: see sim-churn.ts.
  */
 import { fork } from 'node:child_process';
 import { randomInt } from 'node:crypto';
@@ -11,12 +12,14 @@ import { describeScenario } from '../test/sim/scenario/describe.ts';
 import { type Outcome, runScenario } from '../test/sim/scenario/run-scenario.ts';
 import { makeScenario } from '../test/sim/scenario/scenario.ts';
 import { shrink, without } from '../test/sim/scenario/shrink.ts';
+import { simulateChurn } from './sim-churn.ts';
 
 /** A seed that takes longer hangs, in ms of real time. */
 const LONGEST = 120_000;
 const WORKER = new URL('../test/sim/scenario/worker.ts', import.meta.url);
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seed: { type: 'string' },
     seeds: { type: 'string' },
@@ -26,8 +29,19 @@ const { values } = parseArgs({
   },
 });
 const first = number(values.seed) ?? randomInt(1, 2 ** 31);
-const count = number(values.seeds) ?? (values.seed === undefined ? 1_000 : 1);
-const failed = count === 1 ? await tell(first) : await runMany();
+const isChurn = positionals[0] === 'churn';
+if (positionals.length > (isChurn ? 1 : 0)) {
+  console.error(`There is no simulation “${positionals.at(-1)}”: npm run sim -- [churn] …`);
+  process.exit(2);
+}
+const count = number(values.seeds) ?? (values.seed !== undefined ? 1 : isChurn ? 10 : 1_000);
+const jobs = number(values.jobs) ?? availableParallelism();
+const { verbose } = values;
+const failed = isChurn
+  ? await simulateChurn({ first, count, jobs, verbose })
+  : count === 1
+    ? await tell(first)
+    : await runMany();
 process.exitCode = failed ? 1 : 0;
 
 function number(text: string | undefined): number | undefined {
@@ -73,9 +87,8 @@ async function explain(outcome: Outcome, parts: readonly string[]): Promise<void
 }
 
 async function runMany(): Promise<boolean> {
-  const jobs = Math.min(count, number(values.jobs) ?? availableParallelism());
   const started = performance.now();
-  console.log(`${count} seeds from ${first}, ${jobs} at a time`);
+  console.log(`${count} seeds from ${first}, ${Math.min(count, jobs)} at a time`);
   const outcomes: Outcome[] = [];
   const broken: string[] = [];
   let next = first;
@@ -86,7 +99,7 @@ async function runMany(): Promise<boolean> {
     if (done % 100 === 0) console.log(`${done} of ${count}, ${Math.round((performance.now() - started) / 1000)} s`);
   };
   await Promise.all(
-    Array.from({ length: jobs }, async () => {
+    Array.from({ length: Math.min(count, jobs) }, async () => {
       while (next < first + count) {
         const problem = await worker(() => (next < first + count ? next++ : undefined), report);
         if (problem === undefined) continue;

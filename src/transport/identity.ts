@@ -98,10 +98,26 @@ export function deviceIdOfSpki(spki: Uint8Array): DeviceId {
 
 const CACHE_SIZE = 512;
 const publicKeys = new Map<string, KeyObject>();
+/** Bytes of what is remembered to be signed: memberships come again with every connection and catalogue of a member. */
+const REMEMBERED_SIZE = 4096;
+const MAX_REMEMBERED = 8192;
+const verified = new Set<string>();
 
 /** False for a wrong signature and for a key that is not a point of the curve; throws nothing. */
 export function verifySignature(spki: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
-  if (signature.length !== SIGNATURE_SIZE) return false;
+  if (signature.length !== SIGNATURE_SIZE || spki.length !== SPKI_SIZE) return false;
+  if (data.length > REMEMBERED_SIZE) return verifyAnew(spki, data, signature);
+  // Key and signature have one length, so that nothing else hashes to this.
+  const name = createHash('sha256').update(spki).update(signature).update(data).digest('base64');
+  if (verified.has(name)) return true;
+  if (!verifyAnew(spki, data, signature)) return false;
+  const oldest = verified.values().next();
+  if (verified.size >= MAX_REMEMBERED && !oldest.done) verified.delete(oldest.value);
+  verified.add(name);
+  return true;
+}
+
+function verifyAnew(spki: Uint8Array, data: Uint8Array, signature: Uint8Array): boolean {
   try {
     return verify('sha256', data, { key: publicKeyOf(spki), dsaEncoding: 'ieee-p1363' }, signature);
   } catch {

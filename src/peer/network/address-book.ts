@@ -173,8 +173,8 @@ export class AddressBook {
   nextDue(isConnected: (peer: PeerRef) => boolean): number | undefined {
     let next: number | undefined;
     for (const entry of this.#entries.values()) {
-      if (entry.dialing || (entry.peer !== undefined && isConnected(entry.peer))) continue;
-      if (next === undefined || entry.nextTry < next) next = entry.nextTry;
+      if (entry.dialing || (next !== undefined && entry.nextTry >= next)) continue;
+      if (entry.peer === undefined || !isConnected(entry.peer)) next = entry.nextTry;
     }
     return next === undefined ? undefined : Math.max(0, next - this.#clock.now());
   }

@@ -1,5 +1,5 @@
 import { PeerwireError } from '../../common/errors.ts';
-import type { DeviceId } from '../../common/ids.ts';
+import type { DeviceId, PeerInstance } from '../../common/ids.ts';
 import { type PeerRef, peerKey } from './channel.ts';
 import type { ControlPeer } from './control-peer.ts';
 
@@ -16,6 +16,8 @@ const MAX_LINKS_PER_PEER = 4;
 export class Links {
   readonly #self: string;
   readonly #links = new Map<string, ControlPeer[]>();
+  /** The same peers, by device: whoever dials asks after all whom it remembers, again and again. */
+  readonly #present = new Map<DeviceId, Set<PeerInstance>>();
 
   constructor(self: PeerRef) {
     this.#self = peerKey(self);
@@ -37,6 +39,9 @@ export class Links {
     const key = peerKey(link.peer);
     const links = [...(this.#links.get(key) ?? []), link];
     this.#links.set(key, links);
+    const present = this.#present.get(device);
+    if (present === undefined) this.#present.set(device, new Set([link.peer.instance]));
+    else present.add(link.peer.instance);
     if (links.length > MAX_LINKS_PER_PEER)
       links[0]?.close(new PeerwireError('busy', 'A newer connection replaces this.'));
     for (const duplicate of this.#duplicates(key)) {
@@ -51,13 +56,20 @@ export class Links {
     const links = this.#links.get(key);
     if (links?.includes(link) !== true) return false;
     const rest = links.filter((other) => other !== link);
-    if (rest.length === 0) this.#links.delete(key);
-    else this.#links.set(key, rest);
+    if (rest.length > 0) {
+      this.#links.set(key, rest);
+      return true;
+    }
+    this.#links.delete(key);
+    const { device, instance } = link.peer;
+    const present = this.#present.get(device);
+    present?.delete(instance);
+    if (present?.size === 0) this.#present.delete(device);
     return true;
   }
 
   has(peer: PeerRef): boolean {
-    return this.#links.has(peerKey(peer));
+    return this.#present.get(peer.device)?.has(peer.instance) === true;
   }
 
   /** The connections to one peer, the newest last. */

@@ -24,7 +24,7 @@ export interface MemberFinderOptions {
   readonly trust: NetworkTrust;
   /** 20 bytes. */
   readonly peerId: Uint8Array;
-  readonly store: StateStore;
+  readonly store: Pick<StateStore, 'readBytes' | 'writeBytes' | 'readJson' | 'writeJson'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: (() => number) | undefined;

@@ -57,7 +57,7 @@ export interface NetworkNodeOptions {
   readonly deviceName: string;
   readonly trust: NetworkTrust;
   /** A directory for this network (and peer) alone. */
-  readonly store: StateStore;
+  readonly store: Pick<StateStore, 'readBytes' | 'writeBytes' | 'readJson' | 'writeJson'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The port on which others reach this peer; undefined when outbound only. Asked again for every use. */

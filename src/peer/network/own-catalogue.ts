@@ -28,6 +28,10 @@ const REFRESH_CHECK = 60 * 60 * 1000;
 /** Milliseconds between two publications: at least, and for each 4 KiB that every member has to fetch. */
 const PUBLISH_GAP = 50;
 const PUBLISH_GAP_BYTES = 4096;
+/** Milliseconds between two answers to later sections of our own, doubling; and after which that begins anew. */
+const ANSWER_PAUSE = 1000;
+const MAX_ANSWER_PAUSE = 10 * 60 * 1000;
+const ANSWER_CALM = 60 * 60 * 1000;
 /** Room for the signature, the credentials and the numbers around a section's content. */
 const OVERHEAD = 8192;
 
@@ -48,6 +52,15 @@ interface Draft {
   readonly holds: readonly HoldEntry[];
 }
 
+/** Others had a later version of a section of ours than the store. */
+interface Contest {
+  latest: Section;
+  /** When it may be answered, by the monotone clock, and how long (ms) after an answer. */
+  next: number;
+  pause: number;
+  timer: Disposable | undefined;
+}
+
 /**
  * Keeps this peer's signed sections in the store equal to what it offers. A change is published at once, and further
  * ones after a pause that grows with their size, so that a big catalogue cannot flood the network.
@@ -64,6 +77,8 @@ export class OwnCatalogue implements Disposable {
   #disposed = false;
   #nextPublication = Number.NEGATIVE_INFINITY;
   #timer: Disposable | undefined;
+  /** Sections of ours of which others had later versions, by key. */
+  readonly #contests = new Map<string, Contest>();
   #refresh: Disposable | undefined;
 
   constructor(options: OwnCatalogueOptions, name: string) {
@@ -139,17 +154,46 @@ export class OwnCatalogue implements Disposable {
    * word on it, so that it supersedes theirs.
    */
   supersede({ section }: SignedSection): void {
-    const own = this.#options.store.get(keyOf(section));
+    const key = keyOf(section);
+    const { clock } = this.#options;
+    const contest = this.#contests.get(key) ?? {
+      latest: section,
+      next: Number.NEGATIVE_INFINITY,
+      pause: 0,
+      timer: undefined,
+    };
+    this.#contests.set(key, contest);
+    if (compareVersions(contest.latest, section) < 0) contest.latest = section;
+    if (contest.timer !== undefined || this.#disposed) return;
+    const wait = contest.next - clock.now();
+    if (wait <= 0) this.#answer(contest);
+    else {
+      contest.timer = clock.setTimeout(() => {
+        contest.timer = undefined;
+        this.#answer(contest);
+      }, wait);
+    }
+  }
+
+  #answer(contest: Contest): void {
+    const { store, clock } = this.#options;
+    const { latest: section } = contest;
+    const own = store.get(keyOf(section));
     if (own !== undefined && compareVersions(own.section, section) >= 0) return;
     this.#incarnation = Math.max(this.#incarnation, section.incarnation + 1);
     const draft = this.#drafts.get(audienceKey(section.to));
     const empty: Draft = { ...(section.to === undefined ? {} : { to: section.to }), shares: [], holds: [] };
     this.#sign(draft ?? empty);
+    // A copy of this device that runs elsewhere answers in turn, and so on: with ever longer pauses.
+    const calm = clock.now() - contest.next > ANSWER_CALM;
+    contest.pause = calm ? ANSWER_PAUSE : Math.min(2 * contest.pause, MAX_ANSWER_PAUSE);
+    contest.next = clock.now() + contest.pause;
   }
 
   dispose(): void {
     this.#disposed = true;
     this.#timer?.dispose();
+    for (const { timer } of this.#contests.values()) timer?.dispose();
     this.#refresh?.dispose();
   }
 

@@ -24,6 +24,11 @@ export class PeerExchange {
     this.#clock = clock;
   }
 
+  /** The last message is long enough ago. */
+  get due(): boolean {
+    return this.#clock.now() - this.#sent >= PEX_INTERVAL;
+  }
+
   /**
    * The next message, or undefined when there is nothing to say or it is too early.
    *
@@ -31,7 +36,7 @@ export class PeerExchange {
    * @param toHost where the receiver is: loopback addresses are told on this machine only
    */
   next(known: readonly KnownAddress[], toHost: string): PexMessage | undefined {
-    if (this.#clock.now() - this.#sent < PEX_INTERVAL) return undefined;
+    if (!this.due) return undefined;
     const local = isLoopbackHost(toHost);
     const current = new Map(known.map((entry) => [entry.address, entry]));
     const added = [...current.values()]

@@ -55,6 +55,7 @@ describe('identity', () => {
     assert.equal(verifySignature(identity.spki, data, signature), true);
     assert.equal(verifySignature(identity.spki, Buffer.from('the date'), signature), false);
     assert.equal(verifySignature(createIdentity().spki, data, signature), false);
+    assert.equal(verifySignature(identity.spki, data, signature), true, 'what is known to be signed');
     for (let at = 0; at < signature.length; at++) {
       const changed = Buffer.from(signature);
       changed[at]! ^= 1;

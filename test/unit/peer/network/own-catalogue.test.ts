@@ -195,6 +195,21 @@ describe('OwnCatalogue', () => {
     assert.equal(published.length, count, 'once is enough');
   });
 
+  it('answers a copy of itself, which answers in turn, ever more rarely', async () => {
+    node.own.set([share()], []);
+    node.own.start();
+    await advance(clock, 1000);
+    const count = published.length;
+    for (let second = 0; second < 600; second++) {
+      const { incarnation } = node.store.own()[0]?.section ?? assert.fail();
+      const foreign = section(node.peer, { incarnation: incarnation + 1 });
+      node.own.supersede(signSection(foreign, node.peer.identity, Buffer.from(node.peer.device)));
+      await advance(clock, 1000);
+    }
+    const answers = published.length - count;
+    assert.ok(answers >= 5 && answers <= 12, `${answers} answers in ten minutes`);
+  });
+
   it('signs again each week, so that nobody forgets it', async () => {
     node.own.set([share()], []);
     node.own.start();

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { DAY, runChurn } from './churn/churn-day.ts';
+
+const SEED = Number(process.env.SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const HOUR = 60 * 60_000;
+
+describe(`a day of coming and going (SIM_SEED=${SEED})`, function () {
+  this.timeout(600_000);
+
+  it('50 members: whatever has a live source stays within reach of every member, within a minute', async () => {
+    const { violations, events, counts } = await runChurn(SEED, { members: 50, duration: DAY });
+    assert.deepEqual(violations, [], [`npm run sim -- churn --seed ${SEED}`, ...events.slice(-60)].join('\n'));
+    // A quiet day would prove nothing.
+    const least = { starts: 80, ends: 60, sleeps: 5, moves: 3, cuts: 1, fetched: 20, 'shares looked at': 5000 };
+    for (const [what, count] of Object.entries(least)) {
+      assert.ok((counts[what] ?? 0) >= count, `${what}: ${counts[what]}`);
+    }
+  });
+
+  it('a seed replays', async () => {
+    const options = { members: 12, duration: 4 * HOUR };
+    const first = await runChurn(7, options);
+    assert.deepEqual(await runChurn(7, options), first);
+    assert.notEqual((await runChurn(8, options)).trace, first.trace);
+  });
+});

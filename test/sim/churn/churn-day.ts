@@ -1,0 +1,382 @@
+import { shareIdFromBytes } from '../../../src/common/ids.ts';
+import type { ShareEntry } from '../../../src/peer/network/catalogue.ts';
+import { peerKey } from '../../../src/peer/network/channel.ts';
+import { NetworkTrust } from '../../../src/peer/trust/membership.ts';
+import { Dice } from '../dice.ts';
+import { ChurnWorld, type Machine, type Run } from './churn-world.ts';
+import { MachineClock, seededBytes, seededIdentity } from './machine.ts';
+import { sampleVersion } from './sample-swarms.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+const TRACKER = 'http://tracker.example/announce';
+/** What the network promises, in ms. */
+const WITHIN = MINUTE;
+
+export interface ChurnOptions {
+  readonly members: number;
+  /** Milliseconds of simulated time. */
+  readonly duration: number;
+}
+
+export interface ChurnOutcome {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** What happened, with its time. */
+  readonly events: readonly string[];
+  /** How often each kind of thing happened or was looked at. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Of all that happened in the network: the same for each run of a seed. */
+  readonly trace: string;
+}
+
+/** A share, and since when (ms of the clock) each machine has had all of it. */
+interface Listed {
+  readonly owner: Machine;
+  readonly entry: ShareEntry;
+  readonly sources: Map<Machine, number>;
+}
+
+/**
+ * A day of a team whose members come and go as they like: the invariant is that every share of which some live machine has
+ * had everything for a minute is listed by every live member, with a source, and can be fetched by it within a minute.
+ */
+export async function runChurn(seed: number, options: ChurnOptions): Promise<ChurnOutcome> {
+  const day = new ChurnDay(seed, options);
+  // Most dials find nobody: where in the code each error was made is half the work.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return await day.run();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+    await day.dispose();
+  }
+}
+
+class ChurnDay {
+  readonly #seed: number;
+  readonly #options: ChurnOptions;
+  readonly #dice: Dice;
+  readonly #world: ChurnWorld;
+  readonly #events: string[] = [];
+  readonly #violations: string[] = [];
+  readonly #counts: Record<string, number> = {};
+  readonly #listed: Listed[] = [];
+  /** Since when a machine has been up where it is. */
+  readonly #upSince = new Map<Machine, number>();
+  /** When the network was last cut or mended. */
+  #sidesSince = 0;
+  #ended = false;
+
+  constructor(seed: number, options: ChurnOptions) {
+    this.#seed = seed;
+    this.#options = options;
+    this.#dice = new Dice(seed);
+    this.#world = new ChurnWorld(new Dice(seed + 1).random);
+    this.#world.onWarning = (text) => this.#say(text);
+    this.#recruit();
+  }
+
+  async run(): Promise<ChurnOutcome> {
+    const { clock } = this.#world;
+    const { duration } = this.#options;
+    for (const machine of this.#world.machines) void this.#live(machine);
+    for (const plan of [this.#tracker(), this.#partitions(), this.#revocations(), this.#looks()]) void plan;
+    const end = clock.setTimeout(() => {}, duration);
+    await clock.run(() => this.#violations.length > 0, duration);
+    end.dispose();
+    this.#ended = true;
+    const trace = String(this.#world.random());
+    return {
+      seed: this.#seed,
+      violations: this.#violations,
+      events: this.#events,
+      counts: this.#counts,
+      trace,
+    };
+  }
+
+  /** Closes whoever is left. */
+  async dispose(): Promise<void> {
+    this.#ended = true;
+    for (const machine of this.#world.machines) if (machine.run) this.#world.kill(machine, 'power');
+    await this.#world.clock.run(() => false, 1000);
+  }
+
+  #recruit(): void {
+    const { members } = this.#options;
+    const clock = new MachineClock(this.#world.clock);
+    const { random } = this.#dice;
+    const founder = seededIdentity(random);
+    const founded = NetworkTrust.createNetwork(founder, 'sim', [TRACKER], { clock });
+    this.#world.add(founder, founded, false);
+    for (let i = 1; i < members; i++) {
+      const identity = seededIdentity(random);
+      const invite = founded.createInvite({ inviterName: 'founder' });
+      // A tenth is behind firewalls that let nothing in.
+      this.#world.add(identity, NetworkTrust.joinNetwork(identity, invite, { clock }), i % 10 === 9);
+    }
+    const { machines } = this.#world;
+    for (const machine of machines) {
+      this.#offer(machine);
+      // All have met before: without a tracker, a newcomer could find nobody.
+      machine.disk.remember(machines.filter((other) => other !== machine && !other.outboundOnly));
+    }
+  }
+
+  #offer(machine: Machine): void {
+    const { random } = this.#dice;
+    const { info } = sampleVersion(random);
+    const number = this.#listed.length;
+    const entry: ShareEntry = {
+      share: shareIdFromBytes(seededBytes(16, random)),
+      infohash: info.infoHash,
+      name: `share ${number} of ${machine.number}`,
+      kind: 'file',
+      size: info.files.reduce((sum, file) => sum + file.length, 0),
+      files: 1,
+      version: 1,
+      time: Math.floor(this.#world.clock.wallTime()),
+    };
+    machine.shares = [...machine.shares, entry];
+    machine.run?.node.setOwn(machine.shares, machine.holds);
+    this.#listed.push({ owner: machine, entry, sources: new Map([[machine, this.#world.clock.now()]]) });
+  }
+
+  /** From now on the machine serves another's share, too. */
+  #hold(machine: Machine): void {
+    const known = this.#listed.filter(
+      ({ owner, entry, sources }) =>
+        !sources.has(machine) &&
+        !owner.revoked &&
+        machine.run?.node.directory.audienceOf(owner.identity.device, entry.share) !== undefined,
+    );
+    if (known.length === 0) return;
+    const { owner, entry, sources } = this.#dice.pick(known);
+    const { infohash, share } = entry;
+    machine.holds = [...machine.holds, { infohash, share, owner: owner.identity.device, complete: true }];
+    machine.run?.node.setOwn(machine.shares, machine.holds);
+    sources.set(machine, this.#world.clock.now());
+    this.#count('held');
+  }
+
+  /** One member's day. */
+  async #live(machine: Machine): Promise<void> {
+    const dice = this.#dice;
+    const world = this.#world;
+    // Some are there at the beginning; the others come in time.
+    if (!dice.chance(0.2)) await world.after(dice.int(0, 16 * HOUR));
+    while (!this.#ended && !machine.revoked) {
+      this.#note(machine, 'starts');
+      world.start(machine);
+      this.#upSince.set(machine, world.clock.now());
+      const until = world.clock.now() + dice.magnitude(2 * MINUTE, 3 * HOUR);
+      while (!this.#ended && !machine.revoked && world.clock.now() < until) {
+        await world.after(dice.magnitude(5 * MINUTE, 2 * HOUR));
+        if (this.#ended || machine.revoked) break;
+        await this.#act(machine);
+      }
+      if (this.#ended) return;
+      const how = dice.pick(['stop', 'stop', 'process', 'power'] as const);
+      this.#note(machine, `ends: ${how}`);
+      if (how === 'stop') world.stop(machine);
+      else world.kill(machine, how);
+      await world.after(dice.magnitude(dice.chance(0.3) ? 2_000 : 2 * HOUR, 12 * HOUR));
+      // At home it has another address than at work.
+      if (dice.chance(0.15)) world.move(machine);
+    }
+  }
+
+  async #act(machine: Machine): Promise<void> {
+    const dice = this.#dice;
+    const world = this.#world;
+    if (dice.chance(0.25)) {
+      this.#note(machine, 'sleeps');
+      world.sleep(machine);
+      await world.after(dice.magnitude(10_000, 3 * HOUR));
+      if (this.#ended) return;
+      this.#note(machine, 'wakes');
+      world.wake(machine);
+      this.#upSince.set(machine, world.clock.now());
+    } else if (dice.chance(0.1)) {
+      this.#note(machine, 'moves');
+      world.move(machine);
+      this.#upSince.set(machine, world.clock.now());
+    } else if (dice.chance(0.3)) {
+      this.#note(machine, 'offers more');
+      this.#offer(machine);
+    } else {
+      this.#hold(machine);
+    }
+  }
+
+  /** It is dead for a third of the day. */
+  async #tracker(): Promise<void> {
+    const { duration } = this.#options;
+    await this.#world.after(duration * (0.1 + 0.4 * this.#dice.random()));
+    this.#say('the tracker dies');
+    this.#world.trackerUp = false;
+    await this.#world.after(duration / 3);
+    this.#say('the tracker is back');
+    this.#world.trackerUp = true;
+  }
+
+  async #partitions(): Promise<void> {
+    const world = this.#world;
+    for (;;) {
+      await world.after(this.#dice.int(1 * HOUR, 6 * HOUR));
+      if (this.#ended) return;
+      const border = this.#dice.int(1, this.#options.members - 1);
+      this.#count('cuts');
+      this.#say(`the network is cut before machine ${border}`);
+      world.part((machine) => (machine.number < border ? 0 : 1));
+      this.#sidesSince = world.clock.now();
+      await world.after(this.#dice.magnitude(10_000, HOUR));
+      if (this.#ended) return;
+      this.#say('the network is whole');
+      world.heal();
+      this.#sidesSince = world.clock.now();
+    }
+  }
+
+  async #revocations(): Promise<void> {
+    const world = this.#world;
+    for (;;) {
+      await world.after(this.#dice.int(2 * HOUR, 8 * HOUR));
+      const [founder, ...others] = world.machines;
+      while (!this.#ended && founder && !world.isUp(founder)) await world.after(MINUTE);
+      if (this.#ended || !founder) return;
+      const evicted = this.#dice.pick(others.filter((machine) => !machine.revoked));
+      this.#count('revoked');
+      this.#say(`machine ${evicted.number} is revoked`);
+      founder.trust.revoke(evicted.identity.device);
+      evicted.revoked = true;
+      // What it does from now on is not looked at, only that nobody deals with it.
+      for (const { sources } of this.#listed) sources.delete(evicted);
+    }
+  }
+
+  async #looks(): Promise<void> {
+    for (;;) {
+      await this.#world.after(this.#dice.int(MINUTE, 12 * MINUTE));
+      if (this.#ended) return;
+      this.#look();
+    }
+  }
+
+  /** Looks whether every member sees what it should, and lets one of them fetch a share. */
+  #look(): void {
+    this.#count('looks');
+    const reachable: { readonly run: Run; readonly listed: Listed }[] = [];
+    for (const machine of this.#world.machines) {
+      const { run } = machine;
+      if (!run || !this.#isSettled(machine)) continue;
+      this.#count('members looked at');
+      for (const listed of this.#listed) {
+        if (listed.owner.revoked || !this.#shouldReach(machine, listed)) continue;
+        this.#count('shares looked at');
+        const problem = this.#unlisted(run, listed);
+        if (problem !== undefined) this.#violate(machine, `${listed.entry.name}: ${problem}`);
+        reachable.push({ run, listed });
+      }
+      this.#lookAtRevoked(run);
+    }
+    if (reachable.length > 0) void this.#fetch(this.#dice.pick(reachable));
+  }
+
+  #isSettled(machine: Machine): boolean {
+    if (machine.revoked || !this.#world.isUp(machine)) return false;
+    return this.#world.clock.now() - Math.max(this.#upSince.get(machine) ?? 0, this.#sidesSince) > WITHIN;
+  }
+
+  /** Some other machine has had it for a minute that can talk to this one. */
+  #shouldReach(machine: Machine, { sources }: Listed): boolean {
+    if (sources.has(machine) || this.#isStranded(machine)) return false;
+    const now = this.#world.clock.now();
+    return [...sources].some(
+      ([source, since]) =>
+        now - since > WITHIN &&
+        this.#isSettled(source) &&
+        !this.#isStranded(source) &&
+        this.#world.side(source) === this.#world.side(machine) &&
+        !(source.outboundOnly && machine.outboundOnly),
+    );
+  }
+
+  /**
+   * Alone behind its firewall: nobody can dial it, so it has to learn that somebody came, by the tracker or by trying again
+   * all whom it remembers, which takes longer than a minute.
+   */
+  #isStranded({ outboundOnly, run }: Machine): boolean {
+    if (!outboundOnly || !run) return false;
+    const now = run.clock.wallTime();
+    return !run.node.directory.peers().some(({ since }) => now - since > WITHIN);
+  }
+
+  #unlisted({ node }: Run, { owner, entry, sources }: Listed): string | undefined {
+    if (node.directory.audienceOf(owner.identity.device, entry.share) === undefined) return 'is not listed';
+    const holders = new Set(
+      node.directory.holdersOf(entry.infohash).flatMap((holder) => (holder.complete ? peerKey(holder) : [])),
+    );
+    const live = [...sources.keys()].filter((source) => this.#world.isUp(source));
+    if (live.some(({ identity, instance }) => holders.has(peerKey({ device: identity.device, instance })))) return;
+    return `no live source is known, of ${live.map(({ number }) => number).join(', ')}`;
+  }
+
+  #lookAtRevoked({ machine, node }: Run): void {
+    for (const other of this.#world.machines) {
+      const { device } = other.identity;
+      if (!other.revoked || !machine.trust.isRevoked(device)) continue;
+      this.#count('revoked looked at');
+      const isListed = node.directory.catalogues().some((catalogue) => catalogue.device === device);
+      if (isListed || node.directory.isConnected({ device, instance: other.instance }))
+        this.#violate(machine, `deals with ${other.number}, which it knows to be revoked`);
+    }
+  }
+
+  async #fetch({ run, listed }: { readonly run: Run; readonly listed: Listed }): Promise<void> {
+    const { clock } = this.#world;
+    const { machine } = run;
+    const started = clock.now();
+    const name = listed.entry.name;
+    this.#note(machine, `fetches ${name}`);
+    const { done, end } = run.swarms.fetch(listed.entry.infohash);
+    // As long as it should be reachable all the time.
+    while (!this.#ended && clock.now() - started < WITHIN && !done()) {
+      await this.#world.after(500);
+      if (machine.run !== run || !this.#isSettled(machine) || !this.#shouldReach(machine, listed)) {
+        end();
+        this.#count('fetches given up, as sources went');
+        return;
+      }
+    }
+    end();
+    if (this.#ended) return;
+    if (!done()) this.#violate(machine, `${name} could not be fetched within a minute`);
+    this.#count('fetched');
+    this.#counts.slowest = Math.max(this.#counts.slowest ?? 0, Math.round(clock.now() - started));
+  }
+
+  #violate(machine: Machine, what: string): void {
+    this.#violations.push(`${this.#time()} machine ${machine.number}: ${what}`);
+  }
+
+  #note(machine: Machine, what: string): void {
+    this.#count(what.split(/[: ]\d*/)[0] ?? what);
+    this.#say(`machine ${machine.number}${machine.outboundOnly ? ' (outbound only)' : ''} ${what}`);
+  }
+
+  #say(what: string): void {
+    this.#events.push(`${this.#time()} ${what}`);
+  }
+
+  #count(what: string): void {
+    this.#counts[what] = (this.#counts[what] ?? 0) + 1;
+  }
+
+  #time(): string {
+    return new Date(this.#world.clock.now()).toISOString().slice(11, 23);
+  }
+}
