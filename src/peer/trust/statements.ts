@@ -20,6 +20,8 @@ export const MAX_BY_ROOT = 256 * 1024;
 /** Revocations by one admin, and by one member who withdraws invites that it made; the earliest stay. */
 export const MAX_BY_ADMIN = 512;
 export const MAX_BY_MEMBER = 16;
+/** Members who are no admins and withdrew invites: those who are members the longest. Or one who signs in ever other devices could make the whole too large to travel. */
+export const MAX_SIGNERS = 256;
 
 /** Who signs: the root key, or a device by the right of a certificate. */
 export type Signer =
@@ -195,8 +197,11 @@ export class Statements {
         verify('revoke', signed, this.#rootKey);
     }
     const certificates = new Map([...this.#certificates].map(([device, known]) => [device, [known]]));
+    const signers = new Set([...set.byDevice, ...set.settings].map(({ device }) => device));
     for (const certificate of set.certificates) {
-      const { device } = certificate.member;
+      const { device, rights } = certificate.member;
+      // Nobody uses it: verifying is what costs.
+      if ((rights & MAY_ADMIN) === 0 && !signers.has(device)) continue;
       const known = certificates.get(device) ?? [];
       if (known.some(({ signed }) => signed.body.equals(certificate.signed.body))) continue;
       verify('member', certificate.signed, this.#rootKey);
@@ -248,6 +253,11 @@ export class Statements {
     }
     for (const device of this.#settings.keys()) {
       if (device !== 'root' && this.#isRevokedByRoot(device)) this.#settings.delete(device);
+    }
+    const members = [...this.#certificates.values()].filter(({ member }) => (member.rights & MAY_ADMIN) === 0);
+    for (const { member } of members.sort(compareCertificates).slice(MAX_SIGNERS)) {
+      this.#certificates.delete(member.device);
+      this.#byDevice.delete(member.device);
     }
     for (const [device, revocations] of this.#byDevice) {
       const sorted = [...revocations].sort(([, a], [, b]) => compareRevocations(a, b));

@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { encode } from '../../../../src/bittorrent/bencode.ts';
 import { sha256 } from '../../../../src/bittorrent/merkle.ts';
 import { deviceIdFromHash, networkIdFromBytes } from '../../../../src/common/ids.ts';
-import { MAX_STATEMENTS } from '../../../../src/peer/trust/statement-set.ts';
-import { Statements } from '../../../../src/peer/trust/statements.ts';
+import { certify } from '../../../../src/peer/trust/enter-network.ts';
+import { decodeStatements, MAX_STATEMENTS } from '../../../../src/peer/trust/statement-set.ts';
+import { MAX_SIGNERS, Statements } from '../../../../src/peer/trust/statements.ts';
 import { createIdentity } from '../../../../src/transport/identity.ts';
 
 describe('statements', () => {
@@ -94,5 +95,35 @@ describe('statements', () => {
     ]) {
       assert.throws(() => make().merge(bytes), { code: 'bad-encoding' });
     }
+  });
+
+  it('have room for the root key’s word, whoever signs in with ever other devices to have its say', () => {
+    const sybils = Array.from({ length: MAX_SIGNERS + 40 }, (_, index) => {
+      const identity = createIdentity();
+      const { member, signed } = certify(
+        network,
+        { spki: identity.spki, inviter: device(9), date: 1000 + index },
+        root.sign,
+      );
+      return { sign: identity.sign, member, signed };
+    });
+    const sets = sybils.map((signer) => {
+      const set = make();
+      set.revoke({ kind: 'invite', invite: randomBytes(32).toString('hex') }, 1, signer);
+      return set.encode();
+    });
+    const [one, two] = [make(), make()];
+    for (const set of sets) one.merge(set);
+    for (const set of sets.toReversed()) two.merge(set);
+    // Those who are members the longest, whatever came first.
+    assert.equal(one.head, two.head);
+    for (const set of [one, two]) {
+      const { certificates, byDevice } = decodeStatements(set.encode());
+      assert.deepEqual([certificates.length, byDevice.length], [MAX_SIGNERS, MAX_SIGNERS]);
+      assert.ok(certificates.every(({ member }) => member.date < 1000 + MAX_SIGNERS));
+    }
+    one.merge(revoking(1).encode());
+    two.merge(one.encode());
+    assert.ok(two.isRevoked(device(1)));
   });
 });
