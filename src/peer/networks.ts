@@ -75,6 +75,8 @@ export class Networks implements Disposable {
   readonly onSilent: Event<PeerRef & { network: NetworkId }> = this.#silent.event;
   readonly onConnectRequest: Event<ConnectRequest & { network: NetworkId }> = this.#connectRequest.event;
   #saving: Promise<void> = Promise.resolve();
+  /** What waits to be stored: members who come by the thousand do not make us write as often. */
+  readonly #toStore = new Map<NetworkId, Promise<void>>();
   /** Creating, joining, leaving and reloading take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #owned = new DisposableList();
@@ -394,13 +396,18 @@ export class Networks implements Disposable {
 
   #store(trust: NetworkTrust): Promise<void> {
     const { secrets } = this.#options;
+    const waiting = this.#toStore.get(trust.network);
+    if (waiting) return waiting;
     this.#saving = this.#saving
       .then(async () => {
+        // What changes from here on is stored once more, and however much changed before, once.
+        this.#toStore.delete(trust.network);
         await secrets.set(secretKey(trust.network), trust.serialize());
         const index = await this.#index();
         if (!index.includes(trust.network)) await secrets.set(INDEX, JSON.stringify([...index, trust.network]));
       })
       .catch((error: unknown) => this.#notStored(error));
+    this.#toStore.set(trust.network, this.#saving);
     return this.#saving;
   }
 

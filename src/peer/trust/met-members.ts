@@ -8,8 +8,8 @@ export interface Met {
   readonly date: number;
 }
 
-/** Devices remembered; the oldest are forgotten first, so that one invite cannot fill our memory. */
-const MAX_MET = 4096;
+/** Devices remembered. */
+export const MAX_MET = 4096;
 
 /** Whom this device has admitted in time: it needs nobody else's word for them later. */
 export class MetMembers {
@@ -25,9 +25,17 @@ export class MetMembers {
     const known = this.#met.get(key);
     if (known && known.date <= met.date) return false;
     this.#met.set(key, met);
-    const oldest = this.#met.keys().next();
-    if (this.#met.size > MAX_MET && !oldest.done) this.#met.delete(oldest.value);
-    return true;
+    if (this.#met.size > MAX_MET) this.#forgetOne();
+    return this.#met.has(key);
+  }
+
+  /** Of the invite that most came by, who came last: signing in ever other devices makes nobody forget who came before. */
+  #forgetOne(): void {
+    const counts = new Map<string, number>();
+    for (const { invite } of this.#met.values()) counts.set(invite, (counts.get(invite) ?? 0) + 1);
+    const [most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a));
+    const last = [...this.#met].findLast(([, { invite }]) => invite === most);
+    if (last) this.#met.delete(last[0]);
   }
 
   dateOf(device: DeviceId, invite: string): number | undefined {
