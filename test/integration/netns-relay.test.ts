@@ -102,8 +102,11 @@ describe('two hosts behind firewalls, and one reachable member', function () {
     const b = await bob.peer('home', '--no-lan', '--connect', RELAY);
     await sees(b, 1);
     const a = await ada.peer('home', '--no-lan', '--listen', '0.0.0.0:0', '--connect', RELAY);
-    assert.equal((await sees(a, 2)).get(String(b.ready.device)), 'direct');
-    assert.equal((await sees(b, 2)).get(String(a.ready.device)), 'direct');
+    for (const peer of [a, b])
+      await peer.event(
+        ({ event, peers }) =>
+          event === 'peers' && (peers as Line[]).length === 2 && (peers as Line[]).every(({ via }) => via === 'direct'),
+      );
     const captured = await capture(cable);
     const { content } = await transfer(ada, bob, 'direct.bin', 4 * MIB);
     const passed = (await captured.end()).reduce((sum, { bytes }) => sum + bytes.length, 0);
