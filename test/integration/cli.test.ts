@@ -72,7 +72,13 @@ describe('peerwire', function () {
       assert.deepEqual(joined, { network: created.network, name: 'team' });
       const { lines } = await place.run('b', 'network', 'list');
       assert.deepEqual(lines, [
-        { network: created.network, name: 'team', trackers: ['http://127.0.0.1:9/announce'], creator: false },
+        {
+          network: created.network,
+          name: 'team',
+          trackers: ['http://127.0.0.1:9/announce'],
+          creator: false,
+          admin: false,
+        },
       ]);
       const { invite } = await place
         .ok('b', 'invite', '--expires', '1h')
