@@ -1,6 +1,7 @@
 // Builds dist/: the extension (CommonJS, loaded by the editor), its worker threads, the command line and the tracker.
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { bundledSsdp } from './scripts/bundled-ssdp.mjs';
 
 const production = process.argv.includes('--production');
 const common = {
@@ -11,6 +12,7 @@ const common = {
   sourcemap: production ? false : 'linked',
   legalComments: 'none',
   logLevel: 'warning',
+  plugins: [bundledSsdp],
 };
 // Bundled CommonJS dependencies call require(); an ES module has none unless it is made.
 const esm = {
@@ -35,6 +37,8 @@ await Promise.all([
     ...esm,
     entryPoints: { 'peer-worker': 'src/peer/peer-worker.ts' },
     outdir: 'dist',
+    splitting: true,
+    chunkNames: 'peer-[name]-[hash]',
   }),
   // Threads of CommonJS start a little faster, and whoever shares or downloads waits for these.
   build({

@@ -102,6 +102,7 @@ async function withTemporaryPeer<T>(
 interface HomePeerSetup extends PeerSetup {
   readonly resume: boolean;
   readonly relay?: boolean;
+  readonly portMapping?: boolean;
   readonly limits?: RateLimits;
 }
 

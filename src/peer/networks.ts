@@ -40,6 +40,8 @@ export interface NetworksOptions {
   readonly logger: Logger;
   readonly version: string;
   readonly listenPort: () => number | undefined;
+  /** The one that trackers are told: a router may forward another; default: `listenPort`. */
+  readonly announcedPort?: () => number | undefined;
   /** Finds members on the local network, and is found by them, when it listens on this address. Absent: does not. */
   readonly lan?: { readonly host: string };
   /** Relays for members who cannot reach each other; absent: this peer does not. Not owned. */
@@ -107,6 +109,11 @@ export class Networks implements Disposable {
   /** Whether multicast works, for each interface; undefined when local discovery is off. */
   async lanSelfTest(): Promise<LanSelfTest[] | undefined> {
     return await this.#lan?.selfTest();
+  }
+
+  /** Tells trackers again: the announced port changed. */
+  announceAgain(): void {
+    for (const { node } of this.#running.values()) node.retryNow();
   }
 
   /** What members say who were asked to dial this peer; see `NetworkNode.dialBack`. */
@@ -364,6 +371,7 @@ export class Networks implements Disposable {
       clock,
       logger: log,
       listenPort,
+      announcedPort: this.#options.announcedPort ?? listenPort,
       version,
       dial: (target) => dial({ ...target, identity, instance: self.instance, access: trust, clock }),
       announce,

@@ -10,6 +10,7 @@ import { type Logger, prefixed } from '../common/log.ts';
 import { createIdentity, type Identity, loadIdentity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
 import { PendingSockets } from '../transport/pending-sockets.ts';
+import { PortMapper } from '../transport/port-mapper.ts';
 import type { PeerApi, RateLimits } from './api.ts';
 import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
@@ -76,6 +77,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   const pool = new HashPool({ workerUrl: options.hashWorker, clock });
   const versions = new VersionStore(options.instanceDir, report);
   let listener: PeerListener<Member> | undefined;
+  let mapper: PortMapper | undefined;
   const upload = new RateLimiter(clock);
   const relay =
     options.listen === 'none' || options.relay === false
@@ -105,6 +107,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     logger,
     version: VERSION,
     listenPort: () => listener?.port,
+    announcedPort: () => mapper?.mapped?.port ?? listener?.port,
     relay,
     acceptRelayed: route,
     ...(options.lan ? { lan: { host: options.listen === 'none' ? '' : options.listen.host } } : {}),
@@ -126,10 +129,11 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     logger,
     upload,
     ...(limits ? { limits } : {}),
-    onClose: () => {
+    onClose: async () => {
       listener?.dispose();
       relay?.dispose();
       pool.dispose();
+      await mapper?.stop();
     },
   });
   const node = new PeerNode(
@@ -143,6 +147,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
         },
       },
       listenPort: () => listener?.port,
+      mapper: () => mapper,
       pool,
       cache,
       networks,
@@ -154,6 +159,11 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   try {
     listener = await listen(options, identity, networks, store, instance);
     listener?.onChannel(route);
+    if (listener && options.portMapping === true) {
+      mapper = new PortMapper({ clock, logger: prefixed(logger, 'router'), port: listener.port });
+      mapper.onChanged(() => networks.announceAgain());
+      mapper.start();
+    }
     await parts.start(options.resume ?? true);
     for (const address of options.connect ?? []) await node.addPeerAddress(address);
   } catch (error) {

@@ -4,6 +4,7 @@ import { PeerwireError } from '../common/errors.ts';
 import type { Event } from '../common/event.ts';
 import { type DeviceId, parseDeviceId } from '../common/ids.ts';
 import { lanInterfaces } from '../transport/network-interfaces.ts';
+import type { PortMapper } from '../transport/port-mapper.ts';
 import type {
   DiagnosisLine,
   DownloadPlan,
@@ -51,6 +52,8 @@ export interface PeerNodeOptions
   extends Pick<PeerPartsOptions, 'self' | 'pool' | 'cache' | 'networks' | 'shares' | 'clock'> {
   readonly name: { get(): string; set(name: string): Promise<void> };
   readonly listenPort: () => number | undefined;
+  /** Absent when the router is not to be asked for anything. */
+  readonly mapper?: () => PortMapper | undefined;
 }
 
 /** The peer, as its interface has it: hands each call to the part that owns it. */
@@ -357,11 +360,14 @@ export class PeerNode implements PeerApi {
       networks.dialBacks(),
       findFirewall(),
       findPlace(),
+      this.#options.mapper?.()?.settled(),
     ]);
+    const mapper = this.#options.mapper?.();
     const interfaces = lanInterfaces();
     return diagnose({
       ...{ port: listenPort(), networks: networks.diagnoses() },
       ...{ interfaces, multicast, dialBacks, firewall, place },
+      portMapping: mapper && { mapped: mapper.mapped, problem: mapper.problem },
     });
   }
 }

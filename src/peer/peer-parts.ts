@@ -46,7 +46,7 @@ export interface PeerPartsOptions {
   /** Of all that this peer sends. */
   readonly upload: RateLimiter;
   readonly limits?: RateLimits;
-  readonly onClose: () => void;
+  readonly onClose: () => void | Promise<void>;
 }
 
 /** The parts of a peer, wired together: what happens in one, those hear whom it concerns. */
@@ -198,7 +198,7 @@ export class PeerParts {
     shares.dispose();
     this.hub.dispose();
     this.#events.dispose();
-    onClose();
+    await onClose();
     await allOf(ends);
   }
 

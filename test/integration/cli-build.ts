@@ -1,7 +1,8 @@
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
+import { bundledSsdp } from '../../scripts/bundled-ssdp.mjs';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -11,13 +12,14 @@ export class CliBuild {
 
   static async create(): Promise<CliBuild> {
     const folder = await mkdtemp(path.join(tmpdir(), 'peerwire-cli-build-'));
-    const common = {
+    const common: BuildOptions = {
       absWorkingDir: ROOT,
       bundle: true,
       platform: 'node',
       target: 'node22',
       logLevel: 'warning',
-    } as const;
+      plugins: [bundledSsdp],
+    };
     const dist = path.join(folder, 'dist');
     await Promise.all([
       build({
@@ -25,7 +27,9 @@ export class CliBuild {
         entryPoints: { cli: 'src/cli/main.ts', tracker: 'tracker/main.ts', 'peer-worker': 'src/peer/peer-worker.ts' },
         outdir: dist,
         ...{ splitting: true, format: 'esm' },
-        banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+        banner: {
+          js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+        },
       }),
       build({
         ...common,

@@ -18,6 +18,7 @@ interface RunOptions extends SetupOptions {
   readonly uploadLimit?: number;
   readonly downloadLimit?: number;
   readonly relay: boolean;
+  readonly mapPort?: boolean;
 }
 
 export function addRunCommand(program: Command, cli: Cli): void {
@@ -25,6 +26,7 @@ export function addRunCommand(program: Command, cli: Cli): void {
     .description('stay up, serve what is shared and fetched, and print events as JSON lines; Ctrl-C ends it')
     .addOption(new Option('--upload-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
     .addOption(new Option('--download-limit <bytes/s>', 'such as 500K or 2M; 0: none').argParser(parseRate))
+    .option('--map-port', 'ask the router to forward the port (UPnP, NAT-PMP), for peers on other networks')
     .option('--no-relay', 'do not carry traffic between members who cannot reach each other directly')
     .action((options: RunOptions, command: Command) => run(cli.context(command), options));
 }
@@ -36,6 +38,7 @@ async function run(context: CommandContext, options: RunOptions): Promise<void> 
       ...peerSetup(options),
       ...limitsOf(options),
       relay: options.relay,
+      portMapping: options.mapPort === true,
       resume: true,
     });
     const { api } = peer;

@@ -2,6 +2,7 @@ import type { PeerwireError } from '../../common/errors.ts';
 import type { LanSelfTest } from '../../transport/lan-discovery.ts';
 import { LSD_PORT } from '../../transport/lsd-announce.ts';
 import type { LanInterface } from '../../transport/network-interfaces.ts';
+import type { MappedPort } from '../../transport/port-mapper.ts';
 import type { DiagnosisLine } from '../api.ts';
 import type { DialBackReport } from '../network/network-node.ts';
 import type { TrackerStatus } from '../network/tracker-announcer.ts';
@@ -30,6 +31,8 @@ export interface Findings {
   readonly dialBacks: readonly DialBackReport[];
   readonly firewall: Firewall | undefined;
   readonly place: Place | undefined;
+  /** What became of asking the router to forward our port; undefined when it was not to be asked. */
+  readonly portMapping: { readonly mapped: MappedPort | undefined; readonly problem: string | undefined } | undefined;
 }
 
 /** What works and what does not of reaching others, with a remedy each. */
@@ -38,6 +41,7 @@ export function diagnose(findings: Findings): DiagnosisLine[] {
   const lines = [
     diagnoseAddresses(findings),
     diagnoseListening(findings),
+    ...diagnosePortMapping(findings),
     ...diagnoseReach(findings),
     ...diagnoseMulticast(findings),
   ];
@@ -79,6 +83,24 @@ function diagnoseListening({ port }: Findings): DiagnosisLine {
     detail: 'This peer accepts no incoming connections.',
     fix: 'Allow incoming connections in the settings, so that peers behind firewalls can reach you.',
   };
+}
+
+function diagnosePortMapping({ port, portMapping }: Findings): DiagnosisLine[] {
+  if (portMapping === undefined) return [];
+  const check = 'port mapping';
+  const { mapped, problem } = portMapping;
+  if (mapped) {
+    const where = mapped.host === undefined ? 'its' : `${mapped.host},`;
+    return [{ check, ok: true, detail: `The router forwards ${where} port ${mapped.port} (${mapped.by}).` }];
+  }
+  return [
+    {
+      check,
+      ok: false,
+      detail: problem ?? 'The router was not asked yet.',
+      fix: `Switch on UPnP or NAT-PMP in the router, or have it forward TCP port ${port} to this machine.`,
+    },
+  ];
 }
 
 /** Whether others get through to the port, by the word of those who tried; without anybody to ask, what may be in the way. */

@@ -62,6 +62,8 @@ export interface NetworkNodeOptions {
   readonly logger: Logger;
   /** The port on which others reach this peer; undefined when outbound only. Asked again for every use. */
   readonly listenPort: () => number | undefined;
+  /** The one that trackers are told, if it is another: a router may forward it. */
+  readonly announcedPort?: () => number | undefined;
   /** Version text of this program. */
   readonly version: string;
   /** In [0, 1), for jitter; by default Math.random. */
@@ -203,7 +205,7 @@ export class NetworkNode implements Disposable {
       clock,
       logger,
       random: options.random,
-      listenPort,
+      listenPort: options.announcedPort ?? listenPort,
       dial: options.dial,
       announce: options.announce,
       // A peer that is reached by a relay is dialled all the same, now and then.

@@ -26,7 +26,7 @@ const LAN: LanInterface = {
 function diagnoseAll(findings: Partial<Findings>): DiagnosisLine[] {
   return diagnoseFindings({
     ...{ port: 6881, networks: [network({})], interfaces: [LAN], multicast: [], dialBacks: [] },
-    ...{ firewall: undefined, place: undefined, ...findings },
+    ...{ firewall: undefined, place: undefined, portMapping: undefined, ...findings },
   });
 }
 
@@ -141,6 +141,17 @@ describe('diagnosis', () => {
     assert.match(local([test(false, 'tun0')])?.fix ?? '', /ufw allow 6771\/udp/);
     assert.equal(local(undefined)?.ok, true);
     assert.match(local(undefined)?.detail ?? '', /switched off/);
+  });
+
+  it('tells what the router forwards, if it was asked', () => {
+    const line = (portMapping: Findings['portMapping']): DiagnosisLine | undefined =>
+      diagnoseAll({ portMapping }).find(({ check }) => check === 'port mapping');
+    assert.equal(line(undefined), undefined);
+    const mapped = line({ mapped: { host: '198.51.100.7', port: 40_000, by: 'UPnP' }, problem: undefined });
+    assert.match(mapped?.detail ?? '', /198\.51\.100\.7, port 40000 \(UPnP\)/);
+    const failed = line({ mapped: undefined, problem: 'No router answered.' });
+    assert.deepEqual([failed?.ok, failed?.detail], [false, 'No router answered.']);
+    assert.match(failed?.fix ?? '', /6881/);
   });
 
   it('tells when the machine is alone, and when it is inside another', () => {
