@@ -66,7 +66,7 @@ export class NetworkSettingsCommands {
       const list = vscode.window.createQuickPick<TrackerItem>();
       const remove: vscode.QuickInputButton = { iconPath: new vscode.ThemeIcon('trash'), tooltip: t('Remove…') };
       list.title = t('Trackers of “{0}”', iconlessText(network.name));
-      list.placeholder = t('Changes are for everyone in the network. They introduce peers to each other.');
+      list.placeholder = t('Trackers introduce peers to each other. Changes are for everyone in the network.');
       list.ignoreFocusOut = true;
       list.items = [
         ...network.trackers.map((url) => ({ label: `$(server) ${iconlessText(url)}`, buttons: [remove], url })),

@@ -125,15 +125,20 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
   #inNetwork(entry: NetworkEntry): TreeNode[] {
     const { info, people } = entry;
     const others = people.filter((person) => !person.self);
-    if (others.length > 0) {
-      this.#alone.delete(info.network);
-      return people.map((person) => ({ kind: 'person', person }));
-    }
-    const hints: Hint[] = this.#impatient(info) ? ['empty', 'invite', 'diagnose'] : ['empty', 'invite'];
+    const isAlone = !others.some((person) => person.windows.length > 0);
+    if (!isAlone) this.#alone.delete(info.network);
+    const hints = isAlone ? this.#hints(info, others.length > 0) : [];
     return [
       ...hints.map((hint): TreeNode => ({ kind: 'hint', hint, network: info })),
       ...people.map((person): TreeNode => ({ kind: 'person', person })),
     ];
+  }
+
+  /** `hasMembers`: there are others, who are away; they get a moment to come back before anything is said. */
+  #hints(info: NetworkInfo, hasMembers: boolean): Hint[] {
+    const isImpatient = this.#impatient(info);
+    if (hasMembers) return isImpatient ? ['empty', 'diagnose'] : [];
+    return isImpatient ? ['empty', 'invite', 'diagnose'] : ['empty', 'invite'];
   }
 
   /** True once nobody has appeared for a while; until then, arranges to look again. */

@@ -273,4 +273,13 @@ describe('a network in two editors', function () {
     const problem = await eventually(cleo, async () => (await cleo.networks())[0]?.problem);
     assert.match(problem, /revoked|removed/i);
   });
+
+  it('says so when all others went away, and finds out more', async () => {
+    await editors.b.server.dispose();
+    const { window } = editors.a;
+    await window.personRow('ben', 'away, admin').waitFor();
+    await window.hintRow('Nobody Else Is Here').waitFor();
+    await window.hintRow('Diagnose Connection').waitFor();
+    await window.workbench.screens('all-away');
+  });
 });
