@@ -4,8 +4,10 @@ import { decode, dictOf, encode } from '../../src/bittorrent/bencode.ts';
 import { sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { parsePeerInstance } from '../../src/common/ids.ts';
+import { MemberBook, readMembers } from '../../src/peer/network/member-book.ts';
 import { decodeCredentials, encodeCredentials, MAX_LINKS } from '../../src/peer/trust/credentials.ts';
 import { encodeInvite, parseInvite } from '../../src/peer/trust/invite.ts';
+import { readSettings, signSettings } from '../../src/peer/trust/network-settings.ts';
 import { Statements } from '../../src/peer/trust/statements.ts';
 import { encodeFrame, FrameReader, MAX_FRAME } from '../../src/transport/handshake-frames.ts';
 import {
@@ -176,16 +178,77 @@ for (let count = 0; count < 3; count++) revoked.creator.trust.revoke(revoked.joi
 
 const { network, rootKey } = parseInvite(revoked.invite());
 
-const revocations: Target = {
-  samples: [revoked.creator.trust.revocationsBytes(), world.creator.trust.revocationsBytes()],
+/** With statements of an admin, and of a member who withdrew an invite of its own. */
+const [admin, maker, evicted] = [revoked.join(), revoked.join(), revoked.join()];
+for (const person of [admin, maker]) meet(revoked.creator, person);
+revoked.creator.trust.makeAdmin({ device: admin.identity.device, spki: admin.identity.spki });
+admin.trust.applyRevocations(revoked.creator.trust.revocationsBytes());
+admin.trust.revoke(evicted.identity.device);
+admin.trust.setTrackers(trackers);
+maker.trust.withdrawInvite(revoked.invite(DAY, maker));
+maker.trust.applyRevocations(admin.trust.revocationsBytes());
+
+const statements: Target = {
+  samples: [revoked, world]
+    .map(({ creator }) => creator.trust.revocationsBytes())
+    .concat(admin.trust.revocationsBytes(), maker.trust.revocationsBytes()),
   run(input) {
     const set = new Statements(network, rootKey);
     set.merge(input);
     const again = new Statements(network, rootKey);
     again.merge(set.encode());
     assert.equal(again.head, set.head);
+    // Whatever else may be read: only what was really signed counts.
+    const known = maker.trust.revokedDevices();
+    assert.ok(set.revokedDevices().every((device) => known.includes(device)));
+    assert.ok(set.settings === undefined || set.settings.trackers.length === trackers.length);
+    assert.ok(
+      set
+        .admins()
+        .every(({ device }) => device === admin.identity.device || device === revoked.creator.identity.device),
+    );
   },
 };
+
+/** What is inside, whoever signed it. */
+const networkSettings: Target = {
+  samples: [signSettings(network, { sequence: 1, date: 2, name: 'team', trackers }, admin.identity.sign).signed.body],
+  run(input) {
+    const { settings } = readSettings({ body: input, signature: Buffer.alloc(64) });
+    assert.ok(settings.name !== '' && Buffer.byteLength(settings.name) <= 128);
+    assert.ok(settings.trackers.length <= 16);
+    for (const url of settings.trackers) assert.match(url, /^(udp|https?):\/\//);
+  },
+};
+
+/** The file of remembered members: from our own disk, and the names in it from others. */
+const memberBook: Target = {
+  samples: [
+    Buffer.from(
+      JSON.stringify([
+        { device: admin.identity.device, name: 'ann', joined: 1, lastSeen: 2, inviter: maker.identity.device },
+        { device: maker.identity.device, creator: true, spki: maker.identity.spki.toString('base64') },
+      ]),
+    ),
+  ],
+  run(input) {
+    const members = readMembers(parseJson(input.toString('utf8')));
+    const book = new MemberBook(() => undefined);
+    for (const member of members) book.note(member);
+    const again = readMembers(JSON.parse(JSON.stringify(book.serialize())));
+    assert.deepEqual(again, book.list());
+  },
+};
+
+function parseJson(text: string): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (Array.isArray(value)) return value;
+  } catch {
+    // As any text that is none.
+  }
+  throw new PeerwireError('bad-encoding', 'no list');
+}
 
 const trackerResponse: Target = {
   samples: [
@@ -239,6 +302,8 @@ export const targets: Record<string, Target> = {
   'invite-text': inviteText,
   'invite-payload': invitePayload,
   credentials,
-  revocations,
+  statements,
+  'network-settings': networkSettings,
+  'member-book': memberBook,
   'tracker-response': trackerResponse,
 };

@@ -92,6 +92,21 @@ describe('MembershipGossip', () => {
     for (const { words } of [...nodes, ...line]) assert.equal(words.revocationHead, 'evicted');
   });
 
+  it('says what the other lacks before anything else, when the handshake has shown that it lacks something', () => {
+    const { words, gossip } = node();
+    words.words.add('evicted');
+    const said: string[] = [];
+    const link: MembershipLink = { sendMembership: ({ type }) => said.push(type) };
+    gossip.join(link, 'another head');
+    assert.deepEqual(said, ['head', 'part']);
+    // Once is enough.
+    gossip.receive(link, { type: 'head', head: 'another head' });
+    assert.deepEqual(said, ['head', 'part']);
+    const equal: string[] = [];
+    gossip.join({ sendMembership: ({ type }) => equal.push(type) }, words.revocationHead);
+    assert.deepEqual(equal, ['head']);
+  });
+
   it('lets an error of verification reach the connection', () => {
     const { gossip } = node();
     const link: MembershipLink = { sendMembership() {} };
