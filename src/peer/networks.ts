@@ -7,11 +7,12 @@ import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { DeviceId, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
+import { Throttle } from '../common/throttle.ts';
 import { dial } from '../transport/dial.ts';
 import type { Identity } from '../transport/identity.ts';
 import { LanDiscovery, type LanSelfTest } from '../transport/lan-discovery.ts';
 import { LanSockets } from '../transport/lan-sockets.ts';
-import { type NetworkChange, NetworkWatch } from '../transport/network-watch.ts';
+import { NetworkWatch } from '../transport/network-watch.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
 import type { NetworkDiagnosis } from './diagnosis/diagnose.ts';
@@ -29,6 +30,8 @@ import { wordsFor } from './trust/words.ts';
 const INDEX = 'networks';
 /** How often to look whether another window of this device joined or left a network, in ms. */
 const RELOAD_INTERVAL = 10_000;
+/** Least time between two reactions to a changed network, in ms: containers and tunnels come and go. */
+const CHANGE_PAUSE = 10_000;
 
 export interface NetworksOptions {
   readonly identity: Identity;
@@ -102,7 +105,8 @@ export class Networks implements Disposable {
     }
     this.#owned.add(clock.setInterval(() => void this.reload(), RELOAD_INTERVAL));
     const watch = this.#owned.add(new NetworkWatch(clock));
-    this.#owned.add(watch.onChanged((change) => this.#onNetworkChanged(change)));
+    const renew = this.#owned.add(new Throttle(clock, CHANGE_PAUSE, () => this.#onNetworkChanged()));
+    this.#owned.add(watch.onChanged(() => renew.run()));
     this.#startLan(watch);
   }
 
@@ -345,8 +349,8 @@ export class Networks implements Disposable {
     return all.map(({ hash }) => hash);
   }
 
-  #onNetworkChanged(change: NetworkChange): void {
-    this.#options.logger.info(change === 'woke' ? 'This machine slept' : 'The network interfaces changed');
+  #onNetworkChanged(): void {
+    this.#options.logger.info('The network interfaces changed, or this machine slept');
     for (const { node } of this.list()) node.networkChanged();
   }
 
