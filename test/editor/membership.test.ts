@@ -282,4 +282,19 @@ describe('a network in two editors', function () {
     await window.hintRow('Diagnose Connection').waitFor();
     await window.workbench.screens('all-away');
   });
+
+  it('obeys a changed setting without a reload', async () => {
+    const { window, server } = { window: editors.a.window.workbench, server: editors.a.server };
+    await window.command('Peerwire: Diagnose Connection');
+    await window.option(/Listening.*works/i).waitFor();
+    await server.changeSettings({ 'peerwire.network.listen.enabled': false });
+    // The editor takes a moment to notice: ask until it has, as its user would.
+    for (const deadline = Date.now() + 60_000; ; ) {
+      await window.button('Check Again', window.quickPick).click();
+      await window.option(/Listening/).waitFor();
+      if (await window.option(/Listening.*needs attention/i).isVisible()) break;
+      assert.ok(Date.now() < deadline, 'the peer still listens');
+    }
+    await window.page.keyboard.press('Escape');
+  });
 });

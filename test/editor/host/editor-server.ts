@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { endGroup, run, spawnGroup } from './child.ts';
 import { installServerBuild } from './server-build.ts';
@@ -120,6 +120,13 @@ export class EditorServer {
     url.searchParams.set('folder', folder);
     if (payload.length > 0) url.searchParams.set('payload', JSON.stringify(payload));
     return url.href;
+  }
+
+  /** Changes settings of the machine while the editor runs, as its user does in the file. */
+  async changeSettings(change: Record<string, unknown>): Promise<void> {
+    const file = path.join(this.home, 'data/data/Machine/settings.json');
+    const settings = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify({ ...settings, ...change }, null, 2));
   }
 
   /** The last output of the server and its extension hosts, for failures. */
