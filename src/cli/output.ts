@@ -25,23 +25,23 @@ export class Output {
 
   /** One result: an object on a line of its own, or text for people. */
   result(value: object, text: string): void {
-    this.#stdout.write(this.json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+    this.#stdout.write(this.json ? `${jsonLine(value)}\n` : `${text}\n`);
   }
 
   /** Many results; `text` is for people, and may be empty. */
   results(values: readonly object[], text: string): void {
-    if (this.json) for (const value of values) this.#stdout.write(`${JSON.stringify(value)}\n`);
+    if (this.json) for (const value of values) this.#stdout.write(`${jsonLine(value)}\n`);
     else if (text !== '') this.#stdout.write(`${text}\n`);
   }
 
   /** A JSON line on stdout whatever the format: for `run`, which programs read. */
   line(value: object): void {
-    this.#stdout.write(`${JSON.stringify(value)}\n`);
+    this.#stdout.write(`${jsonLine(value)}\n`);
   }
 
   /** Progress for programs: a JSON line on stderr. */
   progress(value: object): void {
-    if (this.json) this.stderr.write(`${JSON.stringify(value)}\n`);
+    if (this.json) this.stderr.write(`${jsonLine(value)}\n`);
   }
 
   /** A remark for people. */
@@ -49,4 +49,15 @@ export class Output {
     if (this.json) this.progress({ event: 'message', message: text });
     else this.stderr.write(`${safeText(text)}\n`);
   }
+}
+
+// What JSON leaves as it is and a terminal obeys: DEL and C1 controls (U+009B begins an escape sequence), and what reorders text.
+const STEERING = /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** JSON that means the same and steers no terminal on which somebody looks at it: names in it come from other people. */
+function jsonLine(value: object): string {
+  return JSON.stringify(value).replaceAll(
+    STEERING,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
