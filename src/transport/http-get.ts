@@ -21,6 +21,8 @@ export interface HttpGetOptions {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: Uint8Array;
+  /** What time it is there, in ms since the Unix epoch, to the second; where it says so. Not to be trusted. */
+  readonly date?: number;
 }
 
 /** `HttpGet` on Node's own client. */
@@ -51,7 +53,7 @@ export const nodeHttpGet: HttpGet = async (url, { maxBytes, timeout, signal, all
     const cancel = (): void => fail(new PeerwireError('cancelled', 'The request was cancelled.'));
     const request = send(target, options, (response) => {
       collect(response, maxBytes).then(
-        (body) => finish(() => resolve({ status: response.statusCode ?? 0, body })),
+        (body) => finish(() => resolve({ status: response.statusCode ?? 0, body, ...dateOf(response) })),
         (error: unknown) => fail(unreachable(error, target.host)),
       );
     });
@@ -61,6 +63,11 @@ export const nodeHttpGet: HttpGet = async (url, { maxBytes, timeout, signal, all
     if (signal?.aborted) cancel();
   });
 };
+
+function dateOf({ headers }: IncomingMessage): Pick<HttpAnswer, 'date'> {
+  const date = Date.parse(headers.date ?? '');
+  return Number.isNaN(date) ? {} : { date };
+}
 
 /** Whatever the system calls it: a name that resolves to nothing, a certificate that does not hold, a reset. */
 function unreachable(error: unknown, host: string): PeerwireError {

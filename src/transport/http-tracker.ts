@@ -23,14 +23,15 @@ export async function announceByHttp(url: URL, request: AnnounceRequest, get: Ht
   ];
   if (request.numWant !== undefined) query.push(['numwant', request.numWant]);
   if (request.event !== undefined) query.push(['event', request.event]);
-  const answer = await ask(url, url, query, request, get);
-  return readAnnounce(answer, isLoopback(hostOf(url)) || hostOf(url) === 'localhost');
+  const { dict, date } = await ask(url, url, query, request, get);
+  const result = readAnnounce(dict, isLoopback(hostOf(url)) || hostOf(url) === 'localhost');
+  return date === undefined ? result : { ...result, date };
 }
 
 /** See `scrape`. BEP 48. */
 export async function scrapeByHttp(url: URL, request: ScrapeRequest, get: HttpGet): Promise<ScrapeResult> {
-  const answer = await ask(url, scrapeUrl(url), [['info_hash', percentEncode(request.infoHash20)]], request, get);
-  return readScrape(answer, request.infoHash20);
+  const { dict } = await ask(url, scrapeUrl(url), [['info_hash', percentEncode(request.infoHash20)]], request, get);
+  return readScrape(dict, request.infoHash20);
 }
 
 /** BEP 48: only the last part of the path changes, and only if it starts with `announce`. */
@@ -50,7 +51,7 @@ async function ask(
   query: readonly (readonly [string, string | number])[],
   { signal, timeout = TIMEOUT }: { readonly signal?: AbortSignal; readonly timeout?: number },
   get: HttpGet,
-): Promise<BDict> {
+): Promise<{ readonly dict: BDict; readonly date: number | undefined }> {
   const fields = query.map(([name, value]) => `${name}=${value}`).join('&');
   const target = `${url.href}${url.search === '' ? '?' : '&'}${fields}`;
   let answer: Awaited<ReturnType<HttpGet>>;
@@ -63,7 +64,7 @@ async function ask(
   // The injected client may have its own idea of size.
   if (answer.body.length > MAX_ANSWER) throw badAnswer(url, 'its answer is too long');
   if (answer.status >= 300 && answer.status < 400) throw badAnswer(url, 'it redirects elsewhere');
-  return readAnswer(url, answer.status, answer.body);
+  return { dict: readAnswer(url, answer.status, answer.body), date: answer.date };
 }
 
 /** Trackers report failures with status 200 or with an HTTP error; the dictionary, when there is one, knows more. */

@@ -28,6 +28,8 @@ export interface AnnounceResult {
   readonly minInterval?: number;
   /** At most 200, in the tracker's order, without duplicates and impossible addresses. Not to be trusted. */
   readonly peers: readonly PeerAddress[];
+  /** What time it is at the tracker, in ms since the Unix epoch, to the second; HTTP trackers tell. Not to be trusted. */
+  readonly date?: number;
   /** The tracker's own words, made printable. */
   readonly warning?: string;
 }

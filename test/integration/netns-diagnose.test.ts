@@ -53,6 +53,33 @@ describe('diagnosis on hosts of their own', function () {
     assert.equal(afterwards('reachable')?.ok, true, String(afterwards('reachable')?.detail));
   });
 
+  it('one listens on IPv6 and IPv4 unless told otherwise, and on IPv4 where IPv6 is off', async () => {
+    const segment = await lab.switch();
+    const [both, old, guest] = [await lab.host(), await lab.host(), await lab.host()];
+    await segment.plug(both, { ipv4: '10.9.0.1/24', ipv6: 'fd09::1/64' });
+    await segment.plug(old, { ipv4: '10.9.0.2/24' });
+    await segment.plug(guest, { ipv4: '10.9.0.3/24', ipv6: 'fd09::3/64' });
+    await old.command('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6');
+    const { invite } = await both.ok('home', 'network', 'create', 'team');
+    await old.ok('home', 'network', 'join', String(invite));
+    const [{ ready: first }, { ready: second }] = [
+      await both.peer('home', '--no-lan'),
+      await old.peer('home', '--no-lan'),
+    ];
+    const addresses = [`10.9.0.1:${first.port}`, `[fd09::1]:${first.port}`, `10.9.0.2:${second.port}`];
+    for (const [index, address] of addresses.entries()) {
+      // In a home of its own each time: another would remember other ways.
+      const home = `home${index}`;
+      await guest.ok(home, 'network', 'join', String(invite));
+      const peer = await guest.peer(home, '--listen', 'none', '--no-lan', '--connect', address);
+      await peer.event(
+        ({ event, peers }) =>
+          event === 'peers' && (peers as { address: string }[]).some((row) => row.address === address),
+      );
+      await peer.end();
+    }
+  });
+
   it('one without a cable is told that it has no network', async () => {
     const host = await lab.host();
     await host.ok('home', 'network', 'create', 'team');

@@ -9,6 +9,9 @@ import type { TrackerStatus } from '../network/tracker-announcer.ts';
 import type { Firewall } from './firewall.ts';
 import type { Place } from './place.ts';
 
+/** Milliseconds by which clocks may differ: more than that, and fresh invites and certificates seem to be of the future. */
+const MOST_SKEW = 5 * 60_000;
+
 /** How one network fares. */
 export interface NetworkDiagnosis {
   readonly name: string;
@@ -53,7 +56,7 @@ export function diagnose(findings: Findings): DiagnosisLine[] {
       fix: 'Create a network, or join one with an invite.',
     });
   }
-  return [...lines, ...networks.flatMap(diagnoseNetwork)];
+  return [...lines, ...networks.flatMap(diagnoseNetwork), ...diagnoseClock(networks)];
 }
 
 function diagnoseAddresses({ interfaces, place }: Findings): DiagnosisLine {
@@ -185,7 +188,11 @@ function remedyOf({ code }: PeerwireError): string {
 
 function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Omit<DiagnosisLine, 'check'> {
   const answered = trackers.filter(({ ok }) => ok === true);
-  if (answered.length > 0) return { ok: true, detail: `Announced at ${answered.map(({ url }) => url).join(', ')}.` };
+  if (answered.length > 0) {
+    const list = answered.map(({ url, delay }) => (delay === undefined ? url : `${url} (${Math.round(delay)} ms)`));
+    const silent = trackers.filter(({ ok }) => ok === false).map(({ problem, url }) => problem ?? `${url} failed.`);
+    return { ok: true, detail: [`Announced at ${list.join(', ')}.`, ...silent].join(' ') };
+  }
   if (trackers.length === 0 && peers > 0) {
     return { ok: true, detail: 'There is none: members find each other on the local network, and by each other.' };
   }
@@ -197,4 +204,25 @@ function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Om
   if (!failed) return { ok: false, detail: 'No tracker has answered yet.', fix: 'Look again in a moment.' };
   const fix = 'Check that the tracker runs and that this machine reaches its address.';
   return { ok: false, detail: failed.problem ?? 'No tracker answers.', fix };
+}
+
+/** By the trackers that tell the time. One that agrees with this machine is enough: another may be wrong. */
+function diagnoseClock(networks: readonly NetworkDiagnosis[]): DiagnosisLine[] {
+  const told = networks.flatMap(({ trackers }) =>
+    trackers.flatMap(({ url, ok, ahead }) => (ok === true && ahead !== undefined ? [{ url, ahead }] : [])),
+  );
+  const [nearest] = told.sort((a, b) => Math.abs(a.ahead) - Math.abs(b.ahead));
+  if (nearest === undefined) return [];
+  const { url, ahead } = nearest;
+  const check = 'clock';
+  if (Math.abs(ahead) <= MOST_SKEW) return [{ check, ok: true, detail: `It agrees with that of ${url}.` }];
+  const minutes = Math.round(Math.abs(ahead) / 60_000);
+  return [
+    {
+      check,
+      ok: false,
+      detail: `The clock of this machine is ${minutes} minutes ${ahead > 0 ? 'behind' : 'ahead of'} that of ${url}: invites and memberships may seem to have expired, or not to hold yet.`,
+      fix: 'Have the system set its time automatically.',
+    },
+  ];
 }

@@ -84,7 +84,8 @@ const IPTABLES: Firewall = {
 
 const MAC: Firewall = {
   name: 'the macOS application firewall',
-  command: () => `sudo ${MAC_FIREWALL} --add "${process.execPath}" --unblockapp "${process.execPath}"`,
+  command: () =>
+    `sudo ${MAC_FIREWALL} --add "${process.execPath}" && sudo ${MAC_FIREWALL} --unblockapp "${process.execPath}"`,
 };
 
 const WINDOWS: Firewall = {

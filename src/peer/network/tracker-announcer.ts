@@ -44,12 +44,18 @@ export interface TrackerStatus {
   readonly ok: boolean | undefined;
   /** What went wrong last. */
   readonly problem?: string;
+  /** Milliseconds that its last answer took. */
+  readonly delay?: number;
+  /** By how many ms its clock is ahead of ours, where it tells the time. */
+  readonly ahead?: number;
 }
 
 interface TrackerState {
   readonly url: string;
   ok: boolean | undefined;
   problem: string | undefined;
+  delay: number | undefined;
+  ahead: number | undefined;
   failures: number;
   /** Announces that succeeded since anyone was connected. */
   asked: number;
@@ -99,7 +105,12 @@ export class TrackerAnnouncer implements Disposable {
   }
 
   status(): readonly TrackerStatus[] {
-    return this.#trackers.map(({ url, ok, problem }) => ({ url, ok, ...(problem === undefined ? {} : { problem }) }));
+    return this.#trackers.map(({ url, ok, problem, delay, ahead }) => ({
+      ...{ url, ok },
+      ...(problem === undefined ? {} : { problem }),
+      ...(delay === undefined ? {} : { delay }),
+      ...(ahead === undefined ? {} : { ahead }),
+    }));
   }
 
   /** What is wrong with the first tracker that failed last time; undefined when one answered or none was asked yet. */
@@ -200,9 +211,10 @@ export class TrackerAnnouncer implements Disposable {
   }
 
   async #announceOne(state: TrackerState, hash: Buffer, signal: AbortSignal): Promise<AnnounceResult> {
-    const { announce, peerId, port, onPeers } = this.#options;
+    const { announce, peerId, port, onPeers, clock } = this.#options;
     const hex = hash.toString('hex');
     const event: { event?: AnnounceEvent } = state.known.has(hex) ? {} : { event: 'started' };
+    const asked = clock.now();
     const result = await announce({
       url: state.url,
       infoHash20: hash,
@@ -215,6 +227,8 @@ export class TrackerAnnouncer implements Disposable {
       ...event,
     });
     if (signal.aborted) return result;
+    state.delay = clock.now() - asked;
+    state.ahead = result.date === undefined ? undefined : result.date - clock.wallTime();
     const before = state.known.get(hex);
     state.known.set(hex, new Set(result.peers.map(formatHostPort)));
     onPeers(result.peers, hostOf(state.url), (peer) => before?.has(formatHostPort(peer)) !== true);
@@ -244,6 +258,8 @@ function newState(url: string): TrackerState {
     url,
     ok: undefined,
     problem: undefined,
+    delay: undefined,
+    ahead: undefined,
     failures: 0,
     asked: 0,
     eagerUntil: 0,

@@ -11,6 +11,8 @@ import type { DialBackOutcome } from '../../../src/peer/network/control-messages
 import type { TrackerStatus } from '../../../src/peer/network/tracker-announcer.ts';
 import type { LanInterface } from '../../../src/transport/network-interfaces.ts';
 
+const MAC = '/usr/libexec/ApplicationFirewall/socketfilterfw';
+
 function tracker(ok: boolean | undefined, problem?: string): TrackerStatus {
   return { url: 'http://tracker.example/announce', ok, ...(problem === undefined ? {} : { problem }) };
 }
@@ -48,6 +50,36 @@ describe('diagnosis', () => {
     );
     assert.match(lines[0]!.detail, /eth0: 10\.0\.0\.5/);
     assert.match(lines[1]!.detail, /6881/);
+  });
+
+  it('says which trackers answered how fast, and which did not', () => {
+    const trackers = [{ ...tracker(true), delay: 12.4 }, tracker(false, 'other.example: gone')];
+    const line = diagnose(6881, [network({ trackers })]).find(({ check }) => check === 'tracker of team');
+    assert.deepEqual(
+      [line?.ok, line?.detail],
+      [true, 'Announced at http://tracker.example/announce (12 ms). other.example: gone'],
+    );
+  });
+
+  const clockOf = (...ahead: number[]): DiagnosisLine | undefined =>
+    diagnose(6881, [network({ trackers: ahead.map((ms) => ({ ...tracker(true), ahead: ms })) })]).find(
+      ({ check }) => check === 'clock',
+    );
+
+  it('warns of a clock that every tracker contradicts', () => {
+    const minute = 60_000;
+    assert.equal(clockOf(), undefined);
+    assert.equal(clockOf(5 * minute)?.ok, true);
+    assert.equal(clockOf(9 * minute, -minute)?.ok, true);
+    for (const [ahead, words] of [
+      [7 * minute, /7 minutes behind that of http:\/\/tracker\.example/],
+      [-90 * minute, /90 minutes ahead of that of/],
+    ] as const) {
+      const line = clockOf(ahead);
+      assert.equal(line?.ok, false);
+      assert.match(line.detail, words);
+      assert.ok(line.fix);
+    }
   });
 
   const down = tracker(false, 'No tracker answers.');
@@ -241,7 +273,7 @@ table inet filter {
           '/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate': 'Firewall is enabled. (State = 1)\n',
         },
       },
-      `sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add "${process.execPath}" --unblockapp "${process.execPath}"`,
+      `sudo ${MAC} --add "${process.execPath}" && sudo ${MAC} --unblockapp "${process.execPath}"`,
     ],
     [
       'that of macOS, switched off',

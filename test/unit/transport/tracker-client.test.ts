@@ -51,6 +51,17 @@ describe('tracker client', () => {
 
   const peers = (more: object = {}, interval = 1800): Buffer => encode({ interval, ...more });
 
+  it('hears what time it is there, if it is a time', async () => {
+    for (const [date, expected] of [
+      ['Mon, 23 Nov 2026 02:30:00 GMT', Date.UTC(2026, 10, 23, 2, 30)],
+      ['soon', undefined],
+      ['', undefined],
+    ] as const) {
+      answer(peers({ peers: '' }), 200, { date });
+      assert.equal((await announce(request())).date, expected);
+    }
+  });
+
   it('asks as BEP 3, 7 and 23 say', async () => {
     answer(peers({ peers: '' }));
     await announce(request({ event: 'started', uploaded: 1, downloaded: 2, left: 3, numWant: 50 }));
@@ -77,7 +88,9 @@ describe('tracker client', () => {
         peers6: Buffer.from('20010db80000000000000000000000011ae1', 'hex'),
       }),
     );
-    assert.deepEqual(await announce(request()), {
+    const { date, ...told } = await announce(request());
+    assert.equal(typeof date, 'number');
+    assert.deepEqual(told, {
       interval: 1_800_000,
       minInterval: 60_000,
       warning: 'be  nice',

@@ -58,6 +58,19 @@ describe('TrackerAnnouncer', () => {
   const times = (url: string): number[] =>
     heard.filter((request) => request.url === url && request.infoHash20 === WEEKS[0]).map(({ at }) => at);
 
+  it('knows how long a tracker took to answer, and how far apart the clocks are', async () => {
+    answer = () =>
+      new Promise((resolve) => {
+        clock.setTimeout(() => resolve({ interval: MINUTE, peers: [], date: clock.wallTime() - 7 * MINUTE }), 40);
+      });
+    announcer.start();
+    await advance(clock, 100);
+    assert.deepEqual(announcer.status(), [{ url: URL_A, ok: true, delay: 40, ahead: -7 * MINUTE }]);
+    answer = () => Promise.resolve({ interval: MINUTE, peers: [] });
+    await advance(clock, 5000);
+    assert.deepEqual(announcer.status(), [{ url: URL_A, ok: true, delay: 0 }]);
+  });
+
   it('announces under both weeks, as started at first', async () => {
     announcer.start();
     await advance(clock, 2500);
