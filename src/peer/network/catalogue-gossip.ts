@@ -311,7 +311,7 @@ export class CatalogueGossip implements Disposable {
   #onSection(state: LinkState, key: string, bytes: Buffer): void {
     const { store, logger, onOwn } = this.#options;
     const before = state.heads.get(key);
-    const outcome = store.offer(bytes);
+    const outcome = store.offer(bytes, key);
     switch (outcome.kind) {
       case 'new':
         this.#noteHead(state, key, headOf(outcome.signed));

@@ -8,38 +8,49 @@ export interface IndexedHolder {
   readonly complete: boolean;
 }
 
-/** Answers questions about all catalogues together. Built when first asked after a change. */
+interface Listed {
+  readonly catalogue: PeerCatalogue;
+  /** Every version that the peer owns or holds, and whether all of it. */
+  readonly versions: ReadonlyMap<InfoHash, boolean>;
+}
+
+/** Answers questions about all catalogues together. A change costs the peer anew whose sections changed, when first asked. */
 export class CatalogueIndex {
   readonly #sections: () => Iterable<SignedSection>;
-  #catalogues: Map<string, PeerCatalogue> | undefined;
-  #holders: Map<InfoHash, IndexedHolder[]> | undefined;
+  readonly #peers = new Map<string, Listed>();
+  readonly #holders = new Map<InfoHash, Map<string, IndexedHolder>>();
+  /** Keys of peers whose sections changed since. */
+  readonly #changed = new Set<string>();
 
   constructor(sections: () => Iterable<SignedSection>) {
     this.#sections = sections;
   }
 
-  invalidate(): void {
-    this.#catalogues = undefined;
-    this.#holders = undefined;
+  /** The sections of this peer changed. */
+  invalidate(peer: PeerRef): void {
+    this.#changed.add(peerKey(peer));
   }
 
   catalogues(): readonly PeerCatalogue[] {
-    return [...this.#byPeer().values()];
+    this.#update();
+    return [...this.#peers.values()].map(({ catalogue }) => catalogue);
   }
 
   catalogueOf(peer: PeerRef): PeerCatalogue | undefined {
-    return this.#byPeer().get(peerKey(peer));
+    this.#update();
+    return this.#peers.get(peerKey(peer))?.catalogue;
   }
 
   holdersOf(infohash: InfoHash): readonly IndexedHolder[] {
-    this.#holders ??= this.#buildHolders();
-    return this.#holders.get(infohash) ?? [];
+    this.#update();
+    return [...(this.#holders.get(infohash)?.values() ?? [])];
   }
 
   /** The share in its newest version, whichever of the owner's peers lists it. */
   shareOf(owner: DeviceId, share: ShareId): ShareEntry | undefined {
+    this.#update();
     let found: ShareEntry | undefined;
-    for (const catalogue of this.#byPeer().values()) {
+    for (const { catalogue } of this.#peers.values()) {
       if (catalogue.device !== owner) continue;
       const entry = catalogue.shares.find((candidate) => candidate.share === share);
       if (entry !== undefined && (found === undefined || entry.version > found.version)) found = entry;
@@ -47,41 +58,44 @@ export class CatalogueIndex {
     return found;
   }
 
-  #byPeer(): Map<string, PeerCatalogue> {
-    this.#catalogues ??= this.#buildCatalogues();
-    return this.#catalogues;
+  #update(): void {
+    if (this.#changed.size === 0) return;
+    const groups = new Map<string, SignedSection[]>([...this.#changed].map((key) => [key, []]));
+    for (const signed of this.#sections()) groups.get(peerKey(signed.section))?.push(signed);
+    this.#changed.clear();
+    for (const [key, group] of groups) this.#replace(key, group);
   }
 
-  #buildCatalogues(): Map<string, PeerCatalogue> {
-    const groups = new Map<string, SignedSection[]>();
-    for (const signed of this.#sections()) {
-      const key = peerKey(signed.section);
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, [signed]);
-      else group.push(signed);
+  #replace(key: string, group: readonly SignedSection[]): void {
+    const before = this.#peers.get(key)?.versions;
+    const catalogue = group.length === 0 ? undefined : merge(group);
+    const versions = versionsOf(catalogue);
+    if (catalogue === undefined) this.#peers.delete(key);
+    else this.#peers.set(key, { catalogue, versions });
+    for (const infohash of before?.keys() ?? []) {
+      if (versions.has(infohash)) continue;
+      const holders = this.#holders.get(infohash);
+      holders?.delete(key);
+      if (holders?.size === 0) this.#holders.delete(infohash);
     }
-    const catalogues = new Map<string, PeerCatalogue>();
-    for (const [key, group] of groups) catalogues.set(key, merge(group));
-    return catalogues;
+    if (catalogue === undefined) return;
+    const peer = { device: catalogue.device, instance: catalogue.instance };
+    for (const [infohash, complete] of versions) {
+      if (before?.get(infohash) === complete) continue;
+      const holders = this.#holders.get(infohash);
+      if (holders === undefined) this.#holders.set(infohash, new Map([[key, { peer, complete }]]));
+      else holders.set(key, { peer, complete });
+    }
   }
+}
 
-  #buildHolders(): Map<InfoHash, IndexedHolder[]> {
-    const holders = new Map<InfoHash, IndexedHolder[]>();
-    for (const catalogue of this.#byPeer().values()) {
-      const peer = { device: catalogue.device, instance: catalogue.instance };
-      const versions = new Map<InfoHash, boolean>();
-      for (const entry of catalogue.holds) {
-        versions.set(entry.infohash, entry.complete || versions.get(entry.infohash) === true);
-      }
-      for (const entry of catalogue.shares) versions.set(entry.infohash, true);
-      for (const [infohash, complete] of versions) {
-        const list = holders.get(infohash);
-        if (list === undefined) holders.set(infohash, [{ peer, complete }]);
-        else list.push({ peer, complete });
-      }
-    }
-    return holders;
+function versionsOf(catalogue: PeerCatalogue | undefined): Map<InfoHash, boolean> {
+  const versions = new Map<InfoHash, boolean>();
+  for (const entry of catalogue?.holds ?? []) {
+    versions.set(entry.infohash, entry.complete || versions.get(entry.infohash) === true);
   }
+  for (const entry of catalogue?.shares ?? []) versions.set(entry.infohash, true);
+  return versions;
 }
 
 /** The sections of one peer as one catalogue. While a share moves between audiences, its newest listing counts. */

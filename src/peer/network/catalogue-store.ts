@@ -101,9 +101,13 @@ export class CatalogueStore implements Disposable {
     }
   }
 
-  /** Judges a section received from a peer and keeps it when it is new. */
-  offer(bytes: Uint8Array): Offer {
-    const outcome = this.#judge(bytes);
+  /**
+   * Judges a section received from a peer and keeps it when it is new.
+   *
+   * @param key which section the peer says it is: what is kept of that need not be read again
+   */
+  offer(bytes: Uint8Array, key?: string): Offer {
+    const outcome = this.#judge(bytes, key === undefined ? undefined : this.#sections.get(key));
     if (outcome.kind === 'new') {
       if (!this.#makeRoom(outcome.signed)) return refuse('The device lists more than this peer keeps.');
       this.#keep(outcome.signed);
@@ -136,7 +140,7 @@ export class CatalogueStore implements Disposable {
   dropDevice(device: DeviceId): boolean {
     let dropped = false;
     for (const [key, { section }] of this.#sections) {
-      if (section.device === device && !this.isOwn(section)) dropped = this.#sections.delete(key) || dropped;
+      if (section.device === device && !this.isOwn(section)) dropped = this.#delete(key, section) || dropped;
     }
     if (dropped) this.#afterChange();
     return dropped;
@@ -147,7 +151,7 @@ export class CatalogueStore implements Disposable {
     const oldest = this.#options.clock.wallTime() - SECTION_LIFETIME;
     let expired = false;
     for (const [key, { section }] of this.#sections) {
-      if (section.time < oldest && !this.isOwn(section)) expired = this.#sections.delete(key) || expired;
+      if (section.time < oldest && !this.isOwn(section)) expired = this.#delete(key, section) || expired;
     }
     if (expired) this.#afterChange();
   }
@@ -184,9 +188,9 @@ export class CatalogueStore implements Disposable {
     this.#changed.dispose();
   }
 
-  #judge(bytes: Uint8Array): Offer {
+  #judge(bytes: Uint8Array, before?: SignedSection): Offer {
     try {
-      const { proof, ...signed } = decodeSection(bytes);
+      const { proof, ...signed } = decodeSection(bytes, before);
       const { section, spki } = signed;
       const { members, network, self, clock } = this.#options;
       if (section.network !== network) return refuse('The section belongs to another network.');
@@ -227,7 +231,7 @@ export class CatalogueStore implements Disposable {
       size -= oldest.bytes.length;
       all -= oldest.bytes.length;
       count--;
-      this.#sections.delete(keyOf(oldest.section));
+      this.#delete(keyOf(oldest.section), oldest.section);
     }
     return count <= MAX_SECTIONS && all <= MAX_BYTES;
   }
@@ -240,11 +244,15 @@ export class CatalogueStore implements Disposable {
 
   #set(signed: SignedSection): void {
     this.#sections.set(keyOf(signed.section), signed);
-    this.#index.invalidate();
+    this.#index.invalidate(signed.section);
+  }
+
+  #delete(key: string, section: Section): boolean {
+    this.#index.invalidate(section);
+    return this.#sections.delete(key);
   }
 
   #afterChange(): void {
-    this.#index.invalidate();
     if (this.#disposed || this.#saveTimer !== undefined) return;
     this.#saveTimer = this.#options.clock.setTimeout(() => {
       this.save().catch((error) => this.#options.logger.warn(`Catalogues were not saved: ${errorMessage(error)}`));

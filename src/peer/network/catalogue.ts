@@ -12,6 +12,7 @@ import {
   listOf,
   textOf,
 } from '../../bittorrent/bencode.ts';
+import { BencodeReader } from '../../bittorrent/bencode-reader.ts';
 import { checkComponent } from '../../bittorrent/safe-path.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import {
@@ -29,6 +30,7 @@ import {
   shareIdFromBytes,
 } from '../../common/ids.ts';
 import type { ShareKind } from '../api.ts';
+import { type EntryLayout, type RawEntries, readEntries } from './section-entries.ts';
 
 /**
  * A catalogue is what one peer (device and instance) offers. Since everything in it is forwarded by others, and part of
@@ -177,8 +179,13 @@ export interface SectionProof {
 /**
  * Reads a section's bytes. The result is not to be believed before the proof and the credentials are verified: see
  * `CatalogueStore.offer`. Throws `bad-encoding` or `unsafe-path`.
+ *
+ * @param before what it may follow: entries whose bytes are the same are not read again, and are the same objects
  */
-export function decodeSection(bytes: Uint8Array): SignedSection & { readonly proof: SectionProof } {
+export function decodeSection(
+  bytes: Uint8Array,
+  before?: SignedSection,
+): SignedSection & { readonly proof: SectionProof } {
   if (bytes.length > MAX_SECTION_SIZE) throw new PeerwireError('bad-encoding', 'A catalogue section is too large.');
   const own = Buffer.from(bytes);
   const envelope = dictOf(decode(own, DECODE_LIMITS));
@@ -187,7 +194,7 @@ export function decodeSection(bytes: Uint8Array): SignedSection & { readonly pro
   const credentials = bytesOf(envelope.get('credentials'));
   if (credentials.length > MAX_CREDENTIALS) throw new PeerwireError('bad-encoding', 'Credentials are too large.');
   const signature = bytesOf(envelope.get('signature'), 64);
-  const { section, spki } = decodeBody(body);
+  const { section, spki } = decodeBody(body, before);
   const proof = { data: Buffer.concat([DOMAIN, body]), signature };
   return { section, spki, body, digest: digestOf(body), credentials, bytes: own, proof };
 }
@@ -196,54 +203,102 @@ function digestOf(body: Buffer): string {
   return createHash('sha256').update(body).digest('hex').slice(0, 16);
 }
 
+/** Encoded entries: what is compared before it is signed, and signed again when a neighbor changed, is encoded once. */
+const encodedEntries = new WeakMap<ShareEntry | HoldEntry, Buffer>();
+
+/** As `encode` would encode the whole, entry by entry. */
 function encodeSection(section: Section, spki: Uint8Array): Buffer {
+  const { incarnation, sequence, name, time } = section;
+  const network = Buffer.from(section.network, 'hex');
+  const instance = Buffer.from(section.instance, 'hex');
+  return Buffer.concat([
+    Buffer.from('d5:holdsl'),
+    ...section.holds.map((entry) => encodedOnce(entry, encodeHold)),
+    Buffer.from('e'),
+    fieldsOf({ incarnation, instance, name, network, sequence }),
+    Buffer.from('6:sharesl'),
+    ...section.shares.map((entry) => encodedOnce(entry, encodeShare)),
+    Buffer.from('e'),
+    fieldsOf({ spki, time, to: section.to?.map(deviceIdBytes), v: VERSION }),
+    Buffer.from('e'),
+  ]);
+}
+
+/** An encoded dictionary without its ends. */
+function fieldsOf(fields: { readonly [key: string]: Encodable | undefined }): Buffer {
+  return encode(fields).subarray(1, -1);
+}
+
+function encodedOnce<T extends ShareEntry | HoldEntry>(entry: T, encodeEntry: (entry: T) => Buffer): Buffer {
+  const known = encodedEntries.get(entry);
+  if (known !== undefined) return known;
+  const bytes = encodeEntry(entry);
+  encodedEntries.set(entry, bytes);
+  return bytes;
+}
+
+function encodeShare(entry: ShareEntry): Buffer {
   return encode({
-    v: VERSION,
-    network: Buffer.from(section.network, 'hex'),
-    spki,
-    instance: Buffer.from(section.instance, 'hex'),
-    incarnation: section.incarnation,
-    sequence: section.sequence,
-    time: section.time,
-    name: section.name,
-    to: section.to?.map(deviceIdBytes),
-    shares: section.shares.map(
-      (entry): Encodable => ({
-        share: shareIdBytes(entry.share),
-        infohash: Buffer.from(entry.infohash, 'hex'),
-        name: entry.name,
-        kind: entry.kind,
-        size: entry.size,
-        files: entry.files,
-        version: entry.version,
-        time: entry.time,
-        message: entry.message,
-        path: entry.path,
-      }),
-    ),
-    holds: section.holds.map(
-      (entry): Encodable => ({
-        share: shareIdBytes(entry.share),
-        infohash: Buffer.from(entry.infohash, 'hex'),
-        owner: deviceIdBytes(entry.owner),
-        complete: entry.complete ? 1 : 0,
-      }),
-    ),
+    share: shareIdBytes(entry.share),
+    infohash: Buffer.from(entry.infohash, 'hex'),
+    name: entry.name,
+    kind: entry.kind,
+    size: entry.size,
+    files: entry.files,
+    version: entry.version,
+    time: entry.time,
+    message: entry.message,
+    path: entry.path,
   });
 }
 
-function decodeBody(body: Buffer): { section: Section; spki: Buffer } {
-  const dict = dictOf(decode(body, DECODE_LIMITS));
+function encodeHold(entry: HoldEntry): Buffer {
+  return encode({
+    share: shareIdBytes(entry.share),
+    infohash: Buffer.from(entry.infohash, 'hex'),
+    owner: deviceIdBytes(entry.owner),
+    complete: entry.complete ? 1 : 0,
+  });
+}
+
+/** Where the entries of decoded sections stand in their bodies, for those that follow. */
+const layouts = new WeakMap<Section, { readonly shares: EntryLayout; readonly holds: EntryLayout }>();
+
+function decodeBody(body: Buffer, before: SignedSection | undefined): { section: Section; spki: Buffer } {
+  const reader = new BencodeReader(body, DECODE_LIMITS);
+  const known = before && layouts.get(before.section);
+  const dict: BDict = new Map();
+  let rawShares: RawEntries | undefined;
+  let rawHolds: RawEntries | undefined;
+  reader.openDict();
+  for (let last: string | undefined; !reader.closeDict(); ) {
+    last = reader.key(last);
+    if (last === 'shares') rawShares = readEntries(reader, MAX_SECTION_ENTRIES, before?.body, known?.shares);
+    else if (last === 'holds') rawHolds = readEntries(reader, MAX_SECTION_ENTRIES, before?.body, known?.holds);
+    else dict.set(last, reader.value());
+  }
+  reader.end();
+  if (rawShares === undefined || rawHolds === undefined) {
+    throw new PeerwireError('bad-encoding', 'A catalogue section lists nothing.');
+  }
   intOf(dict.get('v'), VERSION, VERSION);
   const spki = bytesOf(dict.get('spki'), 91);
   const device = deviceIdFromHash(createHash('sha256').update(spki).digest());
   const to = field(dict, 'to', (value) => readAudience(value, device));
-  const shares = listOf(dict.get('shares'));
-  const holds = listOf(dict.get('holds'));
-  if (shares.length + holds.length > MAX_SECTION_ENTRIES) {
+  // Entries name their audience: those of another are read anew.
+  if (before !== undefined && audienceKey(to) !== audienceKey(before.section.to)) return decodeBody(body, undefined);
+  if (rawShares.items.length + rawHolds.items.length > MAX_SECTION_ENTRIES) {
     throw new PeerwireError('bad-encoding', 'A catalogue section has too many entries.');
   }
   const audience = to === undefined ? {} : { to };
+  const shares = rawShares.items.map((item) =>
+    item.same === undefined ? readShare(dictOf(item.value), audience) : known?.shares.shares?.[item.same],
+  );
+  const holds = rawHolds.items.map((item) =>
+    item.same === undefined
+      ? readHold(dictOf(item.value), audience)
+      : (known?.holds.holds?.[item.same] ?? readHold(dictOf(item.value), audience)),
+  );
   const section: Section = {
     network: networkIdFromBytes(bytesOf(dict.get('network'), 32)),
     device,
@@ -253,11 +308,15 @@ function decodeBody(body: Buffer): { section: Section; spki: Buffer } {
     time: intOf(dict.get('time'), 0),
     name: readName(dict),
     ...audience,
-    shares: shares.map((value) => readShare(dictOf(value), audience)).filter((entry) => entry !== undefined),
-    holds: holds.map((value) => readHold(dictOf(value), audience)),
+    shares: shares.filter((entry) => entry !== undefined),
+    holds,
   };
   requireUnique(section.shares.map((entry) => entry.share));
   requireUnique(section.holds.map((entry) => `${entry.owner}/${entry.share}/${entry.infohash}`));
+  layouts.set(section, {
+    shares: { ...rawShares.layout, shares },
+    holds: { ...rawHolds.layout, holds },
+  });
   return { section, spki };
 }
 
