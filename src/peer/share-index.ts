@@ -49,7 +49,7 @@ export class ShareIndex {
             owner: catalogue.device,
             ownerName: catalogue.name,
             own: false,
-            sources: node.directory.holdersOf(entry.infohash).length,
+            sources: node.directory.countHolders(entry.infohash),
           });
         }
       }
@@ -81,7 +81,7 @@ export class ShareIndex {
       owner: self.device,
       ownerName: name(),
       own: true,
-      sources: networks.get(share.network)?.node.directory.holdersOf(share.infohash).length ?? 0,
+      sources: networks.get(share.network)?.node.directory.countHolders(share.infohash) ?? 0,
       ...(share.to === undefined ? {} : { to: share.to }),
       state: shares.state(share.share),
       source: share.source,

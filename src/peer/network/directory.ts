@@ -67,6 +67,13 @@ export class Directory {
     });
   }
 
+  /** How many `holdersOf` names: asked for every share whenever all are listed. */
+  countHolders(infohash: InfoHash): number {
+    let count = 0;
+    for (const { peer } of this.#store.holdersOf(infohash)) if (this.#links.has(peer)) count++;
+    return count;
+  }
+
   /**
    * The access list of a share as its owner last signed it, own shares included; undefined when no catalogue lists it.
    * Ask for the share under which you got a version: that another member lists the same infohash opens nothing.

@@ -113,6 +113,7 @@ describe('Directory', () => {
       ],
     );
     assert.deepEqual(directory.holdersOf(share().infohash), []);
+    assert.deepEqual([directory.countHolders(file.infohash), directory.countHolders(share().infohash)], [2, 0]);
   });
 
   it('calls a device by the name that its connected window gave, else by one that another window gave', async () => {
