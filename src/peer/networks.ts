@@ -28,8 +28,8 @@ import { wordsFor } from './trust/words.ts';
 
 /** Key in the secret store: the ids of all networks of this device, as JSON. */
 const INDEX = 'networks';
-/** How often to look whether another window of this device joined or left a network, in ms. */
-const RELOAD_INTERVAL = 10_000;
+/** How often to look for what other windows of this device stored, in ms. */
+const RELOAD_INTERVAL = 5_000;
 /** Least time between two reactions to a changed network, in ms: containers and tunnels come and go. */
 const CHANGE_PAUSE = 10_000;
 
@@ -82,6 +82,8 @@ export class Networks implements Disposable {
   #saving: Promise<void> = Promise.resolve();
   /** What waits to be stored: members who come by the thousand do not make us write as often. */
   readonly #toStore = new Map<NetworkId, Promise<void>>();
+  /** Networks that are in the secret store, unless another window left them. */
+  readonly #kept = new Set<NetworkId>();
   /** Creating, joining, leaving and reloading take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #owned = new DisposableList();
@@ -246,6 +248,7 @@ export class Networks implements Disposable {
     const running = this.#running.get(network);
     if (!running) return;
     this.#running.delete(network);
+    this.#kept.delete(network);
     // From here on nothing may store it again; the node itself has a last word to say.
     running.owned.release(running.node);
     running.owned.dispose();
@@ -268,13 +271,17 @@ export class Networks implements Disposable {
     const index = await this.#index();
     const { secrets, identity, clock } = this.#options;
     for (const network of index) {
-      if (this.#running.has(network)) continue;
       const stored = await secrets.get(secretKey(network));
-      if (stored !== undefined) await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      if (stored === undefined) continue;
+      const running = this.#running.get(network);
+      if (running) {
+        if (running.trust.absorb(stored)) void this.#store(running.trust);
+      } else await this.#run(NetworkTrust.load(identity, stored, { clock }));
     }
     for (const [network, running] of this.#running) {
       if (index.includes(network)) continue;
       this.#running.delete(network);
+      this.#kept.delete(network);
       running.owned.dispose();
       await running.node.close();
       this.#changed.fire();
@@ -401,6 +408,7 @@ export class Networks implements Disposable {
     owned.add(node.onSilent((peer) => this.#silent.fire({ ...peer, network: trust.network })));
     owned.add(node.onConnectRequest((request) => this.#connectRequest.fire({ ...request, network: trust.network })));
     this.#running.set(trust.network, { trust, node, owned });
+    this.#kept.add(trust.network);
     this.#changed.fire();
     await node.start();
     this.#lan?.announce();
@@ -414,7 +422,12 @@ export class Networks implements Disposable {
       .then(async () => {
         // What changes from here on is stored once more, and however much changed before, once.
         this.#toStore.delete(trust.network);
+        const stored = await secrets.get(secretKey(trust.network));
+        // Another window left the network: this one will hear of it.
+        if (stored === undefined && this.#kept.has(trust.network)) return;
+        if (stored !== undefined) trust.absorb(stored);
         await secrets.set(secretKey(trust.network), trust.serialize());
+        this.#kept.add(trust.network);
         const index = await this.#index();
         if (!index.includes(trust.network)) await secrets.set(INDEX, JSON.stringify([...index, trust.network]));
       })

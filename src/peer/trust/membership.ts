@@ -146,16 +146,21 @@ export class NetworkTrust implements NetworkAccess<Member> {
   }
 
   /**
-   * Takes over what another peer of this device stored meanwhile (each editor window has its own `NetworkTrust`); all
-   * but the trackers. Throws `corrupt`.
+   * Takes over what another peer of this device stored meanwhile (each editor window has its own `NetworkTrust`). Returns
+   * true when that lacks something of ours: both stored at once. Throws `corrupt`.
    */
-  absorb(serialized: string): void {
+  absorb(serialized: string): boolean {
     const state = parseTrust(serialized);
-    if (state.network !== this.network) return;
+    if (state.network !== this.network) return false;
     this.applyRevocations(state.revocations);
     for (const met of state.met) this.#remember(met);
     for (const invite of state.invites) this.#invites.add(invite);
     this.acceptCountersignature(state.credentials);
+    return (
+      !state.revocations.equals(this.#statements.encode()) ||
+      state.met.length < this.#met.list().length ||
+      state.invites.length < this.#invites.list().length
+    );
   }
 
   /**
