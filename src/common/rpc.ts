@@ -132,7 +132,7 @@ export function connect<T extends object>(
   owned.add(channel.onClose(end));
 
   const remote: Record<string, unknown> = { onEvent, dispose: end };
-  for (const method of methods) remote[method] = (...args: unknown[]) => call(method, args);
+  for (const method of methods) remote[method] = (...args: unknown[]) => call(method, withoutTrailingUndefined(args));
   // The one place where names become types: the caller vouches that `methods` lists those of `T`.
   return remote as T & Disposable;
 }
@@ -170,4 +170,9 @@ function closedError(): PeerwireError {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+/** In JSON an undefined argument would become null, which is not the same to who is called. */
+function withoutTrailingUndefined(args: readonly unknown[]): unknown[] {
+  return args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1);
 }

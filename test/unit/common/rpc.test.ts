@@ -65,6 +65,15 @@ const rejectsWith = (code: string, message?: RegExp) => (error: unknown) => {
 };
 
 describe('rpc', () => {
+  it('leaves arguments out that are not given, which JSON would make null', async () => {
+    const { a, b } = pair();
+    const echo = { onEvent: new Emitter<never>().event, echo: async (...args: unknown[]) => args };
+    serve(echo, ['echo'], b);
+    const remote = connect<typeof echo>(a, ['echo']);
+    assert.deepEqual(await remote.echo(1, undefined, undefined), [1]);
+    assert.deepEqual(await remote.echo(undefined), []);
+  });
+
   it('calls methods and returns results in any order', async () => {
     const { a, b } = pair();
     serve(new CounterImpl(), METHODS, b);
