@@ -136,8 +136,11 @@ function diagnoseReach({ port, dialBacks, firewall, networks }: Findings): Diagn
   return [{ check: 'firewall', ok: false, detail, fix: opening, ...command }];
 }
 
-function diagnoseMulticast({ multicast, firewall }: Findings): DiagnosisLine[] {
+function diagnoseMulticast({ multicast: tests, interfaces, firewall }: Findings): DiagnosisLine[] {
   const check = 'local network';
+  // Of this machine alone, which serves its windows: nothing that anybody would look for here.
+  const internal = new Set(interfaces.filter((entry) => entry.internal).map(({ name }) => name));
+  const multicast = tests?.filter((test) => !internal.has(test.interface));
   if (multicast === undefined) {
     return [{ check, ok: true, detail: 'Looking for peers on the local network is switched off.' }];
   }

@@ -171,6 +171,9 @@ describe('diagnosis', () => {
     assert.match(local([test(false, 'tun0'), test(true, 'eth0')])?.detail ?? '', /works on eth0.* not on tun0/);
     assert.equal(local([test(false, 'tun0')])?.ok, false);
     assert.match(local([test(false, 'tun0')])?.fix ?? '', /ufw allow 6771\/udp/);
+    const loopback = { ...LAN, name: 'lo', internal: true };
+    const told = diagnoseAll({ multicast: [test(false, 'lo'), test(true, 'eth0')], interfaces: [loopback, LAN] });
+    assert.equal(told.find(({ check }) => check === 'local network')?.detail, 'Multicast works on eth0 (IPv4).');
     assert.equal(local(undefined)?.ok, true);
     assert.match(local(undefined)?.detail ?? '', /switched off/);
   });
