@@ -99,7 +99,7 @@ describe('peerwire', function () {
       assertFails(await place.run('a', 'share', place.path('nothing')), 1, /nothing/);
       assertFails(await place.run('a', 'unshare', 'x'), 1, /No share “x” is known/);
       assertFails(await place.run('a', 'get', 'x', '--wait', '0.1', '--no-lan'), 1, /No share “x” is known/);
-      assertFails(await place.run('a', 'network', 'revoke', 'AAAA'), 1, /not a device id/);
+      assertFails(await place.run('a', 'network', 'revoke', 'AAAA'), 1, /No member is “AAAA”/);
     });
 
     it('does not start on a home whose secrets are damaged', async () => {
