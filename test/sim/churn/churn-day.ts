@@ -172,7 +172,7 @@ class ChurnDay {
       this.#note(machine, 'starts');
       world.start(machine);
       this.#upSince.set(machine, world.clock.now());
-      const until = world.clock.now() + dice.magnitude(2 * MINUTE, 3 * HOUR);
+      const until = world.clock.now() + dice.magnitude(2 * MINUTE, 2 * HOUR);
       while (!this.#ended && !machine.revoked && world.clock.now() < until) {
         await world.after(dice.magnitude(5 * MINUTE, 2 * HOUR));
         if (this.#ended || machine.revoked) break;
@@ -183,7 +183,7 @@ class ChurnDay {
       this.#note(machine, `ends: ${how}`);
       if (how === 'stop') world.stop(machine);
       else world.kill(machine, how);
-      await world.after(dice.magnitude(dice.chance(0.3) ? 2_000 : 2 * HOUR, 12 * HOUR));
+      await world.after(dice.magnitude(dice.chance(0.3) ? 2_000 : 3 * HOUR, 12 * HOUR));
       // At home it has another address than at work.
       if (dice.chance(0.15)) world.move(machine);
     }
