@@ -96,18 +96,18 @@ describe('a flood of sockets', function () {
     const sit = (index: number): void => {
       stranger(index, () => {
         returned++;
-        if (!ended) void sleep(100).then(() => ended || sit(index));
+        if (!ended) void sleep(1000).then(() => ended || sit(index));
       });
     };
     for (let index = 0; index < SITTERS; index++) sit(index);
     // More than there are places for: every place is taken, also to wait in.
-    while (returned < SITTERS) await sleep(10);
     const begun = performance.now();
+    while (returned < SITTERS / 4) await sleep(10);
     const dials = await enter();
     const took = performance.now() - begun;
     ended = true;
-    // Those on the places are sent away by the deadline of the handshake at the latest: that is not what lets it in.
-    assert.ok(took < 9000, `it took ${Math.round(took)} ms and ${dials} dials`);
+    // After 10 s the deadline sends the first away in any case: that is not what lets it in.
+    assert.ok(took < 9500, `it took ${Math.round(took)} ms and ${dials} dials`);
   });
 
   /** A member dials, again and again as peers do, until it is in; how often it had to. */
