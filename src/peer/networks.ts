@@ -28,8 +28,8 @@ import { wordsFor } from './trust/words.ts';
 
 /** Key in the secret store: the ids of all networks of this device, as JSON. */
 const INDEX = 'networks';
-/** How often to look for what other windows of this device stored, in ms. */
-const RELOAD_INTERVAL = 5_000;
+/** How often to look what other windows of this device stored: networks joined or left, removals, settings; in ms. */
+const RELOAD_INTERVAL = 2_000;
 /** Least time between two reactions to a changed network, in ms: containers and tunnels come and go. */
 const CHANGE_PAUSE = 10_000;
 
@@ -82,8 +82,10 @@ export class Networks implements Disposable {
   #saving: Promise<void> = Promise.resolve();
   /** What waits to be stored: members who come by the thousand do not make us write as often. */
   readonly #toStore = new Map<NetworkId, Promise<void>>();
-  /** Networks that are in the secret store, unless another window left them. */
-  readonly #kept = new Set<NetworkId>();
+  /** What was stored for a network when this window last looked or wrote. */
+  readonly #seen = new Map<NetworkId, string>();
+  /** What is stored for networks that could not be loaded. */
+  readonly #unreadable = new Map<NetworkId, string>();
   /** Creating, joining, leaving and reloading take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #owned = new DisposableList();
@@ -203,7 +205,7 @@ export class Networks implements Disposable {
   async #create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
     const trust = NetworkTrust.createNetwork(this.#options.identity, name, trackers, { clock: this.#options.clock });
     const invite = trust.createInvite({ inviterName: this.#options.deviceName() });
-    await this.#store(trust);
+    await this.#storeNew(trust);
     await this.#run(trust);
     return { info: this.#info(trust.network), invite };
   }
@@ -234,7 +236,7 @@ export class Networks implements Disposable {
     if (running) running.trust.renew(text);
     else {
       const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
-      await this.#store(trust);
+      await this.#storeNew(trust);
       await this.#run(trust);
     }
     return this.#info(network);
@@ -248,7 +250,7 @@ export class Networks implements Disposable {
     const running = this.#running.get(network);
     if (!running) return;
     this.#running.delete(network);
-    this.#kept.delete(network);
+    this.#seen.delete(network);
     // From here on nothing may store it again; the node itself has a last word to say.
     running.owned.release(running.node);
     running.owned.dispose();
@@ -259,7 +261,7 @@ export class Networks implements Disposable {
     this.#changed.fire();
   }
 
-  /** Takes over networks that another window of this device created, joined or left meanwhile. */
+  /** Takes over what another window of this device created, joined, left or learned meanwhile. */
   reload(): Promise<void> {
     return this.#inTurn(() => this.#reload()).catch((error: unknown) => {
       this.#options.logger.warn(`Networks of other windows could not be read: ${errorMessage(error)}`);
@@ -270,21 +272,38 @@ export class Networks implements Disposable {
     await this.#saving;
     const index = await this.#index();
     const { secrets, identity, clock } = this.#options;
+    for (const [network, running] of this.#running) {
+      const stored = await secrets.get(secretKey(network));
+      if (stored !== undefined) {
+        this.#absorb(running.trust, stored);
+        // Two windows that added a network at once: the list of the one lost that of the other.
+        if (!index.includes(network)) await this.#addToIndex(network);
+      } else if (!index.includes(network)) {
+        this.#running.delete(network);
+        running.owned.dispose();
+        await running.node.close();
+        this.#changed.fire();
+      }
+    }
     for (const network of index) {
       const stored = await secrets.get(secretKey(network));
-      if (stored === undefined) continue;
-      const running = this.#running.get(network);
-      if (running) {
-        if (running.trust.absorb(stored)) void this.#store(running.trust);
-      } else await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      if (stored === undefined || this.#unreadable.get(network) === stored) continue;
+      // What cannot be read holds up no other network, and is reported once.
+      this.#unreadable.set(network, stored);
+      await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      this.#unreadable.delete(network);
     }
-    for (const [network, running] of this.#running) {
-      if (index.includes(network)) continue;
-      this.#running.delete(network);
-      this.#kept.delete(network);
-      running.owned.dispose();
-      await running.node.close();
-      this.#changed.fire();
+  }
+
+  /** `stored`: by this window or another. */
+  #absorb(trust: NetworkTrust, stored: string): void {
+    if (stored === this.#seen.get(trust.network)) return;
+    this.#seen.set(trust.network, stored);
+    try {
+      // That lacks something of ours: both stored at once.
+      if (trust.absorb(stored)) void this.#store(trust);
+    } catch (error) {
+      this.#options.logger.warn(`What another window stored cannot be read: ${errorMessage(error)}`);
     }
   }
 
@@ -408,7 +427,6 @@ export class Networks implements Disposable {
     owned.add(node.onSilent((peer) => this.#silent.fire({ ...peer, network: trust.network })));
     owned.add(node.onConnectRequest((request) => this.#connectRequest.fire({ ...request, network: trust.network })));
     this.#running.set(trust.network, { trust, node, owned });
-    this.#kept.add(trust.network);
     this.#changed.fire();
     await node.start();
     this.#lan?.announce();
@@ -423,24 +441,42 @@ export class Networks implements Disposable {
         // What changes from here on is stored once more, and however much changed before, once.
         this.#toStore.delete(trust.network);
         const stored = await secrets.get(secretKey(trust.network));
-        // Another window left the network: this one will hear of it.
-        if (stored === undefined && this.#kept.has(trust.network)) return;
-        if (stored !== undefined) trust.absorb(stored);
-        await secrets.set(secretKey(trust.network), trust.serialize());
-        this.#kept.add(trust.network);
-        const index = await this.#index();
-        if (!index.includes(trust.network)) await secrets.set(INDEX, JSON.stringify([...index, trust.network]));
+        // Another window left the network: this one follows at its next look.
+        if (stored === undefined && !(await this.#index()).includes(trust.network)) return;
+        // Never over what another window stored meanwhile: a removal could get lost.
+        if (stored !== undefined) this.#absorb(trust, stored);
+        const serialized = trust.serialize();
+        if (serialized === stored) return;
+        await secrets.set(secretKey(trust.network), serialized);
+        this.#seen.set(trust.network, serialized);
       })
       .catch((error: unknown) => this.#notStored(error));
     this.#toStore.set(trust.network, this.#saving);
     return this.#saving;
   }
 
+  /** Of a network that was created or joined here. */
+  #storeNew(trust: NetworkTrust): Promise<void> {
+    this.#saving = this.#saving
+      .then(async () => {
+        await this.#options.secrets.set(secretKey(trust.network), trust.serialize());
+        await this.#addToIndex(trust.network);
+      })
+      .catch((error: unknown) => this.#notStored(error));
+    return this.#saving;
+  }
+
+  async #addToIndex(network: NetworkId): Promise<void> {
+    const index = await this.#index();
+    if (!index.includes(network)) await this.#options.secrets.set(INDEX, JSON.stringify([...index, network]));
+  }
+
   async #erase(network: NetworkId): Promise<void> {
     const { secrets } = this.#options;
+    // First what says that this device is a member: the other windows mend the list by it.
+    await secrets.delete(secretKey(network));
     const index = (await this.#index()).filter((other) => other !== network);
     await secrets.set(INDEX, JSON.stringify(index));
-    await secrets.delete(secretKey(network));
   }
 
   #notStored(error: unknown): void {
