@@ -286,6 +286,7 @@ export class Networks implements Disposable {
       }
     }
     for (const network of index) {
+      if (this.#running.has(network)) continue;
       const stored = await secrets.get(secretKey(network));
       if (stored === undefined || this.#unreadable.get(network) === stored) continue;
       // What cannot be read holds up no other network, and is reported once.

@@ -18,6 +18,8 @@ export interface DialOptions<M> {
   /** Refuse any other device. */
   readonly expectDevice?: DeviceId;
   readonly signal?: AbortSignal;
+  /** Do not try again when the connection is dropped. */
+  readonly once?: boolean;
   /** Milliseconds for everything, from the first packet to the finished handshake (default 10,000). */
   readonly timeout?: number;
   readonly clock?: Clock;
@@ -75,7 +77,7 @@ class DialAttempt<M> {
       } catch (error) {
         if (this.#stopReason) throw this.#stopReason;
         if (!(error instanceof DroppedError)) throw error;
-        if (attempt === ATTEMPTS) throw new PeerwireError('connection', error.message, { cause: error });
+        if (attempt === ATTEMPTS || this.#options.once === true) throw new PeerwireError('connection', error.message, { cause: error });
       }
       const delay = RETRY_DELAY * (1 + 2 * Math.random());
       await sleep(delay, undefined, { signal: this.#stopped.signal }).catch(() => {});

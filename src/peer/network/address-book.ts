@@ -430,8 +430,9 @@ function isHearsay(origin: AddressOrigin): origin is keyof typeof UNPROVEN_TRIES
   return origin in UNPROVEN_TRIES_PER_HOUR;
 }
 
-function isUnproven(entry: Entry): boolean {
-  return entry.lastSuccess === undefined && isHearsay(entry.origin);
+/** Others say that a member is there, and none ever was. */
+export function isUnproven({ lastSuccess, origin }: Pick<AddressRecord, 'lastSuccess' | 'origin'>): boolean {
+  return lastSuccess === undefined && isHearsay(origin);
 }
 
 function triesPerHour(entry: Entry): number {

@@ -4,7 +4,7 @@ import { errorCode, errorMessage } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { RefusedError } from '../../transport/refused-error.ts';
-import type { AddressBook, AddressRecord } from './address-book.ts';
+import { type AddressBook, type AddressRecord, isUnproven } from './address-book.ts';
 import type { MemberChannel, PeerRef } from './channel.ts';
 
 /** Connections being opened at once. */
@@ -16,6 +16,8 @@ export interface DialTarget {
   /** Refuse any other device. */
   readonly expectDevice?: DeviceId;
   readonly signal: AbortSignal;
+  /** One connection, however it is dropped: who listens there may be no peer at all. */
+  readonly once?: boolean;
 }
 
 export interface DialerOptions {
@@ -89,7 +91,7 @@ export class Dialer implements Disposable {
     let channel: MemberChannel;
     try {
       const signal = AbortSignal.any([this.#abort.signal, round]);
-      channel = await dial({ host: record.host, port: record.port, signal });
+      channel = await dial({ host: record.host, port: record.port, signal, once: isUnproven(record) });
     } catch (error) {
       if (this.#abort.signal.aborted) return;
       if (round.aborted) {

@@ -75,6 +75,16 @@ describe('networks of several windows of one device', () => {
     assert.ok(await soon(() => b.list().length === 0), 'it did not leave');
   });
 
+  it('a network goes on as it is, however often a window looks', async () => {
+    const { a, b } = await team();
+    const nodes = [a, b].map((networks) => networks.resolve('team').node);
+    await clock.run(() => false, SOON);
+    assert.deepEqual(
+      [a, b].map((networks, position) => networks.resolve('team').node === nodes[position]),
+      [true, true],
+    );
+  });
+
   it('one knows whom another removed, and under what name the network goes', async () => {
     const { trusts } = await team();
     const { device } = testPeer();
