@@ -12,6 +12,15 @@ import type { Place } from './place.ts';
 /** Milliseconds by which clocks may differ: more than that, and fresh invites and certificates seem to be of the future. */
 const MOST_SKEW = 5 * 60_000;
 
+/** What an interface is, by the name that the usual programs and systems give it. */
+const KINDS: readonly (readonly [RegExp, string])[] = [
+  [/^(tun|tap|wg|utun|ipsec|ppp|tailscale|zt|nordlynx|proton)\w*$|\b(VPN|WireGuard|Tailscale|ZeroTier)\b/i, 'VPN'],
+  [
+    /^(docker|br-|veth|virbr|podman|cni|lxc|lxd|vmnet|vboxnet|bridge1)|^vEthernet\b|\b(VMware|VirtualBox)\b/i,
+    'virtual',
+  ],
+];
+
 /** How one network fares. */
 export interface NetworkDiagnosis {
   readonly name: string;
@@ -68,7 +77,8 @@ function diagnoseAddresses({ interfaces, place }: Findings): DiagnosisLine {
   const names = [...new Set(outside.map(({ name }) => name))];
   const list = names.map((name) => {
     const addresses = outside.filter((entry) => entry.name === name).flatMap((entry) => entry.addresses);
-    return `${name}: ${addresses.join(', ')}`;
+    const kind = KINDS.find(([pattern]) => pattern.test(name))?.[1];
+    return `${name}${kind === undefined ? '' : ` (${kind})`}: ${addresses.join(', ')}`;
   });
   const inside =
     place === undefined

@@ -52,6 +52,26 @@ describe('diagnosis', () => {
     assert.match(lines[1]!.detail, /6881/);
   });
 
+  it('tells what leads to the LAN from VPNs and from networks inside of this machine', () => {
+    const kinds = (name: string): string | undefined =>
+      / \((\w+)\): /.exec(diagnoseAll({ interfaces: [{ ...LAN, name }] })[0]!.detail)?.[1];
+    const of = (...names: string[]): (string | undefined)[] => names.map(kinds);
+    assert.deepEqual(
+      new Set(of('eth0', 'wlp3s0', 'en0', 'Ethernet 2', 'Wi-Fi', 'enp2s0', 'br0')),
+      new Set([undefined]),
+    );
+    assert.deepEqual(new Set(of('wg0', 'tun0', 'utun4', 'tailscale0', 'ppp0', 'Company VPN')), new Set(['VPN']));
+    const inside = of(
+      'docker0',
+      'br-1f2e3d4c5b6a',
+      'veth12ab',
+      'virbr0',
+      'vEthernet (WSL)',
+      'VMware Network Adapter VMnet8',
+    );
+    assert.deepEqual(new Set(inside), new Set(['virtual']));
+  });
+
   it('says which trackers answered how fast, and which did not', () => {
     const trackers = [{ ...tracker(true), delay: 12.4 }, tracker(false, 'other.example: gone')];
     const line = diagnose(6881, [network({ trackers })]).find(({ check }) => check === 'tracker of team');
