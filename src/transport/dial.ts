@@ -77,7 +77,8 @@ class DialAttempt<M> {
       } catch (error) {
         if (this.#stopReason) throw this.#stopReason;
         if (!(error instanceof DroppedError)) throw error;
-        if (attempt === ATTEMPTS || this.#options.once === true) throw new PeerwireError('connection', error.message, { cause: error });
+        if (attempt === ATTEMPTS || this.#options.once === true)
+          throw new PeerwireError('connection', error.message, { cause: error });
       }
       const delay = RETRY_DELAY * (1 + 2 * Math.random());
       await sleep(delay, undefined, { signal: this.#stopped.signal }).catch(() => {});
