@@ -3,7 +3,7 @@
  * `N passed, N failed, N skipped`. A check that fails, a suite that crashes and a required suite that ran nothing count as
  * one failure each.
  */
-import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { endGroup, spawnGroup } from '../test/editor/host/child.ts';
 import { RESULT_FILE, type SuiteResult } from './suite-reporter.ts';
@@ -23,14 +23,27 @@ const CHECKS = {
   lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'],
   package: ['scripts/package.ts'],
 };
-/** Milliseconds that a suite may take: far more than it needs, so that only a hang meets it. */
-const SUITES = {
-  unit: 12 * MINUTE,
-  sim: 12 * MINUTE,
-  fuzz: 12 * MINUTE,
-  integration: 15 * MINUTE,
-  interop: 12 * MINUTE,
-  editor: 15 * MINUTE,
+interface Suite {
+  /** Milliseconds that it may take: far more than it needs, so that only a hang meets it. */
+  readonly limit: number;
+  readonly files: string;
+  /** Of those, the ones that belong to another suite. */
+  readonly except?: string;
+  /** Runs beside those before and behind it, up to the first that needs the machine for itself: it has a clock of its own, or mostly waits. */
+  readonly beside?: true;
+  /** Its times must be those of a machine that does nothing else. */
+  readonly alone?: true;
+}
+
+const HOSTS = 'test/integration/netns-*.test.ts';
+const SUITES: Readonly<Record<string, Suite>> = {
+  sim: { limit: 12 * MINUTE, files: 'test/sim/**/*.test.ts', beside: true },
+  hosts: { limit: 12 * MINUTE, files: HOSTS, beside: true },
+  unit: { limit: 12 * MINUTE, files: 'test/unit/**/*.test.ts' },
+  fuzz: { limit: 12 * MINUTE, files: 'test/fuzz/**/*.test.ts' },
+  integration: { limit: 15 * MINUTE, files: 'test/integration/**/*.test.ts', except: HOSTS },
+  interop: { limit: 12 * MINUTE, files: 'test/interop/**/*.test.ts', alone: true },
+  editor: { limit: 15 * MINUTE, files: 'test/editor/**/*.test.ts', alone: true },
 };
 /** Time for a suite's process to end by itself after its last test. */
 const LINGER = 10_000;
@@ -48,13 +61,27 @@ const outcomes: Outcome[] = [];
 for (const [name, command] of Object.entries(CHECKS))
   if (chosen.length === 0 || (name === 'package' && chosen.some(needsPackage)))
     outcomes.push(await check(name, command));
-for (const [name, limit] of Object.entries(SUITES))
-  if (chosen.length === 0 || chosen.includes(name)) outcomes.push(await suite(name, limit));
+await runSuites();
 report();
+
+/** Two at a time at most: those beside the others take turns. What they print comes when they have ended. */
+async function runSuites(): Promise<void> {
+  let beside = Promise.resolve();
+  for (const [name, entry] of Object.entries(SUITES)) {
+    if (chosen.length > 0 && !chosen.includes(name)) continue;
+    if (entry.beside) {
+      beside = beside.then(async () => void outcomes.push(await suite(name, entry)));
+      continue;
+    }
+    if (entry.alone) await beside;
+    outcomes.push(await suite(name, entry));
+  }
+  await beside;
+}
 
 /** These run what is built, not the sources. */
 function needsPackage(suite: string): boolean {
-  return ['integration', 'interop', 'editor'].includes(suite);
+  return ['integration', 'hosts', 'interop', 'editor'].includes(suite);
 }
 
 async function check(name: string, command: readonly string[]): Promise<Outcome> {
@@ -64,20 +91,26 @@ async function check(name: string, command: readonly string[]): Promise<Outcome>
   return { ...emptyOutcome(name, started), failed: end.ok ? 0 : 1, notes: end.ok ? [] : [end.reason] };
 }
 
-async function suite(name: string, limit: number): Promise<Outcome> {
-  heading(name);
+async function suite(name: string, { limit, files: spec, except, beside }: Suite): Promise<Outcome> {
+  if (!beside) heading(name);
   const started = performance.now();
-  const files = globSync(`test/${name}/**/*.test.ts`);
+  const files = globSync(spec, except === undefined ? {} : { exclude: [except] });
   const required = name === 'editor' || (name === 'interop' && process.env.CI !== undefined);
   if (files.length === 0)
     return { ...emptyOutcome(name, started), failed: required ? 1 : 0, notes: ['has no tests here'] };
 
   const resultFile = path.resolve(OUTPUT, `${name}.json`);
-  const mocha = ['node_modules/mocha/bin/mocha.js', '--spec', `test/${name}/**/*.test.ts`];
-  const end = await runProcess([...mocha, '--reporter', './scripts/suite-reporter.ts'], {
+  const mocha = ['node_modules/mocha/bin/mocha.js', '--reporter', './scripts/suite-reporter.ts', '--spec', spec];
+  const output = beside ? path.resolve(OUTPUT, `${name}.log`) : undefined;
+  const end = await runProcess([...mocha, ...(except === undefined ? [] : ['--ignore', except])], {
     limit,
     resultFile,
+    ...(output === undefined ? {} : { output }),
   });
+  if (output !== undefined) {
+    heading(name);
+    console.log(readFileSync(output, 'utf8'));
+  }
   const result = readResult(resultFile);
   if (result === undefined)
     return { ...emptyOutcome(name, started), failed: 1, notes: [`did not finish: ${end.reason}`] };
@@ -103,11 +136,12 @@ function emptyOutcome(name: string, started: number): Outcome {
 /** Runs a script of ours to its end, or ends it with all its children when it hangs. */
 function runProcess(
   command: readonly string[],
-  options: { limit: number; resultFile?: string },
+  options: { limit: number; resultFile?: string /** A file for what it prints. */; output?: string },
 ): Promise<{ ok: boolean; reason: string }> {
   return new Promise((resolve) => {
+    const output = options.output === undefined ? 'inherit' : openSync(options.output, 'w');
     const child = spawnGroup(process.execPath, command, {
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', output, output],
       env: { ...process.env, ...(options.resultFile ? { [RESULT_FILE]: options.resultFile } : {}) },
     });
     let cut = '';

@@ -7,6 +7,7 @@ import { errorMessage } from '../common/errors.ts';
 import { Emitter, type Event } from '../common/event.ts';
 import type { Logger } from '../common/log.ts';
 import { isUnreachable } from './ip-address.ts';
+import { addressByNatPmp, mapByNatPmp } from './nat-pmp.ts';
 import { lanInterfaces } from './network-interfaces.ts';
 
 /** For how long a router is asked to keep the mapping, in s (RFC 6886 recommends it), and how often it is renewed, in ms. */
@@ -15,8 +16,8 @@ const RENEW = 30 * 60_000;
 /** Milliseconds until it is tried again after a failure: routers start, and people change their settings. */
 const RETRY = 5 * 60_000;
 /** Milliseconds for a router that speaks NAT-PMP, and for one that speaks UPnP to be found and to answer. */
-const PMP_TIMEOUT = 3000;
-const UPNP_TIMEOUT = 8000;
+const PMP_TIMEOUT = 2500;
+const UPNP_TIMEOUT = 5000;
 /** Milliseconds for taking the mapping back. */
 const STOP_TIMEOUT = 1000;
 
@@ -34,11 +35,10 @@ export interface PortMapperOptions {
   readonly port: number;
 }
 
+/** Maps the port for so many seconds, or takes the mapping back. */
 interface Router {
-  readonly by: MappedPort['by'];
-  readonly gateway: Gateway;
-  /** Of ours, as the router sees us. */
-  readonly address: string;
+  map(): Promise<MappedPort>;
+  release(): Promise<void>;
 }
 
 /**
@@ -117,30 +117,28 @@ export class PortMapper implements Disposable {
   async #map(): Promise<MappedPort> {
     const known = this.#router;
     // A router that forgot us, or another one: look again.
-    if (known) return await this.#mapBy(known).catch(() => this.#find());
+    if (known) return await known.map().catch(() => this.#find());
     return await this.#find();
   }
 
   async #find(): Promise<MappedPort> {
     this.#router = undefined;
-    // Loaded only where it is wanted.
-    const { pmpNat, upnpNat } = await import('@achingbrain/nat-port-mapper');
+    const { port, logger } = this.#options;
     const address = await defaultGateway();
-    const own = address === undefined ? undefined : addressTowards(address);
-    if (address !== undefined && own !== undefined) {
-      const router: Router = { by: 'NAT-PMP', gateway: pmpNat(address), address: own };
+    if (address !== undefined) {
       try {
-        return await this.#mapBy(router);
+        return await this.#mapBy(natPmpRouter(address, port));
       } catch (error) {
-        this.#options.logger.debug(`${address} does not map ports by NAT-PMP: ${errorMessage(error)}`);
-        await router.gateway.stop().catch(() => undefined);
+        logger.debug(`${address} maps no port by NAT-PMP: ${errorMessage(error)}`);
       }
     }
+    // Loaded only where it is wanted.
+    const { upnpNat } = await import('@achingbrain/nat-port-mapper');
     const signal = AbortSignal.timeout(UPNP_TIMEOUT);
     try {
       for await (const gateway of upnpNat().findGateways({ signal })) {
-        const towards = gateway.family === 'IPv4' ? addressTowards(gateway.host) : undefined;
-        if (towards !== undefined) return await this.#mapBy({ by: 'UPnP', gateway, address: towards });
+        const own = gateway.family === 'IPv4' ? addressTowards(gateway.host) : undefined;
+        if (own !== undefined) return await this.#mapBy(upnpRouter(gateway, own, port));
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -149,31 +147,53 @@ export class PortMapper implements Disposable {
   }
 
   async #mapBy(router: Router): Promise<MappedPort> {
-    const { by, gateway, address } = router;
-    const { externalHost, externalPort } = await gateway.map(this.#options.port, address, {
-      ...{ protocol: 'tcp', externalPort: this.#options.port, description: 'Peerwire', autoRefresh: false },
-      // The library hands it on as it is: NAT-PMP counts seconds, its UPnP milliseconds.
-      ttl: by === 'NAT-PMP' ? LIFETIME : LIFETIME * 1000,
-      signal: AbortSignal.timeout(by === 'NAT-PMP' ? PMP_TIMEOUT : UPNP_TIMEOUT),
-    });
+    const mapped = await router.map();
     if (this.#stopped) await this.#release(router);
     else this.#router = router;
-    // A router behind another one, or without a connection, has nothing useful to say.
-    const host = isIP(externalHost) !== 0 && !isUnreachable(externalHost) ? externalHost : undefined;
-    return { host, port: externalPort, by };
+    return mapped;
   }
 
-  async #release({ by, gateway, address }: Router): Promise<void> {
-    const { port, logger } = this.#options;
-    const signal = AbortSignal.timeout(STOP_TIMEOUT);
-    try {
-      if (by === 'UPnP') await gateway.unmap(port, { signal });
-      else await gateway.map(port, address, { protocol: 'tcp', ttl: 0, autoRefresh: false, signal });
-    } catch (error) {
-      logger.debug(`The router was not told that its port is free: ${errorMessage(error)}`);
-    }
-    await gateway.stop({ signal }).catch(() => undefined);
+  async #release(router: Router): Promise<void> {
+    await router.release().catch((error: unknown) => {
+      this.#options.logger.debug(`The router was not told that its port is free: ${errorMessage(error)}`);
+    });
   }
+}
+
+function natPmpRouter(address: string, port: number): Router {
+  return {
+    async map() {
+      const mapping = await mapByNatPmp(address, port, port, LIFETIME, PMP_TIMEOUT);
+      // It forwards all the same when it does not say from where.
+      const host = await addressByNatPmp(address, PMP_TIMEOUT).catch(() => '');
+      return { host: publicHost(host), port: mapping.port, by: 'NAT-PMP' };
+    },
+    async release() {
+      await mapByNatPmp(address, port, 0, 0, STOP_TIMEOUT);
+    },
+  };
+}
+
+function upnpRouter(gateway: Gateway, own: string, port: number): Router {
+  return {
+    async map() {
+      const { externalHost, externalPort } = await gateway.map(port, own, {
+        ...{ protocol: 'tcp', externalPort: port, description: 'Peerwire', autoRefresh: false, ttl: LIFETIME * 1000 },
+        signal: AbortSignal.timeout(UPNP_TIMEOUT),
+      });
+      return { host: publicHost(externalHost), port: externalPort, by: 'UPnP' };
+    },
+    async release() {
+      const signal = AbortSignal.timeout(STOP_TIMEOUT);
+      await gateway.unmap(port, { signal });
+      await gateway.stop({ signal });
+    },
+  };
+}
+
+/** A router behind another one, or without a connection, has nothing useful to say. */
+function publicHost(host: string): string | undefined {
+  return isIP(host) !== 0 && !isUnreachable(host) ? host : undefined;
 }
 
 /** Our address on the network of another one, which needs no router to be reached. */
