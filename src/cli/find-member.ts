@@ -1,5 +1,5 @@
 import { PeerwireError } from '../common/errors.ts';
-import { type DeviceId, parseDeviceId } from '../common/ids.ts';
+import { type DeviceId, deviceIdIn } from '../common/ids.ts';
 import type { MemberInfo, PeerApi } from '../peer/api.ts';
 import { safeText } from './text.ts';
 
@@ -28,14 +28,6 @@ export async function findMember(api: PeerApi, text: string, network: string | u
 
 function distinct(members: readonly MemberInfo[]): MemberInfo[] {
   return [...new Map(members.map((member) => [member.device, member])).values()];
-}
-
-function deviceIdIn(text: string): DeviceId | undefined {
-  try {
-    return parseDeviceId(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Matches nothing when it is too short to mean an id. */

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts';
 import { type Disposable, toDisposable } from './disposable.ts';
 import { PeerwireError } from './errors.ts';
 
@@ -27,5 +28,32 @@ export async function abortable<T>(signal: AbortSignal, promise: Promise<T>): Pr
     return await Promise.race([promise, aborted]);
   } finally {
     listening?.dispose();
+  }
+}
+
+export interface TimeLimit {
+  readonly clock: Clock;
+  /** Milliseconds. */
+  readonly limit: number;
+  /** What the signal is aborted with then; default: a `timeout`. */
+  readonly reason?: () => PeerwireError;
+  /** Aborts as well. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs the action with a signal that aborts when its time is over. The action settles by itself: nobody else ends it. */
+export async function withTimeLimit<T>(
+  { clock, limit, reason, signal }: TimeLimit,
+  action: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = clock.setTimeout(
+    () => late.abort(reason?.() ?? new PeerwireError('timeout', 'It took too long.')),
+    limit,
+  );
+  try {
+    return await action(signal ? AbortSignal.any([signal, late.signal]) : late.signal);
+  } finally {
+    timer.dispose();
   }
 }

@@ -67,6 +67,15 @@ export function parseDeviceId(text: string): DeviceId {
   return compact as DeviceId;
 }
 
+/** The id that a text is, or undefined. */
+export function deviceIdIn(text: string): DeviceId | undefined {
+  try {
+    return parseDeviceId(text);
+  } catch {
+    return undefined;
+  }
+}
+
 export function deviceIdBytes(id: DeviceId): Buffer {
   const bytes = base32Decode(id);
   if (bytes?.length !== 32) throw new PeerwireError('bad-encoding', 'A device id is 32 bytes long.');

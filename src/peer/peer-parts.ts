@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { IncomingWire } from '../bittorrent/incoming-wire.ts';
 import type { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import type { SwarmContent } from '../bittorrent/swarm.ts';
+import { withTimeLimit } from '../common/abort.ts';
 import { allOf } from '../common/all-of.ts';
 import type { Clock } from '../common/clock.ts';
 import { DisposableList } from '../common/disposable.ts';
@@ -171,16 +172,13 @@ export class PeerParts {
     share: ShareInfo,
     { signal, wait = METADATA_TIMEOUT }: { signal?: AbortSignal; wait?: number } = {},
   ): Promise<Version> {
-    const late = new AbortController();
-    const timer = this.#options.clock.setTimeout(() => late.abort(unanswered(share)), wait);
     const asked = { ...share };
     this.#asked.add(asked);
     try {
-      const either = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
-      return await this.hub.fetchVersion(share.network, share.infohash, either);
+      const limit = { clock: this.#options.clock, limit: wait, reason: () => unanswered(share), signal };
+      return await withTimeLimit(limit, (either) => this.hub.fetchVersion(share.network, share.infohash, either));
     } finally {
       this.#asked.delete(asked);
-      timer.dispose();
     }
   }
 

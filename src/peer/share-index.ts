@@ -1,10 +1,10 @@
 import { PeerwireError } from '../common/errors.ts';
 import {
   type DeviceId,
+  deviceIdIn,
   formatDeviceId,
   type InfoHash,
   type NetworkId,
-  parseDeviceId,
   type ShareId,
 } from '../common/ids.ts';
 import type { ShareInfo } from './api.ts';
@@ -209,12 +209,4 @@ export class ShareIndex {
 /** For whoever works with an earlier version of a share. */
 export function changed({ name, version }: ShareInfo): PeerwireError {
   return new PeerwireError('stale', `“${name}” changed meanwhile: version ${version} is shared now.`);
-}
-
-function deviceIdIn(text: string): DeviceId | undefined {
-  try {
-    return parseDeviceId(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onAbort } from '../common/abort.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { DeviceId, PeerInstance } from '../common/ids.ts';
@@ -42,14 +43,12 @@ export async function dial<M>(options: DialOptions<M>): Promise<SecureChannel<M>
     () => attempt.stop(new PeerwireError('timeout', `${nameOf(options)} did not answer in time.`)),
     options.timeout ?? DEFAULT_TIMEOUT,
   );
-  const cancel = (): void => attempt.stop(new PeerwireError('cancelled', 'Connecting was cancelled.'));
-  options.signal?.addEventListener('abort', cancel);
-  if (options.signal?.aborted) cancel();
+  const listening = options.signal && onAbort(options.signal, (reason) => attempt.stop(reason));
   try {
     return await attempt.run();
   } finally {
     timer.dispose();
-    options.signal?.removeEventListener('abort', cancel);
+    listening?.dispose();
   }
 }
 

@@ -55,3 +55,18 @@ export class CliBuild {
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
+
+/** The command, built before the first test of the suite that calls this, removed after its last. */
+export function useCli(): { readonly main: string } {
+  let build: CliBuild | undefined;
+  before(async () => {
+    build = await CliBuild.create();
+  });
+  after(() => build?.dispose());
+  return {
+    get main(): string {
+      if (build === undefined) throw new Error('The command is built before the first test.');
+      return build.main;
+    },
+  };
+}

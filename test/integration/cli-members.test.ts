@@ -1,16 +1,12 @@
 /** Members, admins, settings and invites from the command line, each command a process of its own. */
 import assert from 'node:assert/strict';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, type Line, Stage } from './processes.ts';
 
 describe('peerwire members', function () {
   this.timeout(180_000);
-  let cli: CliBuild;
+  const cli = useCli();
   let place: Stage;
-  before(async () => {
-    cli = await CliBuild.create();
-  });
-  after(() => cli.dispose());
   beforeEach(() => {
     place = new Stage(cli.main);
   });

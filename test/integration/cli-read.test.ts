@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, Stage } from './processes.ts';
 
 const MIB = 2 ** 20;
@@ -41,14 +41,10 @@ class Reading {
 
 describe('peerwire read', function () {
   this.timeout(180_000);
-  let cli: CliBuild;
+  const cli = useCli();
   let place: Stage;
   let readings: Reading[];
 
-  before(async () => {
-    cli = await CliBuild.create();
-  });
-  after(() => cli.dispose());
   beforeEach(async () => {
     place = new Stage(cli.main);
     readings = [];

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ControlSocket } from '../../src/peer/control-socket.ts';
 import { fakeApi } from '../unit/cli/fake-api.ts';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, type Line, progressOf, type Result, Stage } from './processes.ts';
 
 const MIB = 2 ** 20;
@@ -25,13 +25,9 @@ function assertFails(outcome: Result, code: 1 | 2, reason: RegExp): void {
 
 describe('peerwire', function () {
   this.timeout(180_000);
-  let cli: CliBuild;
+  const cli = useCli();
   let place: Stage;
 
-  before(async () => {
-    cli = await CliBuild.create();
-  });
-  after(() => cli.dispose());
   beforeEach(async () => {
     place = new Stage(cli.main);
   });

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CliBuild } from './cli-build.ts';
-import { Lab, requireNamespaces } from './netns.ts';
+import { useLab } from './netns.ts';
 import { progressOf } from './processes.ts';
 
 const MIB = 2 ** 20;
@@ -18,22 +17,10 @@ const IN_FLIGHT = 8 * MIB;
 
 describe('a cable that is pulled for 30 s in mid-transfer', function () {
   this.timeout(90_000);
-  let cli: CliBuild;
-  const labs: Lab[] = [];
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(async () => {
-    await Promise.all(labs.map((lab) => lab.dispose()));
-    await cli?.dispose();
-  });
+  const lab = useLab();
 
   /** Resolves with the milliseconds from plugging in until the next byte came, and the bytes fetched beyond the file. */
   async function pull(side: 'sender' | 'receiver'): Promise<{ resumed: number; again: number }> {
-    const lab = new Lab(cli.main);
-    labs.push(lab);
     const segment = await lab.switch();
     const [a, b] = [await lab.host(), await lab.host()];
     const cables = {
@@ -49,17 +36,8 @@ describe('a cable that is pulled for 30 s in mid-transfer', function () {
     const { share } = await a.ok('home', 'share', a.path('file.bin'));
     const peer = await b.peer('home');
     await peer.event(({ event, peers }) => event === 'peers' && (peers as []).length > 0);
-    const get = b.start([
-      'get',
-      String(share),
-      '--home',
-      b.path('home'),
-      '--json',
-      '--wait',
-      '20',
-      '--out',
-      b.path('out'),
-    ]);
+    const options = ['--home', b.path('home'), '--json', '--wait', '20', '--out', b.path('out')];
+    const get = b.start(['get', String(share), ...options]);
     await get.says((stderr) => progressOf(stderr) > 8 * MIB);
     await cables[side].pull();
     // This is the time that is asked about, not a wait for something to happen.

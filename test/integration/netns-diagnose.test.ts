@@ -1,23 +1,11 @@
 /** What “peerwire diagnose” says on hosts whose firewall lets nobody in, and on those that are open. */
 import assert from 'node:assert/strict';
-import { CliBuild } from './cli-build.ts';
-import { type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Host, useLab } from './netns.ts';
 import type { Line } from './processes.ts';
 
 describe('diagnosis on hosts of their own', function () {
   this.timeout(60_000);
-  let cli: CliBuild;
-  let lab: Lab;
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-  beforeEach(() => {
-    lab = new Lab(cli.main);
-  });
-  afterEach(() => lab.dispose());
+  const lab = useLab();
 
   async function diagnosis(host: Host, wait = 10): Promise<(check: string) => Line | undefined> {
     const { lines } = await host.run('home', 'diagnose', '--wait', `${wait}`);

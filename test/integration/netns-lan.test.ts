@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { CliBuild } from './cli-build.ts';
-import { type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Host, useLab } from './netns.ts';
 import type { RunningPeer } from './processes.ts';
 
 const MIB = 2 ** 20;
@@ -41,18 +40,7 @@ canary.listen(0, () => socket.bind(6771, () => { socket.addMembership('239.192.1
 
 describe('on one switch, without a tracker', function () {
   this.timeout(60_000);
-  let cli: CliBuild;
-  let lab: Lab;
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-  beforeEach(() => {
-    lab = new Lab(cli.main);
-  });
-  afterEach(() => lab.dispose());
+  const lab = useLab();
 
   /** Two hosts with these addresses, in one network. */
   async function pair(family: 'ipv4' | 'ipv6', addresses: readonly [string, string]): Promise<[Host, Host]> {

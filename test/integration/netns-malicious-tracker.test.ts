@@ -3,26 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
-import { CliBuild } from './cli-build.ts';
-import { type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Host, useLab } from './netns.ts';
 import type { Line } from './processes.ts';
 
 const ADDRESS = '10.9.9.1';
 
 describe('trackers that lie', function () {
   this.timeout(90_000);
-  let cli: CliBuild;
-  let lab: Lab;
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-  beforeEach(() => {
-    lab = new Lab(cli.main);
-  });
-  afterEach(() => lab.dispose());
+  const lab = useLab();
 
   it('make nobody dial services of the own machine, nor follow them, nor drown in addresses', async () => {
     const segment = await lab.switch();

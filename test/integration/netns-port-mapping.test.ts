@@ -5,23 +5,11 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { CliBuild } from './cli-build.ts';
-import { type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Host, useLab } from './netns.ts';
 
 describe('behind a router that forwards ports', function () {
   this.timeout(90_000);
-  let cli: CliBuild;
-  let lab: Lab;
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-  beforeEach(() => {
-    lab = new Lab(cli.main);
-  });
-  afterEach(() => lab.dispose());
+  const lab = useLab();
 
   it('a peer that asks for it is dialled from outside, and takes its port back when it ends', async () => {
     const [home, street] = [await lab.switch(), await lab.switch()];

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { CliBuild } from './cli-build.ts';
-import { type Cable, type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Cable, type Host, useLab } from './netns.ts';
 import { capture } from './netns-capture.ts';
 import type { Line, RunningPeer } from './processes.ts';
 import { checkTlsRecords } from './tls-records.ts';
@@ -13,21 +12,13 @@ const RELAY = '10.9.0.1:6881';
 
 describe('two hosts behind firewalls, and one reachable member', function () {
   this.timeout(120_000);
-  let cli: CliBuild;
-  let lab: Lab;
+  const lab = useLab();
   let relay: Host;
   let ada: Host;
   let bob: Host;
   let cable: Cable;
 
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-
   beforeEach(async () => {
-    lab = new Lab(cli.main);
     const segment = await lab.switch();
     [relay, ada, bob] = [await lab.host(), await lab.host(), await lab.host()];
     cable = await segment.plug(relay, { ipv4: '10.9.0.1/24' });
@@ -36,7 +27,6 @@ describe('two hosts behind firewalls, and one reachable member', function () {
     const { invite } = await relay.ok('home', 'network', 'create', 'team');
     for (const host of [ada, bob]) await host.ok('home', 'network', 'join', String(invite));
   });
-  afterEach(() => lab.dispose());
 
   /** Until the peer sees so many others: each device with how it is reached. */
   async function sees(peer: RunningPeer, count: number): Promise<Map<string, string>> {

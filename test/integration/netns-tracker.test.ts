@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { CliBuild } from './cli-build.ts';
-import { type Host, Lab, requireNamespaces } from './netns.ts';
+import { type Host, useLab } from './netns.ts';
 import type { RunningPeer } from './processes.ts';
 
 const MIB = 2 ** 20;
@@ -12,18 +11,7 @@ const BACK = 10_000;
 
 describe('behind a router, with a tracker in common', function () {
   this.timeout(60_000);
-  let cli: CliBuild;
-  let lab: Lab;
-
-  before(async function () {
-    requireNamespaces(this);
-    cli = await CliBuild.create();
-  });
-  after(() => cli?.dispose());
-  beforeEach(() => {
-    lab = new Lab(cli.main);
-  });
-  afterEach(() => lab.dispose());
+  const lab = useLab();
 
   /** A host in a subnet of its own. */
   async function behind(router: Host, subnet: number): Promise<Host> {

@@ -5,6 +5,7 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import type { Context } from 'mocha';
+import { useCli } from './cli-build.ts';
 import { type CommandOptions, type Running, type RunningPeer, Stage } from './processes.ts';
 
 /** Ends what runs in the namespaces named on its stdin, and deletes them, when that closes: also when the test was killed. */
@@ -266,4 +267,25 @@ export class Lab {
     await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
     return name;
   }
+}
+
+/**
+ * A new lab for each test of the suite that calls this, whose hosts run the command as built from the sources. Skips the suite,
+ * or fails it, as `requireNamespaces` does.
+ */
+export function useLab(): Pick<Lab, 'host' | 'switch'> {
+  before(function () {
+    requireNamespaces(this);
+  });
+  const cli = useCli();
+  let lab: Lab | undefined;
+  beforeEach(() => {
+    lab = new Lab(cli.main);
+  });
+  afterEach(() => lab?.dispose());
+  const current = (): Lab => {
+    if (lab === undefined) throw new Error('There is a lab in a test only.');
+    return lab;
+  };
+  return { host: () => current().host(), switch: () => current().switch() };
 }

@@ -2,22 +2,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, type Line, type Running, Stage } from './processes.ts';
 
 const MB = 1_000_000;
 
 describe('rate limits over real sockets', function () {
   this.timeout(300_000);
-  let build: CliBuild;
+  const cli = useCli();
   let stage: Stage;
 
-  before(async () => {
-    build = await CliBuild.create();
-  });
-  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage(build.main);
+    stage = new Stage(cli.main);
   });
   afterEach(() => stage.dispose());
 

@@ -2,22 +2,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, type Line, progressOf, type RunningPeer, Stage } from './processes.ts';
 
 const MiB = 1024 * 1024;
 
 describe('a transfer between peers that do not listen', function () {
   this.timeout(180_000);
-  let build: CliBuild;
+  const cli = useCli();
   let stage: Stage;
 
-  before(async () => {
-    build = await CliBuild.create();
-  });
-  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage(build.main);
+    stage = new Stage(cli.main);
   });
   afterEach(() => stage.dispose());
 

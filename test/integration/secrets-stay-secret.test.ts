@@ -4,20 +4,16 @@ import { createPrivateKey } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseInvite } from '../../src/peer/trust/invite.ts';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { addressOf, type Line, type Running, Stage } from './processes.ts';
 
 describe('secrets', function () {
   this.timeout(180_000);
-  let build: CliBuild;
+  const cli = useCli();
   let stage: Stage;
 
-  before(async () => {
-    build = await CliBuild.create();
-  });
-  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage(build.main);
+    stage = new Stage(cli.main);
   });
   afterEach(() => stage.dispose());
 

@@ -3,22 +3,18 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { choosePieceLength } from '../../src/bittorrent/metainfo.ts';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { type Line, progressOf, Stage } from './processes.ts';
 
 const MiB = 1024 * 1024;
 
 describe('the life of a swarm', function () {
   this.timeout(300_000);
-  let build: CliBuild;
+  const cli = useCli();
   let stage: Stage;
 
-  before(async () => {
-    build = await CliBuild.create();
-  });
-  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage(build.main);
+    stage = new Stage(cli.main);
   });
   afterEach(() => stage.dispose());
 

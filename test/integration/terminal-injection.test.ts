@@ -1,6 +1,6 @@
 /** What a member says of itself and its shares, on the terminal of somebody who lists them. */
 import assert from 'node:assert/strict';
-import { CliBuild } from './cli-build.ts';
+import { useCli } from './cli-build.ts';
 import { LoneMember, newInstance } from './lone-member.ts';
 import { shareEntry } from './network-peer.ts';
 import { type Running, Stage } from './processes.ts';
@@ -12,16 +12,12 @@ const ESC = 'x\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egpj.exe\r\nfake line';
 
 describe('what a member says, on a terminal', function () {
   this.timeout(120_000);
-  let build: CliBuild;
+  const cli = useCli();
   let stage: Stage;
   let mallory: LoneMember;
 
-  before(async () => {
-    build = await CliBuild.create();
-  });
-  after(() => build.dispose());
   beforeEach(() => {
-    stage = new Stage(build.main);
+    stage = new Stage(cli.main);
   });
   afterEach(async () => {
     mallory.dispose();

@@ -4,7 +4,7 @@ import { LSD_PORT } from '../../transport/lsd-announce.ts';
 import type { LanInterface } from '../../transport/network-interfaces.ts';
 import type { MappedPort } from '../../transport/port-mapper.ts';
 import type { DiagnosisLine } from '../api.ts';
-import type { DialBackReport } from '../network/network-node.ts';
+import type { DialBackReport } from '../network/dial-back.ts';
 import type { TrackerStatus } from '../network/tracker-announcer.ts';
 import type { Firewall } from './firewall.ts';
 import type { Place } from './place.ts';

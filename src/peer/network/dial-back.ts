@@ -1,3 +1,4 @@
+import { withTimeLimit } from '../../common/abort.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import { errorCode } from '../../common/errors.ts';
@@ -16,12 +17,21 @@ const ANSWER_TIMEOUT = ATTEMPT_TIMEOUT + 2000;
 /** So often one device may ask: once in so many seconds, and so many times in a row. */
 const ASK_INTERVAL = 20;
 const ASK_BURST = 3;
+/** Devices that are asked for one diagnosis. */
+const MOST_ASKED = 3;
 /** Attempts under way at once, for all peers together. */
 const MOST_ATTEMPTS = 4;
 
 export interface DialBackOptions {
   readonly clock: Clock;
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
+}
+
+/** What a member said that was asked to dial this peer; no outcome: nothing. */
+export interface DialBackReport {
+  /** Of the device. */
+  readonly name: string;
+  readonly outcome: DialBackOutcome | undefined;
 }
 
 interface Asked {
@@ -43,6 +53,16 @@ export class DialBack implements Disposable {
 
   constructor(options: DialBackOptions) {
     this.#options = options;
+  }
+
+  /** Asks a few of these, each device once. Takes 6 s at most, and never rejects. */
+  async askSome(links: readonly ControlPeer[]): Promise<DialBackReport[]> {
+    const able = links.filter((link) => !link.relayed && link.supports('pw_connect'));
+    const devices = new Map(able.map((link) => [link.peer.device, link]));
+    const asked = [...devices.values()].slice(0, MOST_ASKED);
+    return await Promise.all(
+      asked.map(async (link) => ({ name: link.name ?? link.peer.device, outcome: await this.ask(link) })),
+    );
   }
 
   /** What came of it; undefined when the other did not say. Takes 6 s at most, and never rejects. */
@@ -86,23 +106,18 @@ export class DialBack implements Disposable {
   }
 
   async #try({ channel, listenPort, peer }: ControlPeer): Promise<DialBackOutcome> {
-    const late = new AbortController();
-    const timer = this.#options.clock.setTimeout(() => late.abort(), ATTEMPT_TIMEOUT);
+    const { clock, dial } = this.#options;
+    const target = { host: normalizeHost(channel.remoteAddress), port: listenPort ?? 0, expectDevice: peer.device };
     this.#attempts++;
     try {
-      const reached = await this.#options.dial({
-        host: normalizeHost(channel.remoteAddress),
-        port: listenPort ?? 0,
-        expectDevice: peer.device,
-        signal: late.signal,
-      });
+      const limit = { clock, limit: ATTEMPT_TIMEOUT };
+      const reached = await withTimeLimit(limit, (signal) => dial({ ...target, signal }));
       reached.close();
       return reached.instance === peer.instance ? 'ok' : 'other';
     } catch (error) {
-      if (late.signal.aborted || errorCode(error) === 'timeout') return 'dropped';
-      return errorCode(error) === 'connection' ? 'refused' : 'other';
+      const code = errorCode(error);
+      return code === 'timeout' ? 'dropped' : code === 'connection' ? 'refused' : 'other';
     } finally {
-      timer.dispose();
       this.#attempts--;
     }
   }

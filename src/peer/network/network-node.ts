@@ -11,19 +11,20 @@ import type { Identity } from '../../transport/identity.ts';
 import { secureRelayed } from '../../transport/relayed-channel.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
 import type { StateStore } from '../state-store.ts';
-import type { Member, NetworkTrust } from '../trust/membership.ts';
+import type { NetworkTrust } from '../trust/membership.ts';
 import type { HoldEntry, ShareEntry } from './catalogue.ts';
 import { CatalogueGossip } from './catalogue-gossip.ts';
 import { CatalogueStore, sectionKey } from './catalogue-store.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
-import type { ConnectMessage, DialBackOutcome } from './control-messages.ts';
+import type { ConnectMessage } from './control-messages.ts';
 import { ControlPeer, type ControlPeerHandler, type ControlPeerOptions } from './control-peer.ts';
-import { DialBack } from './dial-back.ts';
+import { DialBack, type DialBackReport } from './dial-back.ts';
 import type { DialTarget } from './dialer.ts';
 import { Directory } from './directory.ts';
 import { Links } from './links.ts';
-import { MemberBook, readMembers } from './member-book.ts';
+import type { MemberBook } from './member-book.ts';
 import { MemberFinder } from './member-finder.ts';
+import { MemberMemory } from './member-memory.ts';
 import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
 import { PexGossip } from './pex-gossip.ts';
@@ -39,13 +40,8 @@ import type { TrackerStatus } from './tracker-announcer.ts';
 const LEAVE_TIMEOUT = 1000;
 const LEAVE_POLL = 10;
 const TICK = 15_000;
-/** Devices that are asked to dial this peer. */
-const MOST_DIAL_BACKS = 3;
 /** Connections of one device, dialed by it, in the middle of the handshakes of BitTorrent. */
 const MAX_OPENING_PER_DEVICE = 64;
-/** File of the members that are remembered, and milliseconds between two writings of it. */
-const MEMBERS = 'members.json';
-const MEMBERS_PAUSE = 3000;
 /** Milliseconds between two reports that catalogues changed: the peer looks at everything again after each. */
 const REPORT_PAUSE = 50;
 /** When this much more wall time (ms) passed than a tick should take, the machine slept. */
@@ -81,13 +77,6 @@ export interface ConnectRequest extends PeerRef {
   readonly infohash: InfoHash;
   /** `host:port` to dial: the address at which we see the peer, with the port on which it listens. */
   readonly address: string;
-}
-
-/** What a member said that was asked to dial this peer; no outcome: nothing. */
-export interface DialBackReport {
-  /** Of the device. */
-  readonly name: string;
-  readonly outcome: DialBackOutcome | undefined;
 }
 
 /** For `NetworkInfo`. */
@@ -130,7 +119,7 @@ export class NetworkNode implements Disposable {
   #lastTick = 0;
   #cataloguesDirty = false;
   readonly #reporting: Throttle;
-  readonly #saveMembers: Throttle;
+  readonly #memory: MemberMemory;
   #started = false;
   #closed = false;
   #closing: Promise<void> | undefined;
@@ -166,8 +155,8 @@ export class NetworkNode implements Disposable {
     this.#deviceName = options.deviceName;
     const self = { device: identity.device, instance };
     this.#reporting = this.#owned.add(new Throttle(clock, REPORT_PAUSE, () => this.#cataloguesChanged.fire()));
-    this.#saveMembers = this.#owned.add(new Throttle(clock, MEMBERS_PAUSE, () => void this.#storeMembers()));
-    this.members = new MemberBook(() => this.#saveMembers.run());
+    this.#memory = this.#owned.add(new MemberMemory({ trust, store, clock, logger }));
+    this.members = this.#memory.book;
     this.#self = self;
     this.#links = new Links(self);
     this.#store = this.#owned.add(
@@ -279,9 +268,7 @@ export class NetworkNode implements Disposable {
   /** Loads what was remembered, then announces and dials. */
   async start(): Promise<void> {
     const { trust, clock } = this.#options;
-    const members = (await this.#options.store.readJson(MEMBERS, readMembers)) ?? [];
-    for (const member of members) this.members.note(member);
-    this.#owned.add(trust.onJudged((member) => this.#noteJudged(member)));
+    await this.#memory.load();
     await this.#store.load();
     for (const { device, name } of this.#store.catalogues()) this.members.note({ device, name });
     await this.#finder.load();
@@ -346,16 +333,7 @@ export class NetworkNode implements Disposable {
   /** Asks some connected devices to dial this peer. Takes 6 s at most, and never rejects. */
   async dialBack(): Promise<DialBackReport[]> {
     if (this.#options.listenPort() === undefined) return [];
-    const askable = [...this.#links.all()].filter(
-      (link) => link.peer.device !== this.#self.device && !link.relayed && link.supports('pw_connect'),
-    );
-    const byDevice = new Map(askable.map((link) => [link.peer.device, link]));
-    return await Promise.all(
-      [...byDevice.values()].slice(0, MOST_DIAL_BACKS).map(async (link) => ({
-        name: link.name ?? link.peer.device,
-        outcome: await this.#dialBack.ask(link),
-      })),
-    );
+    return await this.#dialBack.askSome([...this.#links.all()].filter(({ peer }) => peer.device !== this.#self.device));
   }
 
   /** How each tracker fared last, in order: for diagnosis. */
@@ -449,7 +427,7 @@ export class NetworkNode implements Disposable {
       const report = (error: unknown): void => logger.warn(`Catalogues were not saved: ${errorMessage(error)}`);
       ends.push(this.#store.save().catch(report));
       for (const link of this.#links.all()) this.#noteSeen(link);
-      ends.push(this.#storeMembers());
+      ends.push(this.#memory.save());
     }
     this.#owned.dispose();
     for (const emitter of [this.#loaded, this.#peersChanged, this.#cataloguesChanged, this.#connectRequest])
@@ -526,24 +504,8 @@ export class NetworkNode implements Disposable {
     this.#reach.poke();
   }
 
-  #noteJudged({ device, spki, inviter, creator, date }: Member): void {
-    const facts = { ...(creator ? { creator } : {}), ...(inviter === undefined ? {} : { inviter }) };
-    this.members.note({ device, spki, joined: date, ...facts });
-  }
-
-  #noteSeen(link: ControlPeer): void {
-    const { device } = link.peer;
-    const name = this.directory.nameOf(device);
-    this.members.note({ device, lastSeen: this.#options.clock.wallTime(), ...(name === undefined ? {} : { name }) });
-  }
-
-  async #storeMembers(): Promise<void> {
-    const { store, logger } = this.#options;
-    try {
-      await store.writeJson(MEMBERS, this.members.serialize());
-    } catch (error) {
-      logger.warn(`The members were not saved: ${errorMessage(error)}`);
-    }
+  #noteSeen({ peer: { device } }: ControlPeer): void {
+    this.#memory.noteSeen(device, this.directory.nameOf(device));
   }
 
   #onUpdate(link: ControlPeer): void {

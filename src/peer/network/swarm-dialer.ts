@@ -2,9 +2,10 @@ import type { Clock } from '../../common/clock.ts';
 import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import type { InfoHash } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
-import { formatHostPort, normalizeHost, parseHostPort } from './addresses.ts';
+import { formatHostPort, normalizeHost } from './addresses.ts';
 import { type MemberChannel, type PeerRef, peerKey } from './channel.ts';
 import type { ControlPeer } from './control-peer.ts';
+import { dialPeer } from './dial-peer.ts';
 import type { DialTarget } from './dialer.ts';
 
 /** Milliseconds for which we do not answer a request to dial by the same request. */
@@ -41,7 +42,7 @@ export class SwarmDialer {
     infohash: InfoHash,
     signal: AbortSignal,
   ): Promise<MemberChannel | undefined> {
-    const { clock, logger, listenPort, relay } = this.#options;
+    const { clock, logger, dial, listenPort, relay } = this.#options;
     const link = links.findLast((one) => !one.relayed) ?? links.at(-1);
     if (link === undefined) throw new PeerwireError('closed', 'The peer is not connected.');
     if (signal.aborted) throw cancelled();
@@ -53,7 +54,7 @@ export class SwarmDialer {
     if (!canBeDialed || (this.#undialable.get(key) ?? 0) <= clock.now()) {
       for (const address of addresses) {
         try {
-          return await this.#dial(address, link, signal);
+          return await dialPeer({ clock, dial, peer: link.peer, address, limit: DIAL_TIMEOUT, signal });
         } catch (error) {
           if (signal.aborted) throw cancelled();
           logger.debug(`${key} cannot be dialled at ${address}: ${errorMessage(error)}`);
@@ -85,26 +86,6 @@ export class SwarmDialer {
     const now = this.#options.clock.now();
     for (const times of [this.#undialable, this.#asked])
       for (const [key, until] of times) if (until <= now) times.delete(key);
-  }
-
-  async #dial(address: string, link: ControlPeer, signal: AbortSignal): Promise<MemberChannel> {
-    const { clock, dial } = this.#options;
-    const late = new AbortController();
-    const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
-    try {
-      const channel = await dial({
-        ...parseHostPort(address),
-        expectDevice: link.peer.device,
-        signal: AbortSignal.any([signal, late.signal]),
-      });
-      if (channel.instance !== link.peer.instance || signal.aborted) {
-        channel.close();
-        throw new PeerwireError('connection', 'Another peer of the device answered.');
-      }
-      return channel;
-    } finally {
-      timer.dispose();
-    }
   }
 }
 

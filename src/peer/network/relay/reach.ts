@@ -1,3 +1,4 @@
+import { withTimeLimit } from '../../../common/abort.ts';
 import type { Clock } from '../../../common/clock.ts';
 import type { Disposable } from '../../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../../common/errors.ts';
@@ -113,18 +114,15 @@ export class Reach implements Disposable {
     const target = { host: normalizeHost(address.host), port: address.port };
     if (this.#answering >= MOST_ANSWERS || !this.#answers.tryTake(1) || !this.#calls.tryTake(target)) return;
     this.#answering++;
-    const late = new AbortController();
-    const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
     try {
-      const signal = AbortSignal.any([late.signal, this.#abort.signal]);
-      const channel = await dial({ ...address, expectDevice: peer.device, signal });
+      const limit = { clock, limit: DIAL_TIMEOUT, signal: this.#abort.signal };
+      const channel = await withTimeLimit(limit, (signal) => dial({ ...address, expectDevice: peer.device, signal }));
       this.#calls.reached(target);
       if (channel.instance !== peer.instance || isDirect(peer) || this.#abort.signal.aborted) channel.close();
       else onChannel(channel, formatHostPort(address));
     } catch (error) {
       logger.debug(`${peerKey(peer)} called and cannot be dialled: ${errorMessage(error)}`);
     } finally {
-      timer.dispose();
       this.#answering--;
     }
   }

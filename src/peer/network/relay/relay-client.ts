@@ -6,9 +6,9 @@ import type { Disposable } from '../../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../../common/errors.ts';
 import type { DeviceId, NetworkId } from '../../../common/ids.ts';
 import type { Logger } from '../../../common/log.ts';
-import { parseHostPort } from '../addresses.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
 import type { ControlPeer } from '../control-peer.ts';
+import { dialPeer } from '../dial-peer.ts';
 import type { DialTarget } from '../dialer.ts';
 import { addressesOf } from '../swarm-dialer.ts';
 import { TokenBucket } from '../token-bucket.ts';
@@ -265,21 +265,10 @@ export class RelayClient implements Disposable {
     const { clock, dial } = this.#options;
     let failure: unknown;
     for (const address of addressesOf([link])) {
-      const late = new AbortController();
-      const timer = clock.setTimeout(() => late.abort(), DIAL_TIMEOUT);
       try {
-        const channel = await dial({
-          ...parseHostPort(address),
-          expectDevice: link.peer.device,
-          signal: AbortSignal.any([signal, late.signal]),
-        });
-        if (channel.instance === link.peer.instance && !signal.aborted) return channel;
-        channel.close();
-        failure = new PeerwireError('connection', 'Another peer of the device answered.');
+        return await dialPeer({ clock, dial, peer: link.peer, address, limit: DIAL_TIMEOUT, signal });
       } catch (error) {
         failure = error;
-      } finally {
-        timer.dispose();
       }
     }
     throw failure;

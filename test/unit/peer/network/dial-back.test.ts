@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { onAbort } from '../../../../src/common/abort.ts';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import type { MemberChannel } from '../../../../src/peer/network/channel.ts';
 import type { DialBackOutcome } from '../../../../src/peer/network/control-messages.ts';
@@ -86,12 +87,7 @@ describe('DialBack', () => {
       await connect();
       dial = (target) => {
         const failed = fail();
-        return Promise.race([
-          failed,
-          new Promise<never>((_, reject) => {
-            target.signal.addEventListener('abort', () => reject(new PeerwireError('cancelled', 'Too late.')));
-          }),
-        ]);
+        return Promise.race([failed, new Promise<never>((_, reject) => onAbort(target.signal, reject))]);
       };
       assert.equal(await ask(), outcome);
     });
