@@ -2,13 +2,21 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** A new directory for each test, removed after it. Call inside `describe`. */
+/**
+ * A new directory for each test. Call inside `describe`. It is removed at the next test, or at the end: `afterEach` hooks run in
+ * the order in which they were made, so one of ours would come before those that end what still writes here.
+ */
 export function useTempDir(): { readonly path: string; file(name: string, content?: string | Uint8Array): string } {
   let path = '';
+  const remove = (): void => {
+    if (path !== '') rmSync(path, { recursive: true, force: true });
+    path = '';
+  };
   beforeEach(() => {
+    remove();
     path = realpathSync(mkdtempSync(join(tmpdir(), 'peerwire-files-')));
   });
-  afterEach(() => rmSync(path, { recursive: true, force: true }));
+  after(remove);
   return {
     get path() {
       return path;
