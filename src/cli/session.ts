@@ -1,11 +1,12 @@
+import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { abortable } from '../common/abort.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { FileSecretStore } from '../common/file-secret-store.ts';
 import { JsonBytes } from '../common/json-bytes.ts';
 import type { Logger } from '../common/log.ts';
 import { ANY_ADDRESS, type PeerApi, type RateLimits } from '../peer/api.ts';
 import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
-import { FileSecretStore } from '../peer/file-secret-store.ts';
 import type { OpenPeer, PeerOptions } from '../peer/open-peer.ts';
 import { startPeerThread } from '../peer/peer-thread.ts';
 import { HASH_WORKER, PEER_WORKER } from './installation.ts';
@@ -119,7 +120,7 @@ export interface HostedPeer {
  * much memory it may take for garbage. For peers that stay; starting a thread costs some 100 ms.
  */
 export async function hostHomePeer(surroundings: Surroundings, setup: HomePeerSetup): Promise<HostedPeer> {
-  const { secrets, logger, ...data } = peerOptions(surroundings, setup);
+  const { secrets, logger, ...data } = await peerOptions(surroundings, setup);
   const thread = startPeerThread({ entry: PEER_WORKER, data, secrets, logger });
   await thread.open();
   const died = thread.exited.then((failure): never => {
@@ -154,16 +155,32 @@ export async function hostHomePeer(surroundings: Surroundings, setup: HomePeerSe
 async function openHomePeer(surroundings: Surroundings, setup: HomePeerSetup): Promise<OpenPeer> {
   // Only now: most commands ask a peer that runs, and loading one takes longer than asking.
   const { openPeer } = await import('../peer/open-peer.ts');
-  return await openPeer(peerOptions(surroundings, setup));
+  return await openPeer(await peerOptions(surroundings, setup));
 }
 
-function peerOptions({ home, logger }: Surroundings, setup: HomePeerSetup): PeerOptions {
+async function peerOptions({ home, logger }: Surroundings, setup: HomePeerSetup): Promise<PeerOptions> {
   return {
     ...setup,
     home,
     instanceDir: path.join(home, 'peer'),
-    secrets: new FileSecretStore(path.join(home, 'secrets.json')),
+    secrets: await homeSecrets(home),
     hashWorker: HASH_WORKER,
     logger,
   };
+}
+
+/** Throws `unsupported` for the home of an editor that keeps the device's keys itself: a second identity would only confuse. */
+async function homeSecrets(home: string): Promise<FileSecretStore> {
+  const has = (name: string): Promise<boolean> =>
+    access(path.join(home, name)).then(
+      () => true,
+      () => false,
+    );
+  if ((await has('home-id')) && !(await has('secrets')) && !(await has('secrets.json'))) {
+    throw new PeerwireError(
+      'unsupported',
+      'The editor whose home this is keeps the keys of its device: choose another --home.',
+    );
+  }
+  return new FileSecretStore(path.join(home, 'secrets'));
 }

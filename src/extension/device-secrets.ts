@@ -10,10 +10,16 @@
  * read, as for the command line.
  */
 import { randomBytes } from 'node:crypto';
-import { access, chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import nodePath from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode } from '../common/errors.ts';
+import { FileSecretStore } from '../common/file-secret-store.ts';
+import { withFolderLock } from '../common/folder-lock.ts';
 import type { PeerSecrets } from './peer-client.ts';
+
+/** Milliseconds in which one window has what another gave the editor's storage. */
+const ARRIVAL = 2_000;
 
 /** `vscode.SecretStorage`, as far as it is used. */
 export interface KeyStorage {
@@ -33,18 +39,12 @@ export async function openDeviceSecrets(
 ): Promise<PeerSecrets> {
   await mkdir(home, { recursive: true });
   const files = nodePath.join(home, 'secrets');
-  if (storage === undefined || (await exists(files))) return fileSecrets(files);
-  const idFile = nodePath.join(home, 'home-id');
-  const known = await readText(idFile);
-  const id = known ?? randomBytes(8).toString('hex');
-  const marker = `${id}:marker`;
-  if (known === undefined) {
-    // In this order, a crash in between is not taken for forgetting.
-    await storage.store(marker, 'kept');
-    await writeFile(idFile, id);
-  } else if ((await storage.get(marker)) === undefined) {
+  if (storage === undefined || (await exists(files))) return openFiles(files);
+  // Two windows that start for the first time at once must not each give the home an id.
+  const id = await withFolderLock(nodePath.join(home, 'home-id.lock'), () => homeId(home, storage));
+  if (id === undefined) {
     onForgotten();
-    return fileSecrets(files);
+    return openFiles(files);
   }
   return {
     get: async (key) => storage.get(`${id}:${key}`),
@@ -53,26 +53,38 @@ export async function openDeviceSecrets(
   };
 }
 
-/** One file a key, so that windows that write at once do not undo each other. */
-async function fileSecrets(folder: string): Promise<PeerSecrets> {
+/** Under which the storage has the keys of this home; undefined when it has lost them. */
+async function homeId(home: string, storage: KeyStorage): Promise<string | undefined> {
+  const file = nodePath.join(home, 'home-id');
+  const known = await readText(file);
+  if (known !== undefined && known !== '') return (await remembers(storage, markerOf(known))) ? known : undefined;
+  const id = randomBytes(8).toString('hex');
+  // In this order, a crash in between is not taken for forgetting.
+  await storage.store(markerOf(id), 'kept');
+  const temporary = `${file}.${id}`;
+  await writeFile(temporary, id, { flag: 'wx', flush: true });
+  await rename(temporary, file);
+  return id;
+}
+
+/** What another window stored just now takes a moment to arrive in this one. */
+async function remembers(storage: KeyStorage, marker: string): Promise<boolean> {
+  const deadline = performance.now() + ARRIVAL;
+  for (;;) {
+    if ((await storage.get(marker)) !== undefined) return true;
+    if (performance.now() > deadline) return false;
+    await delay(50);
+  }
+}
+
+function markerOf(id: string): string {
+  return `${id}:marker`;
+}
+
+/** The folder is made at once: it says where the keys of this home are from now on. */
+async function openFiles(folder: string): Promise<PeerSecrets> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  // An earlier version, or a copied home, may have been more generous.
-  await chmod(folder, 0o700);
-  const pathOf = (key: string): string => nodePath.join(folder, Buffer.from(key).toString('base64url'));
-  return {
-    get: (key) => readText(pathOf(key)),
-    async set(key, value) {
-      const temporary = `${pathOf(key)}.${randomBytes(6).toString('hex')}`;
-      try {
-        await writeFile(temporary, value, { mode: 0o600, flag: 'wx', flush: true });
-        await rename(temporary, pathOf(key));
-      } catch (error) {
-        await rm(temporary, { force: true });
-        throw error;
-      }
-    },
-    delete: (key) => rm(pathOf(key), { force: true }),
-  };
+  return new FileSecretStore(folder);
 }
 
 async function readText(path: string): Promise<string | undefined> {

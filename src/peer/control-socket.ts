@@ -12,12 +12,12 @@ import { isMainThread } from 'node:worker_threads';
 import type { Disposable } from '../common/disposable.ts';
 import { PeerwireError, systemCode } from '../common/errors.ts';
 import { type Event, once } from '../common/event.ts';
+import { withFolderLock } from '../common/folder-lock.ts';
 import { connect, serve } from '../common/rpc.ts';
 import type { PeerApi } from './api.ts';
 import { PEER_API_METHODS } from './api-methods.ts';
 import { controlPath } from './control-path.ts';
 import { lineChannel } from './line-channel.ts';
-import { withStartLock } from './start-lock.ts';
 
 /** Raised when old commands cannot talk to a new peer, or the other way round. */
 const PROTOCOL = 1;
@@ -43,7 +43,7 @@ export class ControlSocket {
   /** Makes this process the peer of the home. Throws `busy` when it has one. */
   static async claim(home: string): Promise<ControlSocket> {
     const path = await controlPath(home);
-    return withStartLock(path, async () => {
+    const take = async (): Promise<ControlSocket> => {
       const control = new ControlSocket();
       try {
         await control.#listen(path);
@@ -56,7 +56,9 @@ export class ControlSocket {
         await control.#listen(path);
       }
       return control;
-    });
+    };
+    // Two starters that both find a dead peer's socket must not remove each other's new one. (A pipe ends with its process.)
+    return process.platform === 'win32' ? take() : withFolderLock(`${path}.starting`, take);
   }
 
   private constructor() {

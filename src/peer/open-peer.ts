@@ -7,11 +7,12 @@ import { systemClock } from '../common/clock.ts';
 import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
 import { parsePeerInstance } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
-import { createIdentity, type Identity, loadIdentity } from '../transport/identity.ts';
+import type { Identity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
 import { PendingSockets } from '../transport/pending-sockets.ts';
 import { PortMapper } from '../transport/port-mapper.ts';
 import type { PeerApi, RateLimits } from './api.ts';
+import { openIdentity } from './device-identity.ts';
 import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
 import type { MemberChannel } from './network/channel.ts';
@@ -70,7 +71,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   const report = (message: string): void => logger.warn(message);
   const store = new StateStore(join(options.instanceDir, 'state'), report);
   const deviceStore = new StateStore(join(options.home, 'device'), report);
-  const identity = await openIdentity(secrets);
+  const identity = await openIdentity(secrets, deviceStore);
   const instance = await openInstance(store);
   const self = { device: identity.device, instance };
   const peerId = Buffer.concat([Buffer.from('-PW0100-'), randomBytes(12)]);
@@ -171,16 +172,6 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     throw error;
   }
   return node;
-}
-
-async function openIdentity(secrets: SecretStore): Promise<Identity> {
-  const stored = await secrets.get('identity');
-  if (stored !== undefined) return loadIdentity(stored);
-  const identity = createIdentity();
-  await secrets.set('identity', identity.keyPem);
-  // Two windows may do this at once: what is stored in the end is the identity of both.
-  const settled = await secrets.get('identity');
-  return settled === undefined || settled === identity.keyPem ? identity : loadIdentity(settled);
 }
 
 async function openInstance(store: StateStore): Promise<ReturnType<typeof parsePeerInstance>> {

@@ -101,6 +101,13 @@ export class StateStore {
     }
   }
 
+  /** For `withFolderLock`, where several processes share the directory; it is made. No state has such a name. */
+  async lockPath(name: string): Promise<string> {
+    checkName(name);
+    await mkdir(this.dir, { recursive: true, mode: 0o700 });
+    return join(this.dir, `.${name}.lock`);
+  }
+
   /** Resolves when all changes asked for so far have ended, well or not: whoever asked for one hears how. */
   async flush(): Promise<void> {
     await Promise.allSettled(this.#last.values());

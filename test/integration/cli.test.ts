@@ -58,7 +58,8 @@ describe('peerwire', function () {
       assert.deepEqual([renamed.name, renamed.device], ['build server', first.device]);
       const people = await place.start(['id', '--home', place.path('a')]).result;
       assert.match(people.stdout, /^build server\n([A-Z2-7]{4}-){12}[A-Z2-7]{4}\n\w+( \w+){3}\n$/);
-      assert.equal((await stat(place.path('a', 'secrets.json'))).mode & 0o777, 0o600);
+      const [key = ''] = await readdir(place.path('a', 'secrets'));
+      assert.equal((await stat(place.path('a', 'secrets', key))).mode & 0o777, 0o600);
     });
 
     it('creates, joins, lists and leaves networks', async () => {
@@ -100,8 +101,10 @@ describe('peerwire', function () {
 
     it('does not start on a home whose secrets are damaged', async () => {
       await place.ok('a', 'id');
-      await writeFile(place.path('a', 'secrets.json'), '{');
-      assertFails(await place.run('a', 'id'), 1, /is damaged/);
+      const [key = ''] = await readdir(place.path('a', 'secrets'));
+      await writeFile(place.path('a', 'secrets', key), '{');
+      assertFails(await place.run('a', 'id'), 1, /device key cannot be read/);
+      assert.equal(await readFile(place.path('a', 'secrets', key), 'utf8'), '{', 'it is left as it is');
     });
   });
 

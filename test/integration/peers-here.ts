@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { FileSecretStore } from '../../src/common/file-secret-store.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import type { TransferInfo } from '../../src/peer/api.ts';
-import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
 import { type OpenPeer, openPeer } from '../../src/peer/open-peer.ts';
 
 /** Peers of one test in this process, over real sockets on loopback; they and their files go with `dispose`. */
@@ -23,7 +23,7 @@ export class PeersHere {
     const peer = await openPeer({
       home,
       instanceDir: home,
-      secrets: new FileSecretStore(path.join(home, 'secrets.json')),
+      secrets: new FileSecretStore(path.join(home, 'secrets')),
       deviceName: name,
       listen: port === 'none' ? 'none' : { host: '127.0.0.1', port },
       lan: false,

@@ -21,8 +21,8 @@ describe('secrets', function () {
   function* files(dir: string): Generator<string> {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
       const full = path.join(dir, entry.name);
-      if (entry.isDirectory()) yield* files(full);
-      else if (entry.isFile() && entry.name !== 'secrets.json') yield full;
+      if (entry.isDirectory() && entry.name !== 'secrets') yield* files(full);
+      else if (entry.isFile()) yield full;
     }
   }
 
@@ -64,14 +64,16 @@ describe('secrets', function () {
     said.push((await tracker.process.end()).stderr);
 
     const { secret, key } = parseInvite(invite);
-    const stores = ['a', 'b'].map((home) => readFileSync(stage.path(home, 'secrets.json'), 'utf8'));
-    for (const home of ['a', 'b']) assert.equal(statSync(stage.path(home, 'secrets.json')).mode & 0o077, 0);
+    const stores = ['a', 'b'].map((home) => [...files(stage.path(home, 'secrets'))]);
+    for (const file of stores.flat()) assert.equal(statSync(file).mode & 0o077, 0);
     // Of private keys the scalar: what else is in their text is public.
-    const keys = stores.flatMap((store) =>
-      [...store.matchAll(/-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----/gs)].map(([pem]) => {
-        const { d = '' } = createPrivateKey(pem.replaceAll(/\\+n/g, '\n')).export({ format: 'jwk' });
-        return Buffer.from(d, 'base64url');
-      }),
+    const keys = stores.flat().flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/-----BEGIN PRIVATE KEY-----.*?-----END PRIVATE KEY-----/gs)].map(
+        ([pem]) => {
+          const { d = '' } = createPrivateKey(pem.replaceAll(/\\+n/g, '\n')).export({ format: 'jwk' });
+          return Buffer.from(d, 'base64url');
+        },
+      ),
     );
     assert.equal(keys.length, 3, 'both devices, and the root key of the network');
     const needles = [

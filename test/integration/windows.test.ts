@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { FileSecretStore } from '../../src/common/file-secret-store.ts';
 import type { DeviceId, NetworkId } from '../../src/common/ids.ts';
 import { silentLogger } from '../../src/common/log.ts';
-import { FileSecretStore } from '../../src/peer/file-secret-store.ts';
 import { Networks } from '../../src/peer/networks.ts';
 import { NetworkTrust } from '../../src/peer/trust/membership.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
@@ -45,7 +45,7 @@ describe('two windows of one device', () => {
 
   /** As another process would have it: nothing but the file in common. */
   function secrets(): FileSecretStore {
-    return new FileSecretStore(path.join(temp.path, 'secrets.json'));
+    return new FileSecretStore(path.join(temp.path, 'secrets'));
   }
 
   /** Its farewell waits for others for some time, which passes at once. */
