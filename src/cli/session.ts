@@ -1,11 +1,12 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { abortable } from '../common/abort.ts';
+import { ANY_ADDRESS } from '../common/any-address.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { FileSecretStore } from '../common/file-secret-store.ts';
 import { JsonBytes } from '../common/json-bytes.ts';
 import type { Logger } from '../common/log.ts';
-import { ANY_ADDRESS, type PeerApi, type RateLimits } from '../peer/api.ts';
+import type { PeerApi, RateLimits } from '../peer/api.ts';
 import { ControlSocket, connectToHome } from '../peer/control-socket.ts';
 import type { OpenPeer, PeerOptions } from '../peer/open-peer.ts';
 import { startPeerThread } from '../peer/peer-thread.ts';

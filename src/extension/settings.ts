@@ -1,4 +1,5 @@
-import { ANY_ADDRESS, type RateLimits } from '../peer/api.ts';
+import { ANY_ADDRESS } from '../common/any-address.ts';
+import type { RateLimits } from '../peer/api.ts';
 import { vscode } from './vscode.ts';
 
 /** Rates are set in kilobytes per second; everything else of ours counts bytes. */

@@ -12,9 +12,6 @@ import type { DeviceId, InfoHash, NetworkId, PeerInstance, ShareId } from '../co
 
 export type { TransferPriority };
 
-/** Where a peer listens unless told otherwise: on every address of this machine, of both families where it has both. */
-export const ANY_ADDRESS = '::';
-
 export interface PeerApi {
   readonly onEvent: Event<PeerEvent>;
 

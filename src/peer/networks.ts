@@ -10,25 +10,23 @@ import { type Logger, prefixed } from '../common/log.ts';
 import { Throttle } from '../common/throttle.ts';
 import { dial } from '../transport/dial.ts';
 import type { Identity } from '../transport/identity.ts';
-import { LanDiscovery, type LanSelfTest } from '../transport/lan-discovery.ts';
-import { LanSockets } from '../transport/lan-sockets.ts';
+import type { LanSelfTest } from '../transport/lan-discovery.ts';
 import { NetworkWatch } from '../transport/network-watch.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
 import type { NetworkDiagnosis } from './diagnosis/diagnose.ts';
-import { formatHostPort } from './network/addresses.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import type { DialBackReport } from './network/dial-back.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
 import type { RelayHost } from './network/relay/relay-host.ts';
+import { NetworkLan } from './network-lan.ts';
+import { type Exclusive, NetworkStore } from './network-store.ts';
 import type { SecretStore } from './secret-store.ts';
 import { StateStore } from './state-store.ts';
 import { parseInvite } from './trust/invite.ts';
 import { NetworkTrust } from './trust/membership.ts';
 import { wordsFor } from './trust/words.ts';
 
-/** Key in the secret store: the ids of all networks of this device, as JSON. */
-const INDEX = 'networks';
 /** How often to look what other windows of this device stored: networks joined or left, removals, settings; in ms. */
 const RELOAD_INTERVAL = 2_000;
 /** Least time between two reactions to a changed network, in ms: containers and tunnels come and go. */
@@ -39,6 +37,8 @@ export interface NetworksOptions {
   readonly self: PeerRef;
   readonly deviceName: () => string;
   readonly secrets: SecretStore;
+  /** Among all peers of the device; absent: there is no other. */
+  readonly exclusive?: Exclusive;
   readonly dir: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -71,7 +71,10 @@ export class Networks implements Disposable {
   readonly #revoked = new Emitter<{ network: NetworkId; devices: readonly DeviceId[] }>();
   readonly #silent = new Emitter<PeerRef & { network: NetworkId }>();
   readonly #connectRequest = new Emitter<ConnectRequest & { network: NetworkId }>();
+  readonly #left = new Emitter<NetworkId>();
   readonly onChanged: Event<void> = this.#changed.event;
+  /** Another window of this device left the network. */
+  readonly onLeft: Event<NetworkId> = this.#left.event;
   /** See `NetworkNode.onLoaded`. */
   readonly onLoaded: Event<RunningNetwork> = this.#loaded.event;
   readonly onPeersChanged: Event<NetworkId> = this.#peersChanged.event;
@@ -80,39 +83,35 @@ export class Networks implements Disposable {
   /** See `NetworkNode.onSilent`. */
   readonly onSilent: Event<PeerRef & { network: NetworkId }> = this.#silent.event;
   readonly onConnectRequest: Event<ConnectRequest & { network: NetworkId }> = this.#connectRequest.event;
-  #saving: Promise<void> = Promise.resolve();
-  /** What waits to be stored: members who come by the thousand do not make us write as often. */
-  readonly #toStore = new Map<NetworkId, Promise<void>>();
-  /** What was stored for a network when this window last looked or wrote. */
-  readonly #seen = new Map<NetworkId, string>();
-  /** What is stored for networks that could not be loaded. */
-  readonly #unreadable = new Map<NetworkId, string>();
+  readonly #store: NetworkStore;
+  /** Why networks that are stored do not run, as reported. */
+  readonly #problems = new Map<NetworkId, string>();
+  /** Networks that another window left, saying so to their members. */
+  readonly #leaving = new Set<Promise<void>>();
   /** Creating, joining, leaving and reloading take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #owned = new DisposableList();
-  #lan: LanDiscovery | undefined;
-  /** Whose the infohashes are that local discovery uses, by infohash in hex. */
-  #meetingPoints = new Map<string, NetworkId>();
+  #lan: NetworkLan | undefined;
 
   constructor(options: NetworksOptions) {
     this.#options = options;
+    const { secrets, logger, exclusive = (action) => action() } = options;
+    this.#store = new NetworkStore({ secrets, exclusive, logger });
   }
 
+  /** Rejects when it cannot be read which networks there are. */
   async start(): Promise<void> {
-    const { secrets, identity, clock, logger } = this.#options;
-    for (const network of await this.#index()) {
-      try {
-        const stored = await secrets.get(secretKey(network));
-        if (stored !== undefined) await this.#run(NetworkTrust.load(identity, stored, { clock }));
-      } catch (error) {
-        logger.error(`A network could not be loaded: ${errorMessage(error)}`);
-      }
-    }
+    const { clock, lan, listenPort, logger } = this.#options;
+    await this.#inTurn(() => this.#reload());
     this.#owned.add(clock.setInterval(() => void this.reload(), RELOAD_INTERVAL));
     const watch = this.#owned.add(new NetworkWatch(clock));
     const renew = this.#owned.add(new Throttle(clock, CHANGE_PAUSE, () => this.#onNetworkChanged()));
     this.#owned.add(watch.onChanged(() => renew.run()));
-    this.#startLan(watch);
+    if (lan === undefined) return;
+    this.#lan = this.#owned.add(
+      new NetworkLan({ host: lan.host, listenPort, networks: () => this.list(), watch, clock, logger }),
+    );
+    this.#lan.start();
   }
 
   /** Whether multicast works, for each interface; undefined when local discovery is off. */
@@ -206,7 +205,7 @@ export class Networks implements Disposable {
   async #create(name: string, trackers: readonly string[]): Promise<{ info: NetworkInfo; invite: string }> {
     const trust = NetworkTrust.createNetwork(this.#options.identity, name, trackers, { clock: this.#options.clock });
     const invite = trust.createInvite({ inviterName: this.#options.deviceName() });
-    await this.#storeNew(trust);
+    await this.#store.add(trust);
     await this.#run(trust);
     return { info: this.#info(trust.network), invite };
   }
@@ -237,7 +236,7 @@ export class Networks implements Disposable {
     if (running) running.trust.renew(text);
     else {
       const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
-      await this.#storeNew(trust);
+      await this.#store.add(trust);
       await this.#run(trust);
     }
     return this.#info(network);
@@ -251,12 +250,9 @@ export class Networks implements Disposable {
     const running = this.#running.get(network);
     if (!running) return;
     this.#running.delete(network);
-    this.#seen.delete(network);
     // From here on nothing may store it again; the node itself has a last word to say.
-    running.owned.release(running.node);
-    running.owned.dispose();
-    this.#saving = this.#saving.then(() => this.#erase(network)).catch((error: unknown) => this.#notStored(error));
-    await this.#saving;
+    this.#stop(running);
+    await this.#store.remove(network);
     // Others stop listing what this device offered.
     await running.node.leave();
     this.#changed.fire();
@@ -270,43 +266,41 @@ export class Networks implements Disposable {
   }
 
   async #reload(): Promise<void> {
-    await this.#saving;
-    const index = await this.#index();
-    const { secrets, identity, clock } = this.#options;
+    await this.#store.flush();
+    const index = await this.#store.list();
     for (const [network, running] of this.#running) {
-      const stored = await secrets.get(secretKey(network));
-      if (stored !== undefined) {
-        this.#absorb(running.trust, stored);
-        // Two windows that added a network at once: the list of the one lost that of the other.
-        if (!index.includes(network)) await this.#addToIndex(network);
-      } else if (!index.includes(network)) {
-        this.#running.delete(network);
-        running.owned.dispose();
-        await running.node.close();
-        this.#changed.fire();
-      }
+      if (await this.#store.refresh(running.trust, index.includes(network))) continue;
+      this.#running.delete(network);
+      this.#stop(running);
+      this.#left.fire(network);
+      const left = running.node
+        .leave()
+        .catch((error: unknown) => this.#options.logger.warn(`A network was not left properly: ${errorMessage(error)}`))
+        .finally(() => this.#leaving.delete(left));
+      this.#leaving.add(left);
+      this.#changed.fire();
     }
-    for (const network of index) {
-      if (this.#running.has(network)) continue;
-      const stored = await secrets.get(secretKey(network));
-      if (stored === undefined || this.#unreadable.get(network) === stored) continue;
-      // What cannot be read holds up no other network, and is reported once.
-      this.#unreadable.set(network, stored);
-      await this.#run(NetworkTrust.load(identity, stored, { clock }));
-      this.#unreadable.delete(network);
+    for (const network of index) if (!this.#running.has(network)) await this.#load(network);
+  }
+
+  /** Runs a network that is stored. What cannot be read is reported once, and holds up no other. */
+  async #load(network: NetworkId): Promise<void> {
+    const { identity, clock, logger } = this.#options;
+    try {
+      const stored = await this.#store.get(network);
+      if (stored !== undefined) await this.#run(NetworkTrust.load(identity, stored, { clock }));
+      this.#problems.delete(network);
+    } catch (error) {
+      const problem = errorMessage(error);
+      if (this.#problems.get(network) !== problem) logger.error(`A network could not be loaded: ${problem}`);
+      this.#problems.set(network, problem);
     }
   }
 
-  /** `stored`: by this window or another. */
-  #absorb(trust: NetworkTrust, stored: string): void {
-    if (stored === this.#seen.get(trust.network)) return;
-    this.#seen.set(trust.network, stored);
-    try {
-      // That lacks something of ours: both stored at once.
-      if (trust.absorb(stored)) void this.#store(trust);
-    } catch (error) {
-      this.#options.logger.warn(`What another window stored cannot be read: ${errorMessage(error)}`);
-    }
+  /** Nothing of it is heard or stored any more, but its node goes on. */
+  #stop({ owned, node }: RunningNetwork & { readonly owned: DisposableList }): void {
+    owned.release(node);
+    owned.dispose();
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -331,8 +325,8 @@ export class Networks implements Disposable {
   async close(): Promise<void> {
     this.#owned.dispose();
     await this.#turn;
-    await Promise.all([...this.#running.values()].map(({ node }) => node.close()));
-    await this.#saving;
+    await Promise.all([...this.#leaving, ...this.list().map(({ node }) => node.close())]);
+    await this.#store.flush();
     this.dispose();
   }
 
@@ -340,41 +334,6 @@ export class Networks implements Disposable {
     this.#owned.dispose();
     for (const { owned } of this.#running.values()) owned.dispose();
     this.#running.clear();
-  }
-
-  #startLan(watch: NetworkWatch): void {
-    const { lan, clock, logger, listenPort } = this.#options;
-    if (lan === undefined) return;
-    const log = prefixed(logger, 'lan');
-    const discovery = new LanDiscovery({
-      transport: new LanSockets(log),
-      watch,
-      clock,
-      logger: log,
-      infoHashes: () => this.#lanInfoHashes(),
-      listening: () => {
-        const port = listenPort();
-        return port === undefined ? undefined : { host: lan.host, port };
-      },
-    });
-    this.#owned.add(
-      discovery.onPeer(({ infoHash, host, port }) => {
-        const network = this.#meetingPoints.get(infoHash.toString('hex'));
-        const running = network === undefined ? undefined : this.#running.get(network);
-        running?.node.addAddress(formatHostPort({ host, port }), 'lan');
-      }),
-    );
-    this.#lan = this.#owned.add(discovery);
-    discovery.start();
-  }
-
-  #lanInfoHashes(): Buffer[] {
-    const now = this.#options.clock.wallTime();
-    const all = this.trusts().flatMap((trust) =>
-      trust.rendezvousInfoHashes(now).map((hash) => ({ hash, network: trust.network })),
-    );
-    this.#meetingPoints = new Map(all.map(({ hash, network }) => [hash.toString('hex'), network]));
-    return all.map(({ hash }) => hash);
   }
 
   #onNetworkChanged(): void {
@@ -389,7 +348,8 @@ export class Networks implements Disposable {
   }
 
   async #run(trust: NetworkTrust): Promise<void> {
-    const { identity, self, dir, clock, logger, version, listenPort, deviceName, relay, acceptRelayed } = this.#options;
+    const { identity, self, dir, clock, logger, version, listenPort, announcedPort, deviceName, relay, acceptRelayed } =
+      this.#options;
     const log = prefixed(logger, trust.name);
     const node = new NetworkNode({
       identity,
@@ -403,7 +363,7 @@ export class Networks implements Disposable {
       clock,
       logger: log,
       listenPort,
-      announcedPort: this.#options.announcedPort ?? listenPort,
+      ...(announcedPort ? { announcedPort } : {}),
       version,
       dial: (target) => dial({ ...target, identity, instance: self.instance, access: trust, clock }),
       announce,
@@ -415,7 +375,7 @@ export class Networks implements Disposable {
     let known = membershipOf(trust);
     owned.add(
       trust.onChanged(() => {
-        void this.#store(trust);
+        void this.#store.save(trust);
         if (membershipOf(trust) === known) return;
         known = membershipOf(trust);
         this.#changed.fire();
@@ -430,73 +390,18 @@ export class Networks implements Disposable {
     owned.add(node.onConnectRequest((request) => this.#connectRequest.fire({ ...request, network: trust.network })));
     this.#running.set(trust.network, { trust, node, owned });
     this.#changed.fire();
-    await node.start();
+    try {
+      await node.start();
+    } catch (error) {
+      this.#running.delete(trust.network);
+      owned.dispose();
+      throw error;
+    }
     this.#lan?.announce();
-  }
-
-  #store(trust: NetworkTrust): Promise<void> {
-    const { secrets } = this.#options;
-    const waiting = this.#toStore.get(trust.network);
-    if (waiting) return waiting;
-    this.#saving = this.#saving
-      .then(async () => {
-        // What changes from here on is stored once more, and however much changed before, once.
-        this.#toStore.delete(trust.network);
-        const stored = await secrets.get(secretKey(trust.network));
-        // Another window left the network: this one follows at its next look.
-        if (stored === undefined && !(await this.#index()).includes(trust.network)) return;
-        // Never over what another window stored meanwhile: a removal could get lost.
-        if (stored !== undefined) this.#absorb(trust, stored);
-        const serialized = trust.serialize();
-        if (serialized === stored) return;
-        await secrets.set(secretKey(trust.network), serialized);
-        this.#seen.set(trust.network, serialized);
-      })
-      .catch((error: unknown) => this.#notStored(error));
-    this.#toStore.set(trust.network, this.#saving);
-    return this.#saving;
-  }
-
-  /** Of a network that was created or joined here. */
-  #storeNew(trust: NetworkTrust): Promise<void> {
-    this.#saving = this.#saving
-      .then(async () => {
-        await this.#options.secrets.set(secretKey(trust.network), trust.serialize());
-        await this.#addToIndex(trust.network);
-      })
-      .catch((error: unknown) => this.#notStored(error));
-    return this.#saving;
-  }
-
-  async #addToIndex(network: NetworkId): Promise<void> {
-    const index = await this.#index();
-    if (!index.includes(network)) await this.#options.secrets.set(INDEX, JSON.stringify([...index, network]));
-  }
-
-  async #erase(network: NetworkId): Promise<void> {
-    const { secrets } = this.#options;
-    // First what says that this device is a member: the other windows mend the list by it.
-    await secrets.delete(secretKey(network));
-    const index = (await this.#index()).filter((other) => other !== network);
-    await secrets.set(INDEX, JSON.stringify(index));
-  }
-
-  #notStored(error: unknown): void {
-    this.#options.logger.error(`Networks could not be stored: ${errorMessage(error)}`);
-  }
-
-  async #index(): Promise<NetworkId[]> {
-    const stored = await this.#options.secrets.get(INDEX);
-    const parsed: unknown = stored === undefined ? [] : JSON.parse(stored);
-    return Array.isArray(parsed) ? parsed.filter((entry): entry is NetworkId => typeof entry === 'string') : [];
   }
 }
 
 /** What of it is shown: name, trackers, rights, and who is removed. */
 function membershipOf({ name, trackers, admin, mayInvite, revocationHead }: NetworkTrust): string {
   return JSON.stringify([name, trackers, admin, mayInvite, revocationHead]);
-}
-
-function secretKey(network: NetworkId): string {
-  return `network.${network}`;
 }

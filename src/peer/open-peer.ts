@@ -5,6 +5,7 @@ import { readHandshake } from '../bittorrent/incoming-wire.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { systemClock } from '../common/clock.ts';
 import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
+import { withFolderLock } from '../common/folder-lock.ts';
 import { parsePeerInstance } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import type { Identity } from '../transport/identity.ts';
@@ -103,6 +104,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     self,
     deviceName: () => name.current,
     secrets,
+    exclusive: async (action) => withFolderLock(await deviceStore.lockPath('networks'), action),
     dir: options.instanceDir,
     clock,
     logger,

@@ -128,6 +128,7 @@ export class PeerParts {
     const { networks, shares } = this.#options;
     const own = this.#disposables;
     own.add(networks.onChanged(() => this.#events.fire({ event: 'networks' })));
+    own.add(networks.onLeft((network) => void this.#onLeft(network)));
     own.add(networks.onLoaded((network) => this.#tell(network)));
     own.add(networks.onPeersChanged(() => this.#onPeersChanged()));
     own.add(networks.onCataloguesChanged(() => this.#onCataloguesChanged()));
@@ -228,6 +229,16 @@ export class PeerParts {
       const message = `Members of “${trust.name}” cannot be told what is shared: ${errorMessage(error)}`;
       this.#options.logger.error(message);
       this.#events.fire({ event: 'notice', level: 'error', message });
+    }
+  }
+
+  /** As leaving does it in the window where somebody chose to. */
+  async #onLeft(network: NetworkId): Promise<void> {
+    try {
+      await this.downloads.removeNetwork(network);
+      await this.#options.shares.removeNetwork(network);
+    } catch (error) {
+      this.#options.logger.warn(`What belonged to a network that was left is still here: ${errorMessage(error)}`);
     }
   }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { ANY_ADDRESS } from '../common/any-address.ts';
 import type { Clock } from '../common/clock.ts';
 import { type Disposable, DisposableList } from '../common/disposable.ts';
 import { errorMessage } from '../common/errors.ts';
@@ -258,7 +259,7 @@ export class LanDiscovery implements Disposable {
     const listening = this.#options.listening();
     if (listening === undefined) return 0;
     const { host, port } = listening;
-    const heard = host === '::' || (host === '0.0.0.0' && on.family === 4) || on.addresses.includes(host);
+    const heard = host === ANY_ADDRESS || (host === '0.0.0.0' && on.family === 4) || on.addresses.includes(host);
     return heard ? port : 0;
   }
 

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { ANY_ADDRESS } from '../common/any-address.ts';
 import { type Clock, systemClock } from '../common/clock.ts';
 import type { Disposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError, toPeerwireError } from '../common/errors.ts';
@@ -34,14 +35,13 @@ const DEFAULT_LIMITS: ListenerLimits = {
   tenure: 2_000,
 };
 
-/** Every address of this machine, of both families; of IPv4 alone where there is no IPv6. */
-export const EVERYWHERE = '::';
-const EVERYWHERE_IPV4 = '0.0.0.0';
+/** For `ANY_ADDRESS` where there is no IPv6. */
+const ANY_IPV4 = '0.0.0.0';
 /** What systems say that have none. */
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']);
 
 export interface ListenOptions<M> {
-  /** An address of this machine, or `EVERYWHERE`. */
+  /** An address of this machine, or `ANY_ADDRESS`. */
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
@@ -85,8 +85,8 @@ export class PeerListener<M = unknown> implements Disposable {
     const server = listener.#server;
     try {
       await bind(server, options.host, options.port).catch(async (error: NodeJS.ErrnoException) => {
-        if (options.host !== EVERYWHERE || !NO_IPV6.has(error.code ?? '')) throw error;
-        await bind(server, EVERYWHERE_IPV4, options.port);
+        if (options.host !== ANY_ADDRESS || !NO_IPV6.has(error.code ?? '')) throw error;
+        await bind(server, ANY_IPV4, options.port);
       });
     } catch (error) {
       throw toPeerwireError(error, `Cannot listen on ${options.host}:${options.port}`);

@@ -300,8 +300,11 @@ export class NetworkNode implements Disposable {
     this.#own.withdraw();
     const deadline = clock.now() + LEAVE_TIMEOUT;
     const isSending = (): boolean => [...this.#links.all()].some((link) => link.channel.writableLength > 0);
-    do await new Promise<void>((resolve) => clock.setTimeout(resolve, LEAVE_POLL));
-    while (isSending() && clock.now() < deadline);
+    let mayFollow = this.#links.byPeer().next().done !== true;
+    while (mayFollow && clock.now() < deadline) {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, LEAVE_POLL));
+      mayFollow = isSending();
+    }
     await this.close();
   }
 

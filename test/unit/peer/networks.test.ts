@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { silentLogger } from '../../../src/common/log.ts';
+import { type Logger, silentLogger } from '../../../src/common/log.ts';
 import { Networks } from '../../../src/peer/networks.ts';
 import { NetworkTrust } from '../../../src/peer/trust/membership.ts';
 import type { Identity } from '../../../src/transport/identity.ts';
@@ -17,12 +17,14 @@ describe('networks of several windows of one device', () => {
   let identity: Identity;
   /** What all windows keep in one place. */
   let secrets: Map<string, string>;
+  let full: boolean;
   let open: Networks[];
 
   beforeEach(() => {
     clock = new VirtualClock();
     identity = testPeer().identity;
     secrets = new Map();
+    full = false;
     open = [];
   });
 
@@ -30,13 +32,16 @@ describe('networks of several windows of one device', () => {
     await Promise.all(open.map((networks) => networks.close()));
   });
 
-  async function window(name: string): Promise<Networks> {
+  async function window(name: string, logger: Logger = silentLogger): Promise<Networks> {
     const networks = new Networks({
       ...{ identity, self: { device: identity.device, instance: testPeer().instance } },
-      ...{ deviceName: () => name, dir: path.join(temp.path, name), clock, logger: silentLogger, version: 'test' },
+      ...{ deviceName: () => name, dir: path.join(temp.path, name), clock, logger, version: 'test' },
       secrets: {
         get: async (key) => secrets.get(key),
-        set: async (key, value) => void secrets.set(key, value),
+        set: async (key, value) => {
+          if (full) throw new Error('The disk is full.');
+          secrets.set(key, value);
+        },
         delete: async (key) => void secrets.delete(key),
       },
       listenPort: () => undefined,
@@ -142,5 +147,39 @@ describe('networks of several windows of one device', () => {
     await leave(a);
     await a.join(creator.createInvite({ inviterName: 'bob' }));
     assert.deepEqual(JSON.parse(secrets.get('networks') ?? ''), [network]);
+  });
+
+  it('one that is damaged is reported once, by each window, and holds up no other', async () => {
+    const { a } = await team();
+    secrets.set('networks', JSON.stringify(['damaged', a.resolve('team').trust.network]));
+    secrets.set('network.damaged', '{}');
+    const errors: string[] = [];
+    const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
+    const c = await window('c', logger);
+    assert.equal(c.list().length, 1);
+    await clock.run(() => false, SOON);
+    assert.equal(errors.length, 1, errors.join('\n'));
+    assert.match(errors[0]!, /could not be loaded/);
+    await c.create('second', []);
+    assert.equal(c.list().length, 2);
+  });
+
+  it('what cannot be stored is not created', async () => {
+    const a = await window('a');
+    full = true;
+    await assert.rejects(a.create('team', []), /full/);
+    assert.deepEqual(a.infos(), []);
+    full = false;
+    await a.create('team', []);
+    assert.equal(a.infos().length, 1);
+  });
+
+  it('whoever follows another out of a network hears of it', async () => {
+    const { a, b, trusts } = await team();
+    const left: string[] = [];
+    b.onLeft((network) => left.push(network));
+    await leave(a);
+    assert.ok(await soon(() => left.length > 0));
+    assert.deepEqual(left, [trusts[0].network]);
   });
 });
