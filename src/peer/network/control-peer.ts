@@ -32,6 +32,11 @@ import { TokenBucket } from './token-bucket.ts';
 export const KEEP_ALIVE = 60_000;
 export const DEAD_AFTER = 150_000;
 const PULSE = 15_000;
+/**
+ * Milliseconds of silence after which the other is asked whether it is there. With the pulse and the time for an answer, who lost
+ * its power without a word is known to be gone, or dialled again, within a minute.
+ */
+const PROBE_AFTER = 25_000;
 /** Milliseconds in which a ping must bring a sign of life: slow links and busy machines take a second or two. */
 export const PING_TIMEOUT = 6000;
 /** With a ping unanswered for this long (ms), better not to rely on it. */
@@ -359,6 +364,8 @@ export class ControlPeer implements GossipLink {
     const { clock } = this.#options;
     if (this.silence > DEAD_AFTER) {
       this.close(new PeerwireError('timeout', 'The peer has been silent for too long.'));
+    } else if (this.silence > PROBE_AFTER && this.ready && this.supports('pw_ping')) {
+      this.probe();
     } else if (clock.now() - this.#lastSent > KEEP_ALIVE - PULSE) {
       this.#keepAlive();
     }

@@ -107,7 +107,7 @@ export class Links {
 
   /** There is a connection that nobody relays. */
   isDirect(peer: PeerRef): boolean {
-    return this.to(peer).some((link) => !link.relayed);
+    return this.has(peer) && this.to(peer).some((link) => !link.relayed);
   }
 
   /** The connections to this peer that we dialled in vain. */

@@ -29,7 +29,7 @@ import { MembershipGossip } from './membership-gossip.ts';
 import { OwnCatalogue } from './own-catalogue.ts';
 import { PexGossip } from './pex-gossip.ts';
 import { Reach } from './relay/reach.ts';
-import { RelayClient } from './relay/relay-client.ts';
+import { RelayClient, type RelayClientOptions } from './relay/relay-client.ts';
 import { RelayDesk } from './relay/relay-desk.ts';
 import type { RelayHost } from './relay/relay-host.ts';
 import type { RelayMessage } from './relay/relay-messages.ts';
@@ -71,6 +71,8 @@ export interface NetworkNodeOptions {
   readonly relay?: RelayHost | undefined;
   /** Receives, and owns, channels that peers open to us by a relay, as if they came in at the listener; absent: refused. */
   readonly acceptRelayed?: (channel: MemberChannel) => void;
+  /** The handshake in what a relay passes on; by default that of the transport, in TLS. */
+  readonly secureRelayed?: RelayClientOptions['secure'];
 }
 
 export interface ConnectRequest extends PeerRef {
@@ -222,11 +224,13 @@ export class NetworkNode implements Disposable {
         logger,
         isRevoked: (device) => trust.isRevoked(device),
         dial: options.dial,
-        secure: (role, connection, head, expect) =>
-          secureRelayed(role, {
-            ...{ connection, head, expect, relay: connection.device },
-            ...{ identity, instance, access: trust, clock },
-          }),
+        secure:
+          options.secureRelayed ??
+          ((role, connection, head, expect) =>
+            secureRelayed(role, {
+              ...{ connection, head, expect, relay: connection.device },
+              ...{ identity, instance, access: trust, clock },
+            })),
         accept: (channel) => (options.acceptRelayed ? options.acceptRelayed(channel) : channel.close()),
         onChange: () => this.#reach.poke(),
       }),

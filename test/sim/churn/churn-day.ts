@@ -6,13 +6,12 @@ import { Dice } from '../dice.ts';
 import { ChurnWorld, type Machine, type Run } from './churn-world.ts';
 import { MachineClock, seededBytes, seededIdentity } from './machine.ts';
 import { sampleVersion } from './sample-swarms.ts';
+import { WITHIN, WithinReach } from './within-reach.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 const TRACKER = 'http://tracker.example/announce';
-/** What the network promises, in ms. */
-const WITHIN = MINUTE;
 
 export interface ChurnOptions {
   readonly members: number;
@@ -64,10 +63,8 @@ class ChurnDay {
   readonly #violations: string[] = [];
   readonly #counts: Record<string, number> = {};
   readonly #listed: Listed[] = [];
-  /** Since when a machine has been up where it is. */
-  readonly #upSince = new Map<Machine, number>();
-  /** When the network was last cut or mended. */
-  #sidesSince = 0;
+  readonly #promise: WithinReach;
+  readonly #fetching = new Set<string>();
   #ended = false;
 
   constructor(seed: number, options: ChurnOptions) {
@@ -75,6 +72,7 @@ class ChurnDay {
     this.#options = options;
     this.#dice = new Dice(seed);
     this.#world = new ChurnWorld(new Dice(seed + 1).random);
+    this.#promise = new WithinReach(this.#world);
     this.#world.onWarning = (text) => this.#say(text);
     this.#recruit();
   }
@@ -111,12 +109,13 @@ class ChurnDay {
     const { random } = this.#dice;
     const founder = seededIdentity(random);
     const founded = NetworkTrust.createNetwork(founder, 'sim', [TRACKER], { clock });
-    this.#world.add(founder, founded, false);
+    this.#world.add(founder, founded, { outboundOnly: false, relays: true });
     for (let i = 1; i < members; i++) {
       const identity = seededIdentity(random);
       const invite = founded.createInvite({ inviterName: 'founder' });
-      // A tenth is behind firewalls that let nothing in.
-      this.#world.add(identity, NetworkTrust.joinNetwork(identity, invite, { clock }), i % 10 === 9);
+      // A quarter is behind firewalls that let nothing in, and some do not relay for others.
+      const is = { outboundOnly: i % 4 === 3, relays: i % 5 !== 4 };
+      this.#world.add(identity, NetworkTrust.joinNetwork(identity, invite, { clock }), is);
     }
     const { machines } = this.#world;
     for (const machine of machines) {
@@ -171,7 +170,7 @@ class ChurnDay {
     while (!this.#ended && !machine.revoked) {
       this.#note(machine, 'starts');
       world.start(machine);
-      this.#upSince.set(machine, world.clock.now());
+      this.#promise.cameUp(machine);
       const until = world.clock.now() + dice.magnitude(2 * MINUTE, 2 * HOUR);
       while (!this.#ended && !machine.revoked && world.clock.now() < until) {
         await world.after(dice.magnitude(5 * MINUTE, 2 * HOUR));
@@ -199,11 +198,11 @@ class ChurnDay {
       if (this.#ended) return;
       this.#note(machine, 'wakes');
       world.wake(machine);
-      this.#upSince.set(machine, world.clock.now());
+      this.#promise.cameUp(machine);
     } else if (dice.chance(0.1)) {
       this.#note(machine, 'moves');
       world.move(machine);
-      this.#upSince.set(machine, world.clock.now());
+      this.#promise.cameUp(machine);
     } else if (dice.chance(0.3)) {
       this.#note(machine, 'offers more');
       this.#offer(machine);
@@ -221,6 +220,7 @@ class ChurnDay {
     await this.#world.after(duration / 3);
     this.#say('the tracker is back');
     this.#world.trackerUp = true;
+    this.#promise.trackerIsBack();
   }
 
   async #partitions(): Promise<void> {
@@ -232,12 +232,12 @@ class ChurnDay {
       this.#count('cuts');
       this.#say(`the network is cut before machine ${border}`);
       world.part((machine) => (machine.number < border ? 0 : 1));
-      this.#sidesSince = world.clock.now();
+      this.#promise.sidesChanged();
       await world.after(this.#dice.magnitude(10_000, HOUR));
       if (this.#ended) return;
       this.#say('the network is whole');
       world.heal();
-      this.#sidesSince = world.clock.now();
+      this.#promise.sidesChanged();
     }
   }
 
@@ -266,53 +266,24 @@ class ChurnDay {
     }
   }
 
-  /** Looks whether every member sees what it should, and lets one of them fetch a share. */
+  /** Looks whether every member sees what it should, and has each of them fetch something. */
   #look(): void {
     this.#count('looks');
-    const reachable: { readonly run: Run; readonly listed: Listed }[] = [];
     for (const machine of this.#world.machines) {
       const { run } = machine;
-      if (!run || !this.#isSettled(machine)) continue;
+      if (!run || !this.#promise.isSettled(machine)) continue;
       this.#count('members looked at');
+      const reachable: Listed[] = [];
       for (const listed of this.#listed) {
-        if (listed.owner.revoked || !this.#shouldReach(machine, listed)) continue;
+        if (listed.owner.revoked || this.#promise.sourcesFor(machine, listed.sources).length === 0) continue;
         this.#count('shares looked at');
         const problem = this.#unlisted(run, listed);
         if (problem !== undefined) this.#violate(machine, `${listed.entry.name}: ${problem}`);
-        reachable.push({ run, listed });
+        reachable.push(listed);
       }
       this.#lookAtRevoked(run);
+      if (reachable.length > 0) void this.#fetch(run, this.#dice.pick(reachable));
     }
-    if (reachable.length > 0) void this.#fetch(this.#dice.pick(reachable));
-  }
-
-  #isSettled(machine: Machine): boolean {
-    if (machine.revoked || !this.#world.isUp(machine)) return false;
-    return this.#world.clock.now() - Math.max(this.#upSince.get(machine) ?? 0, this.#sidesSince) > WITHIN;
-  }
-
-  /** Some other machine has had it for a minute that can talk to this one. */
-  #shouldReach(machine: Machine, { sources }: Listed): boolean {
-    if (sources.has(machine) || this.#isStranded(machine)) return false;
-    const now = this.#world.clock.now();
-    return [...sources].some(
-      ([source, since]) =>
-        now - since > WITHIN &&
-        this.#isSettled(source) &&
-        !this.#isStranded(source) &&
-        this.#world.side(source) === this.#world.side(machine) &&
-        !(source.outboundOnly && machine.outboundOnly),
-    );
-  }
-
-  /**
-   * Alone behind its firewall: nobody can dial it, so it has to learn that somebody came, by the tracker or by trying again
-   * all whom it remembers, which takes longer than a minute.
-   */
-  #isStranded({ outboundOnly, run }: Machine): boolean {
-    if (!outboundOnly || !run) return false;
-    const now = run.clock.wallTime();
-    return !run.node.directory.peers().some(({ since }) => now - since > WITHIN);
   }
 
   #unlisted({ node }: Run, { owner, entry, sources }: Listed): string | undefined {
@@ -336,27 +307,31 @@ class ChurnDay {
     }
   }
 
-  async #fetch({ run, listed }: { readonly run: Run; readonly listed: Listed }): Promise<void> {
+  /** Reads all of a share, as long as it should be reachable. */
+  async #fetch(run: Run, listed: Listed): Promise<void> {
     const { clock } = this.#world;
     const { machine } = run;
+    const { name, infohash } = listed.entry;
+    const key = `${machine.number} ${name}`;
+    if (this.#fetching.has(key)) return;
+    this.#fetching.add(key);
+    const sources = (): Machine[] => this.#promise.sourcesFor(machine, listed.sources);
+    const isRelayed = machine.outboundOnly && sources().every(({ outboundOnly }) => outboundOnly);
     const started = clock.now();
-    const name = listed.entry.name;
-    this.#note(machine, `fetches ${name}`);
-    const { done, end } = run.swarms.fetch(listed.entry.infohash);
-    // As long as it should be reachable all the time.
-    while (!this.#ended && clock.now() - started < WITHIN && !done()) {
-      await this.#world.after(500);
-      if (machine.run !== run || !this.#isSettled(machine) || !this.#shouldReach(machine, listed)) {
-        end();
-        this.#count('fetches given up, as sources went');
-        return;
-      }
-    }
+    const { done, end } = run.swarms.fetch(infohash);
+    const isPromised = (): boolean => machine.run === run && sources().length > 0;
+    while (!this.#ended && !done() && isPromised() && clock.now() - started < WITHIN) await this.#world.after(500);
     end();
+    this.#fetching.delete(key);
     if (this.#ended) return;
+    if (!done() && !isPromised()) {
+      this.#count('fetches given up, as sources went');
+      return;
+    }
     if (!done()) this.#violate(machine, `${name} could not be fetched within a minute`);
-    this.#count('fetched');
-    this.#counts.slowest = Math.max(this.#counts.slowest ?? 0, Math.round(clock.now() - started));
+    this.#count(isRelayed ? 'fetched by a relay' : 'fetched');
+    const slowest = isRelayed ? 'slowest by a relay' : 'slowest';
+    this.#counts[slowest] = Math.max(this.#counts[slowest] ?? 0, Math.round(clock.now() - started));
   }
 
   #violate(machine: Machine, what: string): void {

@@ -1,4 +1,5 @@
 import { readHandshake } from '../../../src/bittorrent/incoming-wire.ts';
+import { RateLimiter } from '../../../src/bittorrent/rate-limiter.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
 import { type DeviceId, type PeerInstance, parsePeerInstance } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
@@ -6,12 +7,14 @@ import type { HoldEntry, ShareEntry } from '../../../src/peer/network/catalogue.
 import type { MemberChannel } from '../../../src/peer/network/channel.ts';
 import type { DialTarget } from '../../../src/peer/network/dialer.ts';
 import { NetworkNode } from '../../../src/peer/network/network-node.ts';
+import { RelayHost } from '../../../src/peer/network/relay/relay-host.ts';
 import { NetworkTrust } from '../../../src/peer/trust/membership.ts';
 import type { Identity } from '../../../src/transport/identity.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../../src/transport/tracker-client.ts';
 import { type MemoryConnection, memoryPair } from '../memory-connection.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 import { MachineClock, MemoryState, PORT, seededBytes } from './machine.ts';
+import { meetByRelay } from './relayed-end.ts';
 import { SampleSwarms } from './sample-swarms.ts';
 
 const MINUTE = 60_000;
@@ -27,6 +30,8 @@ export interface Machine {
   readonly instance: PeerInstance;
   readonly disk: MemoryState;
   readonly outboundOnly: boolean;
+  /** Its user lets it relay for others. */
+  readonly relays: boolean;
   host: string;
   trust: NetworkTrust;
   shares: ShareEntry[];
@@ -42,10 +47,11 @@ export interface Run {
   readonly machine: Machine;
   readonly clock: MachineClock;
   readonly node: NetworkNode;
+  readonly relay: RelayHost | undefined;
   readonly swarms: SampleSwarms;
 }
 
-type End = MemoryConnection & MemberChannel;
+export type End = MemoryConnection & MemberChannel;
 
 interface Wire {
   readonly ends: readonly [{ readonly run: Run; readonly end: End }, { readonly run: Run; readonly end: End }];
@@ -68,13 +74,13 @@ export class ChurnWorld {
     this.random = random;
   }
 
-  add(identity: Identity, trust: NetworkTrust, outboundOnly: boolean): Machine {
+  add(identity: Identity, trust: NetworkTrust, is: Pick<Machine, 'outboundOnly' | 'relays'>): Machine {
     const machine: Machine = {
+      ...is,
       number: this.machines.length,
       identity,
       instance: parsePeerInstance(seededBytes(8, this.random).toString('hex')),
       disk: new MemoryState(),
-      outboundOnly,
       host: this.newHost(),
       trust,
       shares: [],
@@ -98,6 +104,8 @@ export class ChurnWorld {
     const clock = new MachineClock(this.clock);
     machine.dark = false;
     machine.trust = NetworkTrust.load(machine.identity, machine.trust.serialize(), { clock });
+    const upload = new RateLimiter(clock);
+    const relay = machine.relays ? new RelayHost({ clock, logger: silentLogger, upload }) : undefined;
     const node = new NetworkNode({
       identity: machine.identity,
       instance: machine.instance,
@@ -111,8 +119,11 @@ export class ChurnWorld {
       random: this.random,
       dial: (target) => this.#dial(run, target),
       announce: (request) => this.#announce(run, request),
+      relay,
+      acceptRelayed: (channel) => this.#arrive(run, channel),
+      secureRelayed: (role, channel, _head, expect) => meetByRelay(role, channel, expect, machine),
     });
-    const run: Run = { machine, clock, node, swarms: new SampleSwarms(node, machine, clock, this.random) };
+    const run: Run = { machine, clock, node, relay, swarms: new SampleSwarms(node, machine, clock, this.random) };
     machine.run = run;
     node.setOwn(machine.shares, machine.holds);
     void node.start();
@@ -122,6 +133,7 @@ export class ChurnWorld {
   stop(machine: Machine): void {
     const run = take(machine);
     run.swarms.dispose();
+    run.relay?.dispose();
     void run.node.close().then(() => run.clock.kill());
   }
 
@@ -263,16 +275,20 @@ export class ChurnWorld {
     this.#wires.push({ ends });
     this.#wire(ends[0], ends[1]);
     this.#wire(ends[1], ends[0]);
-    const { end } = ends[1];
-    readHandshake(end, to.clock).then(
-      (incoming) => {
-        if (to.clock.dead) return;
-        if (incoming.handshake.infoHash.equals(machine.trust.controlInfoHash)) to.node.acceptControl(end, incoming);
-        else to.swarms.accept(end, incoming);
-      },
-      () => end.close(),
-    );
+    this.#arrive(to, ends[1].end);
     return ends[0].end;
+  }
+
+  /** What a listener hands on goes where its handshake says. */
+  #arrive({ machine, clock, node, swarms }: Run, channel: MemberChannel): void {
+    readHandshake(channel, clock).then(
+      (incoming) => {
+        if (clock.dead) return;
+        if (incoming.handshake.infoHash.equals(machine.trust.controlInfoHash)) node.acceptControl(channel, incoming);
+        else if (!node.acceptRelay(channel, incoming)) swarms.accept(channel, incoming);
+      },
+      () => channel.close(),
+    );
   }
 
   /** That the other end is gone is heard only by whom its packets reach; by others when they next send something. */

@@ -42,6 +42,12 @@ export class MemoryState {
     this.files.set('addresses', Buffer.from(JSON.stringify(addresses)));
   }
 
+  /** Its program once met somebody there, and has not forgotten. */
+  remembers(host: string): boolean {
+    const addresses: readonly { readonly host: string }[] = JSON.parse(this.files.get('addresses')?.toString() ?? '[]');
+    return addresses.some((address) => address.host === host);
+  }
+
   readJson(name: string): Promise<unknown>;
   readJson<T>(name: string, parse: (value: unknown) => T): Promise<T | undefined>;
   async readJson(name: string, parse: (value: unknown) => unknown = (value) => value): Promise<unknown> {
