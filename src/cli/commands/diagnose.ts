@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander';
 import type { Cli, CommandContext } from '../cli.ts';
+import { lookAround } from '../look-around.ts';
 import { withPeer } from '../session.ts';
-import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { safeText } from '../text.ts';
 import { parseSeconds } from '../values.ts';
-import { FIND_WAIT, QUIET } from './peers.ts';
 
 interface DiagnoseOptions extends SetupOptions {
   readonly wait?: number;
@@ -19,17 +18,10 @@ export function addDiagnoseCommand(program: Command, cli: Cli): void {
 }
 
 async function diagnose(context: CommandContext, options: DiagnoseOptions): Promise<void> {
-  await withPeer(context, peerSetup(options), async ({ api, temporary }) => {
-    await settle(
-      api,
-      () => api.peers(),
-      (list) => list.length > 0,
-      {
-        wait: options.wait ?? (temporary ? FIND_WAIT : 0),
-        quiet: temporary ? QUIET.temporary : QUIET.running,
-        signal: context.signal,
-      },
-    );
+  await withPeer(context, peerSetup(options), async (session) => {
+    const { api } = session;
+    const hasPeers = (list: readonly unknown[]) => list.length > 0;
+    await lookAround(context, session, options.wait, () => api.peers(), hasPeers);
     const lines = await api.diagnose();
     const text = lines.map(({ check, ok, detail, fix }) => {
       const line = `${ok ? 'ok ' : '!! '} ${safeText(check)}: ${safeText(detail)}`;

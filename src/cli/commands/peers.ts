@@ -1,16 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { PeerInfo } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
+import { lookAround } from '../look-around.ts';
 import { withPeer } from '../session.ts';
-import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { formatTable } from '../text.ts';
 import { parseSeconds } from '../values.ts';
-
-/** Milliseconds that a peer which was opened for the command takes to find others, when the user does not say. */
-export const FIND_WAIT = 5000;
-/** Milliseconds without news after which a list is complete: a peer that runs knows, one just opened is finding out. */
-export const QUIET = { running: 200, temporary: 800 };
 
 interface PeersOptions extends SetupOptions {
   readonly wait?: number;
@@ -24,17 +19,10 @@ export function addPeersCommand(program: Command, cli: Cli): void {
 }
 
 async function listPeers(context: CommandContext, options: PeersOptions): Promise<void> {
-  await withPeer(context, peerSetup(options), async ({ api, temporary }) => {
-    const peers = await settle(
-      api,
-      () => api.peers(),
-      (list) => list.length > 0,
-      {
-        wait: options.wait ?? (temporary ? FIND_WAIT : 0),
-        quiet: temporary ? QUIET.temporary : QUIET.running,
-        signal: context.signal,
-      },
-    );
+  await withPeer(context, peerSetup(options), async (session) => {
+    const { api } = session;
+    const hasPeers = (list: readonly PeerInfo[]) => list.length > 0;
+    const peers = await lookAround(context, session, options.wait, () => api.peers(), hasPeers);
     const names = new Map((await api.networks()).map(({ network, name }) => [network, name]));
     const table = formatTable(
       ['NAME', 'ADDRESS', 'NETWORK', 'WORDS'],

@@ -2,12 +2,11 @@ import { type Command, Option } from 'commander';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { PeerApi, ShareInfo } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
+import { lookAround } from '../look-around.ts';
 import { withPeer } from '../session.ts';
-import { settle } from '../settle.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { formatAge, formatTable } from '../text.ts';
 import { parseSeconds } from '../values.ts';
-import { FIND_WAIT, QUIET } from './peers.ts';
 
 interface SharesOptions extends SetupOptions {
   readonly wait?: number;
@@ -21,18 +20,11 @@ export function addSharesCommand(program: Command, cli: Cli): void {
 }
 
 async function listShares(context: CommandContext, options: SharesOptions): Promise<void> {
-  await withPeer(context, peerSetup(options), async ({ api, temporary }) => {
-    const { shares } = await settle(
-      api,
-      () => ask(api),
-      // What is stored may be old: a peer that was just opened asks somebody first.
-      ({ shares, peers }) => shares.length > 0 && (!temporary || peers > 0),
-      {
-        wait: options.wait ?? (temporary ? FIND_WAIT : 0),
-        quiet: temporary ? QUIET.temporary : QUIET.running,
-        signal: context.signal,
-      },
-    );
+  await withPeer(context, peerSetup(options), async (session) => {
+    const { api, temporary } = session;
+    // What is stored may be old: a peer that was just opened asks somebody first.
+    const isEnough = ({ shares, peers }: Known) => shares.length > 0 && (!temporary || peers > 0);
+    const { shares } = await lookAround(context, session, options.wait, () => ask(api), isEnough);
     const now = Date.now();
     const table = formatTable(
       ['NAME', 'KIND', 'SIZE', 'FILES', 'FROM', 'SOURCES', 'AGE', 'ID'],
@@ -52,7 +44,13 @@ async function listShares(context: CommandContext, options: SharesOptions): Prom
   });
 }
 
-async function ask(api: PeerApi): Promise<{ shares: ShareInfo[]; peers: number }> {
+interface Known {
+  readonly shares: readonly ShareInfo[];
+  /** How many are connected. */
+  readonly peers: number;
+}
+
+async function ask(api: PeerApi): Promise<Known> {
   const [shares, peers] = await Promise.all([api.shares(), api.peers()]);
   return { shares, peers: peers.length };
 }
