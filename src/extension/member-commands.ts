@@ -97,8 +97,16 @@ export class MemberCommands {
     );
     if (chosen !== revoke) return;
     const api = await this.#services.api();
-    await api.revokeMember({ network: network.network, device: member.device });
+    const { back } = await api.revokeMember({ network: network.network, device: member.device });
     report.done(t('{0} is revoked', name));
+    if (back.length === 0) return;
+    const names = back.map((other) => messageText(other.name)).join(', ');
+    const remark = t(
+      '{0} had revoked {1}, who may come back by a new invite. To keep them out, revoke them again.',
+      name,
+      names,
+    );
+    void vscode.window.showWarningMessage(remark);
   }
 
   /** That of the row; or the one that the user picks of those to whom it can be done. */

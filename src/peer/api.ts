@@ -27,7 +27,15 @@ export interface PeerApi {
   /** `network`: an id, or a name when unambiguous. */
   leaveNetwork(network: string): Promise<void>;
   createInvite(request: { network?: string; validFor?: number }): Promise<string>;
-  revokeMember(request: { network?: string; device: string }): Promise<void>;
+  /**
+   * `undo`: of an admin that the creator revokes, what it said within the last day (`recent`, the default), `all` or `nothing` of
+   * it counts no more; members whom it had revoked may come back then.
+   */
+  revokeMember(request: {
+    network?: string;
+    device: string;
+    undo?: 'recent' | 'all' | 'nothing';
+  }): Promise<RevokeResult>;
   /** For all members. Creator and admins only (`permission`), as are `renameNetwork` and the revoking of members. */
   setTrackers(request: { network: string; trackers: string[] }): Promise<void>;
   /** For all members. */
@@ -188,10 +196,19 @@ export interface MemberInfo {
   readonly inviterName?: string;
   readonly joined?: number;
   readonly state: 'connected' | 'away' | 'revoked';
+  /** Of a revoked one: when, by the clock of who did it; and the admin who did, absent for the creator. */
+  readonly removed?: number;
+  readonly removedBy?: DeviceId;
+  readonly removedByName?: string;
   /** When it was connected to this device last; absent when never. */
   readonly lastSeen?: number;
   /** How it is connected now. */
   readonly via?: 'direct' | 'relay';
+}
+
+export interface RevokeResult {
+  /** Revoked by the admin that is revoked now, and members again by that. */
+  readonly back: readonly { readonly device: DeviceId; readonly name: string }[];
 }
 
 export interface InviteInfo {

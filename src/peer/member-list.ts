@@ -21,6 +21,8 @@ export function memberInfos({ trust, node }: RunningNetwork, self: { device: Dev
     const inviterName = inviter && nameOf(inviter);
     const lastSeen = known.get(device)?.lastSeen;
     const isCreator = isSelf ? trust.creator : known.get(device)?.creator === true;
+    const removal = trust.removalOf(device);
+    const removedByName = removal?.by && nameOf(removal.by);
     const isHere = link !== undefined || isSelf;
     return {
       network: trust.network,
@@ -34,6 +36,9 @@ export function memberInfos({ trust, node }: RunningNetwork, self: { device: Dev
       ...(inviterName === undefined ? {} : { inviterName: displayName(inviterName) }),
       ...(joined === undefined ? {} : { joined }),
       state: trust.isRevoked(device) ? 'revoked' : isHere ? 'connected' : 'away',
+      ...(removal === undefined ? {} : { removed: removal.date }),
+      ...(removal?.by === undefined ? {} : { removedBy: removal.by }),
+      ...(removedByName === undefined ? {} : { removedByName: displayName(removedByName) }),
       ...(lastSeen === undefined ? {} : { lastSeen }),
       ...(link === undefined ? {} : { via: link.via }),
     };

@@ -233,7 +233,10 @@ export class Networks implements Disposable {
     const { network } = parseInvite(text);
     const running = this.#running.get(network);
     // Whoever is refused because an old invite expired comes back with a new one.
-    if (running) running.trust.renew(text);
+    // One whom an admin removed, and the creator took back: what it knows says that it is removed, and nobody calls it.
+    const isRemoved = running?.trust.isRevoked(this.#options.identity.device) === true;
+    if (isRemoved) await this.#leave(network);
+    if (running && !isRemoved) running.trust.renew(text);
     else {
       const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
       await this.#store.add(trust);

@@ -22,6 +22,7 @@ import type {
   ReadRequest,
   ReadResult,
   RecheckResult,
+  RevokeResult,
   ScanSummary,
   ShareAccessRequest,
   ShareFile,
@@ -42,6 +43,7 @@ import type { PeerParts, PeerPartsOptions } from './peer-parts.ts';
 import { changed } from './share-index.ts';
 import { checkLimits, checkPriority, DEFAULT_SETTINGS } from './transfer-settings.ts';
 import { MAX_NAME } from './trust/certificates.ts';
+import { UNDOS } from './trust/membership.ts';
 import { wordsFor } from './trust/words.ts';
 import type { Version } from './version-store.ts';
 
@@ -132,12 +134,15 @@ export class PeerNode implements PeerApi {
     });
   }
 
-  async revokeMember(request: { network?: string; device: string }): Promise<void> {
-    const { trust } = this.#options.networks.resolve(request.network);
+  async revokeMember(request: Parameters<PeerApi['revokeMember']>[0]): Promise<RevokeResult> {
+    const { trust, node } = this.#options.networks.resolve(request.network);
     const device = parseDeviceId(request.device);
     if (device === this.#options.self.device)
       throw new PeerwireError('usage', 'You cannot revoke your own device; leave the network instead.');
-    trust.revoke(device);
+    const undo = UNDOS.find((known) => known === (request.undo ?? 'recent'));
+    if (undo === undefined) throw new PeerwireError('usage', `Undo one of: ${UNDOS.join(', ')}.`);
+    const back = trust.revoke(device, undo);
+    return { back: back.map((other) => ({ device: other, name: node.members.get(other)?.name ?? other.slice(0, 7) })) };
   }
 
   async setTrackers(request: { network: string; trackers: string[] }): Promise<void> {

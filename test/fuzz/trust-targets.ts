@@ -212,7 +212,10 @@ const statements: Target = {
 
 /** What is inside, whoever signed it. */
 const networkSettings: Target = {
-  samples: [signSettings(network, { sequence: 1, date: 2, name: 'team', trackers }, admin.identity.sign).signed.body],
+  samples: [
+    signSettings(network, { sequence: 1, generation: 1, date: 2, name: 'team', trackers }, admin.identity.sign).signed
+      .body,
+  ],
   run(input) {
     const { settings } = readSettings({ body: input, signature: Buffer.alloc(64) });
     assert.ok(settings.name !== '' && Buffer.byteLength(settings.name) <= 128);

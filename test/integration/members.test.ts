@@ -99,6 +99,27 @@ describe('the members of a network', function () {
     await eventually(creator, () => isGone(creator));
   });
 
+  it('come back by a new invite when the admin who revoked them turns out to be a rogue one', async () => {
+    const [ann, eve] = [await joined('ann'), await joined('eve')];
+    for (const peer of [ann, eve]) await dial(peer, creator);
+    await becomesAdmin(ann);
+    const device = await deviceOf(eve);
+    await ann.revokeMember({ device });
+    const removed = await eventually(creator, async () => {
+      const member = await memberIn(creator, 'eve');
+      return member?.state === 'revoked' ? member : undefined;
+    });
+    // Who did that is to be seen.
+    assert.deepEqual([removed.removedBy, removed.removedByName], [await deviceOf(ann), 'ann']);
+    await eventually(eve, async () => (await eve.peers()).length === 0);
+    const { back } = await creator.revokeMember({ device: await deviceOf(ann) });
+    assert.deepEqual(back, [{ device, name: 'eve' }]);
+    await eve.joinNetwork(await creator.createInvite({}));
+    await dial(eve, creator);
+    await eventually(creator, async () => (await memberIn(creator, 'eve'))?.state === 'connected');
+    assert.equal((await memberIn(creator, 'ann'))?.state, 'revoked');
+  });
+
   it('hear of a changed name and changed trackers when they come back, whoever tells them', async () => {
     const [ann, bob] = [await joined('ann'), await joined('bob')];
     for (const peer of [ann, bob]) await dial(peer, creator);

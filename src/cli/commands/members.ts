@@ -42,8 +42,13 @@ function roleOf({ creator, admin }: MemberInfo): string {
   return admin ? 'admin' : 'member';
 }
 
-function stateOf({ self, state, via, lastSeen }: MemberInfo, temporary: boolean, now: number): string {
-  if (state === 'revoked') return 'revoked';
+function stateOf(member: MemberInfo, temporary: boolean, now: number): string {
+  const { self, state, via, lastSeen, removed, removedBy, removedByName } = member;
+  if (state === 'revoked') {
+    const by = removedByName ?? removedBy?.slice(0, SHOWN_ID);
+    const age = removed === undefined ? undefined : formatAge(removed, now);
+    return `revoked${by ? ` by ${by}` : ''}${age === undefined || age === 'now' ? '' : ` ${age} ago`}`;
+  }
   if (self) return 'this device';
   if (state === 'connected') return via === 'relay' ? 'connected (relayed)' : 'connected';
   if (lastSeen === undefined) return temporary ? 'never met' : 'away, never met';

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { PeerwireError } from '../../common/errors.ts';
 import type { NetworkInfo, PeerApi } from '../../peer/api.ts';
 import type { Cli, CommandContext } from '../cli.ts';
@@ -46,8 +46,13 @@ export function addNetworkCommand(program: Command, cli: Cli): void {
     .description('revoke a member: others disconnect and refuse it from now on; it keeps what it has')
     .argument('<device>', 'device id, the beginning of one, or the name of a member')
     .option('--network <name>', 'when this device is in several')
-    .action((device: string, options: { network?: string }, command: Command) =>
-      revoke(cli.context(command), device, options.network),
+    .addOption(
+      new Option('--undo <what>', 'of what an admin did that you remove as the creator; recent: in the last 24 hours')
+        .choices(['recent', 'all', 'nothing'])
+        .default('recent'),
+    )
+    .action((device: string, options: RevokeOptions, command: Command) =>
+      revoke(cli.context(command), device, options),
     );
 
   network
@@ -136,15 +141,26 @@ async function leftNetwork(api: PeerApi, before: readonly NetworkInfo[]): Promis
   return before.find(({ network }) => !after.has(network));
 }
 
-async function revoke(context: CommandContext, text: string, network: string | undefined): Promise<void> {
+interface RevokeOptions {
+  readonly network?: string;
+  readonly undo: 'recent' | 'all' | 'nothing';
+}
+
+async function revoke(context: CommandContext, text: string, { network, undo }: RevokeOptions): Promise<void> {
   await withPeer(context, TELLING, async (session) => {
     const { api } = session;
     const device = await findMember(api, text, network);
-    await api.revokeMember({ device, ...(network === undefined ? {} : { network }) });
+    const { back } = await api.revokeMember({ device, undo, ...(network === undefined ? {} : { network }) });
     await spread(context, session);
     context.output.result(
-      { device },
-      'Revoked. They keep what they already have; members will refuse them from now on.',
+      { device, back },
+      [
+        'Revoked. They keep what they already have; members will refuse them from now on.',
+        ...back.map(
+          ({ device: other, name }) =>
+            `They had revoked ${safeText(name)} (${other.slice(0, 12)}), who may come back by a new invite. To keep them out: peerwire network revoke ${other.slice(0, 12)}`,
+        ),
+      ].join('\n'),
     );
   });
 }

@@ -15,6 +15,7 @@ import {
   MAX_LINKS,
 } from './credentials.ts';
 import { certify, checkTrackers, enterNetwork, foundNetwork, signIn } from './enter-network.ts';
+import { type Heard, HeardStatements } from './heard-statements.ts';
 import { encodeInvite, parseInvite } from './invite.ts';
 import { createInviteKey } from './invite-key.ts';
 import { type Grounds, judge, rankOf, type Standing } from './judge.ts';
@@ -23,7 +24,7 @@ import { type Met, MetMembers } from './met-members.ts';
 import { displayName } from './names.ts';
 import type { NetworkSettings } from './network-settings.ts';
 import { controlInfoHash, rendezvousInfoHashes } from './rendezvous.ts';
-import type { RevocationTarget } from './revocation.ts';
+import { type Revocation, type RevocationTarget, revocationKey } from './revocation.ts';
 import { type Signer, Statements } from './statements.ts';
 import { parseTrust, serializeTrust, type TrustState } from './trust-state.ts';
 
@@ -42,11 +43,20 @@ export interface Member {
   readonly revocationHead: string;
 }
 
+/**
+ * What becomes of what an admin said when the creator removes it: it undoes what is recent (see `RECENT`), all, or nothing.
+ * What is undone can be said again; what is kept, the root key signs, and nobody takes that back.
+ */
+export type Undo = (typeof UNDOS)[number];
+export const UNDOS = ['recent', 'all', 'nothing'] as const;
+
 export interface TrustOptions {
   readonly clock?: Clock;
 }
 
 const DEFAULT_VALIDITY = 7 * 24 * 3_600_000;
+/** What an admin said within this time (ms) before the creator removes it is not kept, unless the creator says so. */
+export const RECENT = 24 * 3_600_000;
 /** A year: an invite that is found later must be dead. */
 const MAX_VALIDITY = 366 * 24 * 3_600_000;
 
@@ -63,6 +73,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
   readonly #statements: Statements;
   readonly #met: MetMembers;
   readonly #invites: KnownInvites;
+  readonly #heard: HeardStatements;
   readonly #changed = new Emitter<void>();
   readonly #judged = new Emitter<Member>();
   readonly #revoked = new Emitter<readonly DeviceId[]>();
@@ -96,6 +107,8 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#statements.merge(state.revocations);
     this.#met = new MetMembers(state.met);
     this.#invites = new KnownInvites(state.invites);
+    this.#heard = new HeardStatements(state.heard);
+    this.#noteHeard();
     this.#links = decodeCredentials(state.credentials).links;
     if (!this.#links.at(-1)?.spki.equals(identity.spki)) {
       throw new PeerwireError('corrupt', 'The stored membership belongs to another device; join the network again.');
@@ -142,6 +155,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
       revocations: this.#statements.encode(),
       met: this.#met.list(),
       invites: this.#invites.toStore(this.#clock.wallTime(), ({ id, inviter }) => this.isWithdrawn(id, inviter)),
+      ...(this.#root ? { heard: this.#heard.list() } : {}),
     });
   }
 
@@ -155,6 +169,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.applyRevocations(state.revocations);
     for (const met of state.met) this.#remember(met);
     for (const invite of state.invites) this.#invites.add(invite);
+    this.#heard.absorb(state.heard ?? []);
     this.acceptCountersignature(state.credentials);
     return (
       !state.revocations.equals(this.#statements.encode()) ||
@@ -308,20 +323,25 @@ export class NetworkTrust implements NetworkAccess<Member> {
   /**
    * By creator and admins, and of admins by the creator (`permission`). Also withdraws the invites by which the device
    * came, so that it cannot come back under another identity; members who came by the same invites and were
-   * countersigned before stay. What the creator leaves of a removed admin's word, it signs again.
+   * countersigned before stay. What the creator keeps of a removed admin's word, it signs again. Returns the devices that
+   * this brought back: an admin had removed them.
    */
-  revoke(device: DeviceId): void {
+  revoke(device: DeviceId, undo: Undo = 'recent'): DeviceId[] {
     if (device === this.#identity.device) throw new PeerwireError('usage', 'This device cannot remove itself.');
     const signer = this.#signer();
+    const before = this.#statements.revokedDevices();
     const invites = this.#met.invitesOf(device).map((invite) => ({ kind: 'invite', invite }) as const);
     const targets = [{ kind: 'device', device } as const, ...invites].map((target) => ({ target, date: undefined }));
     if (!('root' in signer)) {
       this.#revoke(targets, signer);
-      return;
+      return [];
     }
-    const before = this.#statements.hasSettingsBy(device) ? this.#statements.settings : undefined;
-    this.#revoke([...this.#statements.revocationsBy(device), ...targets], signer);
-    if (before) this.#set(before);
+    const settings = this.#statements.settingsBy(device);
+    const isKept = settings && !this.#isUndone(undo, device, settingsKey(settings.sequence), settings.date);
+    this.#revoke([...this.#keptRevocations(device, undo), ...targets], signer);
+    // From here on its sequence does not count: what it used up of them is free again.
+    if (isKept) this.#set(settings);
+    return before.filter((other) => !this.isRevoked(other));
   }
 
   /**
@@ -362,6 +382,11 @@ export class NetworkTrust implements NetworkAccess<Member> {
     return this.#statements.revokedDevices();
   }
 
+  /** Who removed the device, and when by the word of who did; `by` is undefined for the creator. */
+  removalOf(device: DeviceId): { readonly by: DeviceId | undefined; readonly date: number } | undefined {
+    return this.#statements.removalOf(device);
+  }
+
   /** Who invited this device, and when it was admitted; undefined while others would refuse it. */
   get ownMembership(): { readonly inviter: DeviceId | undefined; readonly joined: number } | undefined {
     const own = this.#ownStanding();
@@ -387,6 +412,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     const before = this.revocationHead;
     const devices = this.#statements.merge(bytes);
     this.#adoptAdminCertificate();
+    this.#noteHeard();
     if (this.revocationHead !== before) this.#changed.fire();
     if (devices.length > 0) this.#revoked.fire(devices);
     return devices;
@@ -451,6 +477,40 @@ export class NetworkTrust implements NetworkAccess<Member> {
     if (revoked.length > 0) this.#revoked.fire(revoked);
   }
 
+  /** What the root key signs again of what a device revoked that it now revokes. */
+  #keptRevocations(device: DeviceId, undo: Undo): { readonly target: RevocationTarget; readonly date: number }[] {
+    const isAdmin = this.#statements.isAdmin(device);
+    return this.#statements.revocationsBy(device).flatMap(({ target, date }) => {
+      const about = revocationKey(target);
+      // Of a member who was no admin, only what it had the right to: under the root key it would count for everybody.
+      const isRightful = isAdmin || (target.kind === 'invite' && this.#invites.get(target.invite)?.inviter === device);
+      if (!isRightful || (isAdmin && this.#isUndone(undo, device, about, date))) return [];
+      // As it was dated first: an earlier date put in later could throw out whoever came by an invite.
+      return [{ target, date: this.#heard.get(device, about)?.date ?? date }];
+    });
+  }
+
+  #isUndone(undo: Undo, by: DeviceId, about: string, date: number): boolean {
+    if (undo !== 'recent') return undo === 'all';
+    const now = this.#clock.wallTime();
+    const since = this.#heard.get(by, about)?.since ?? now;
+    // Whoever dates something back said it no earlier for that.
+    return Math.max(since, Math.min(date, now)) > now - RECENT;
+  }
+
+  #noteHeard(): void {
+    if (!this.#root) return;
+    const said = [...this.#statements.signers()].flatMap((by): Omit<Heard, 'since'>[] => {
+      const about = ({ target, date }: Revocation) => ({ by, about: revocationKey(target), date });
+      const settings = this.#statements.settingsBy(by);
+      return [
+        ...this.#statements.revocationsBy(by).map(about),
+        ...(settings ? [{ by, about: settingsKey(settings.sequence), date: settings.date }] : []),
+      ];
+    });
+    this.#heard.note(said, this.#clock.wallTime());
+  }
+
   #set({ name, trackers }: Pick<NetworkSettings, 'name' | 'trackers'>): void {
     this.#statements.set({ name, trackers }, this.#clock.wallTime(), this.#signer());
     this.#changed.fire();
@@ -501,6 +561,10 @@ export class NetworkTrust implements NetworkAccess<Member> {
   #encode(links: readonly Link[]): Buffer {
     return encodeCredentials({ links, revocationHead: Buffer.from(this.#statements.head, 'hex') });
   }
+}
+
+function settingsKey(sequence: number): string {
+  return `settings ${sequence}`;
 }
 
 function timeOf(options: TrustOptions): number {

@@ -7,8 +7,10 @@ import { type Sign, type Signed, signBody } from './signed.ts';
 
 /** What creator and admins set for all members. */
 export interface NetworkSettings {
-  /** Higher than that of all before it. */
+  /** Higher than that of all before it, in its generation. */
   readonly sequence: number;
+  /** Only the root key begins a new one (0 at first): or an admin who uses up the sequences would have the last word for ever. */
+  readonly generation: number;
   /** Milliseconds since the epoch by the clock of who signed. */
   readonly date: number;
   /** Never empty. */
@@ -22,8 +24,9 @@ export interface SignedSettings {
 }
 
 export function signSettings(network: NetworkId, settings: NetworkSettings, sign: Sign): SignedSettings {
-  const { sequence, date, name, trackers } = settings;
-  return { settings, signed: signBody('settings', network, { q: sequence, t: date, n: name, u: [...trackers] }, sign) };
+  const { sequence, generation, date, name, trackers } = settings;
+  const body = { q: sequence, t: date, n: name, u: [...trackers], ...(generation === 0 ? {} : { g: generation }) };
+  return { settings, signed: signBody('settings', network, body, sign) };
 }
 
 /**
@@ -37,6 +40,7 @@ export function readSettings(signed: Signed): SignedSettings {
   return {
     settings: {
       sequence: intOf(field(dict, 'q'), 0),
+      generation: field(dict, 'g', (value) => intOf(value, 0)) ?? 0,
       date: intOf(field(dict, 't'), 0),
       name: name === '' ? '?' : name,
       trackers: [...new Set(urls.flatMap((url) => usable(textOf(url, MAX_TRACKER_URL))))],
@@ -45,9 +49,10 @@ export function readSettings(signed: Signed): SignedSettings {
   };
 }
 
-/** The later counts: by sequence, and of two at once by the bytes, so that all settle on the same. */
+/** The later counts: by generation and sequence, and of two at once by the bytes, so that all settle on the same. */
 export function compareSettings(a: SignedSettings, b: SignedSettings): number {
-  return a.settings.sequence - b.settings.sequence || Buffer.compare(a.signed.body, b.signed.body);
+  const [one, two] = [a.settings, b.settings];
+  return one.generation - two.generation || one.sequence - two.sequence || Buffer.compare(a.signed.body, b.signed.body);
 }
 
 function usable(url: string): string[] {

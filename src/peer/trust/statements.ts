@@ -23,6 +23,9 @@ export const MAX_BY_MEMBER = 16;
 /** Members who are no admins and withdrew invites: those who are members the longest. Or one who signs in ever other devices could make the whole too large to travel. */
 export const MAX_SIGNERS = 256;
 
+/** Settings in one generation: honest signers get nowhere near. */
+export const MAX_SEQUENCE = 2 ** 40;
+
 /** Who signs: the root key, or a device by the right of a certificate. */
 export type Signer =
   | { readonly root: Sign }
@@ -84,6 +87,18 @@ export class Statements {
     return date;
   }
 
+  /** Who removed the device first, by the dates, and when; `by` is undefined for the root key. Undefined when it is not removed. */
+  removalOf(device: DeviceId): { readonly by: DeviceId | undefined; readonly date: number } | undefined {
+    if (!this.isRevoked(device)) return undefined;
+    const key = revocationKey({ kind: 'device', device });
+    const root = this.#byRoot.get(key);
+    if (root) return { by: undefined, date: root.date };
+    const [first] = [...this.#byDevice]
+      .flatMap(([by, said]) => ({ by, date: (this.isAdmin(by) && said.get(key)?.date) || Number.POSITIVE_INFINITY }))
+      .sort((a, b) => a.date - b.date);
+    return first;
+  }
+
   /** The creator's device counts as one once it has made another. */
   isAdmin(device: DeviceId): boolean {
     return isAdminCertificate(this.#certificates.get(device)) && !this.#isRevokedByRoot(device);
@@ -100,7 +115,7 @@ export class Statements {
 
   /** Undefined as long as nobody changed what the invites say. */
   get settings(): NetworkSettings | undefined {
-    return [...this.#settings.values()].sort(compareSettings).at(-1)?.settings;
+    return this.#latestSettings()?.[1].settings;
   }
 
   /** SHA-256 over all statements, in hex: equal heads mean equal sets. */
@@ -141,9 +156,14 @@ export class Statements {
   set(change: Pick<NetworkSettings, 'name' | 'trackers'>, date: number, signer: Signer): void {
     const by = 'root' in signer ? 'root' : signer.member.device;
     if (by !== 'root' && !this.isAdmin(by)) throw notAllowed();
-    const sequence = Math.min((this.settings?.sequence ?? 0) + 1, Number.MAX_SAFE_INTEGER);
+    let sequence = (this.settings?.sequence ?? 0) + 1;
+    let generation = this.#generation;
+    if (sequence > MAX_SEQUENCE) {
+      if (by !== 'root') throw onlyCreatorSets();
+      [sequence, generation] = [1, generation + 1];
+    }
     const sign = 'root' in signer ? signer.root : signer.sign;
-    this.#settings.set(by, signSettings(this.#network, { ...change, sequence, date }, sign));
+    this.#settings.set(by, signSettings(this.#network, { ...change, sequence, generation, date }, sign));
     this.#settle();
   }
 
@@ -158,10 +178,17 @@ export class Statements {
     return [...(this.#byDevice.get(device)?.values() ?? [])];
   }
 
-  /** The settings that count are by this device. */
-  hasSettingsBy(device: DeviceId): boolean {
-    const [latest] = [...this.#settings].sort(([, a], [, b]) => compareSettings(b, a));
-    return latest?.[0] === device;
+  /** The settings that count, when they are by this device. */
+  settingsBy(device: DeviceId): NetworkSettings | undefined {
+    const latest = this.#latestSettings();
+    return latest?.[0] === device ? latest[1].settings : undefined;
+  }
+
+  /** Who said something, besides the root key. */
+  signers(): Set<DeviceId> {
+    const signers = new Set(this.#byDevice.keys());
+    for (const by of this.#settings.keys()) if (by !== 'root') signers.add(by);
+    return signers;
   }
 
   /**
@@ -265,6 +292,19 @@ export class Statements {
     }
   }
 
+  /** What claims a generation that the root key never began does not count. */
+  #latestSettings(): [DeviceId | 'root', SignedSettings] | undefined {
+    const current = this.#generation;
+    return [...this.#settings]
+      .filter(([, { settings }]) => settings.generation <= current)
+      .sort(([, a], [, b]) => compareSettings(a, b))
+      .at(-1);
+  }
+
+  get #generation(): number {
+    return this.#settings.get('root')?.settings.generation ?? 0;
+  }
+
   #limitOf(device: DeviceId): number {
     return this.isAdmin(device) ? MAX_BY_ADMIN : MAX_BY_MEMBER;
   }
@@ -352,5 +392,10 @@ const notSigned = (): PeerwireError =>
   new PeerwireError('not-admitted', 'A statement about the network was not signed by its creator, nor by an admin.');
 const notAllowed = (): PeerwireError =>
   new PeerwireError('permission', 'Only the creator of the network and its admins can do this.');
+const onlyCreatorSets = (): PeerwireError =>
+  new PeerwireError(
+    'permission',
+    'Only the creator can change name and trackers now, since an admin used up their numbers.',
+  );
 const onlyCreator = (): PeerwireError =>
   new PeerwireError('permission', 'Only the creator of the network can remove an admin.');

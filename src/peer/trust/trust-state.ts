@@ -2,6 +2,7 @@ import { sha256 } from '../../bittorrent/merkle.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import { type NetworkId, networkIdFromBytes, parseDeviceId } from '../../common/ids.ts';
 import { checkSpki } from '../../transport/identity.ts';
+import type { Heard } from './heard-statements.ts';
 import { SECRET_SIZE } from './invite.ts';
 import type { KnownInvite } from './known-invites.ts';
 import type { Met } from './met-members.ts';
@@ -20,6 +21,8 @@ export interface TrustState {
   readonly met: readonly Met[];
   /** Absent in what earlier versions stored. */
   readonly invites: readonly KnownInvite[];
+  /** On the creator's device only; absent in what earlier versions stored. */
+  readonly heard?: readonly Heard[];
 }
 
 const VERSION = 1;
@@ -36,6 +39,7 @@ export function serializeTrust(state: TrustState): string {
     revocations: state.revocations.toString('base64'),
     met: state.met.map(({ device, invite, date }) => [device, invite, date]),
     invites: state.invites,
+    ...(state.heard && { heard: state.heard.map(({ by, about, date, since }) => [by, about, date, since]) }),
   });
 }
 
@@ -68,6 +72,7 @@ function readFields(fields: ReadonlyMap<string, unknown>): TrustState {
     revocations: bytes(fields.get('revocations')),
     met: list(fields.get('met')).map(met),
     invites: list(fields.get('invites') ?? []).map(invite),
+    heard: list(fields.get('heard') ?? []).map(heard),
   };
 }
 
@@ -75,6 +80,11 @@ function met(value: unknown): Met {
   const [device, invite, date] = list(value);
   if (typeof date !== 'number') throw new TypeError('date');
   return { device: parseDeviceId(text(device)), invite: text(invite), date };
+}
+
+function heard(value: unknown): Heard {
+  const [by, about, date, since] = list(value);
+  return { by: parseDeviceId(text(by)), about: text(about), date: number(date), since: number(since) };
 }
 
 function invite(value: unknown): KnownInvite {

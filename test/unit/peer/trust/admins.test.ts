@@ -4,9 +4,10 @@ import fc from 'fast-check';
 import { sha256 } from '../../../../src/bittorrent/merkle.ts';
 import { type DeviceId, deviceIdFromHash, networkIdFromBytes } from '../../../../src/common/ids.ts';
 import { MAY_ADMIN, MAY_INVITE, readMember, signMember } from '../../../../src/peer/trust/certificates.ts';
+import { parseInvite } from '../../../../src/peer/trust/invite.ts';
 import { NetworkTrust } from '../../../../src/peer/trust/membership.ts';
-import { signSettings } from '../../../../src/peer/trust/network-settings.ts';
-import { signRevocation } from '../../../../src/peer/trust/revocation.ts';
+import { type NetworkSettings, signSettings } from '../../../../src/peer/trust/network-settings.ts';
+import { type RevocationTarget, signRevocation } from '../../../../src/peer/trust/revocation.ts';
 import { encodeStatements } from '../../../../src/peer/trust/statement-set.ts';
 import { MAX_BY_MEMBER, type Signer, Statements } from '../../../../src/peer/trust/statements.ts';
 import { parseTrust } from '../../../../src/peer/trust/trust-state.ts';
@@ -95,7 +96,8 @@ describe('admins', () => {
     ann.trust.revoke(eve.identity.device);
     ann.trust.rename('renamed');
     tell(ann, world.creator);
-    world.creator.trust.revoke(ann.identity.device);
+    world.clock.advance(2 * DAY);
+    assert.deepEqual(world.creator.trust.revoke(ann.identity.device), []);
     // After that, in a partition.
     ann.trust.revoke(bob.identity.device);
     ann.trust.rename('hijacked');
@@ -113,6 +115,115 @@ describe('admins', () => {
     }
     tell(world.creator, ann);
     assert.throws(() => ann.trust.rename('again'), { code: 'permission' });
+  });
+
+  describe('who turn out to be rogues', () => {
+    /** Ann evicted Bob long ago and for good reasons; then Eve, today, with the date of a year ago. */
+    function goRogue(): void {
+      makeAdmin(world, ann);
+      ann.trust.revoke(bob.identity.device);
+      ann.trust.rename('by a good one');
+      tell(ann, world.creator);
+      world.clock.advance(2 * DAY);
+      say({ kind: 'device', device: eve.identity.device }, -365 * DAY);
+    }
+
+    /** Whatever `revoke` of her own program would let her do. */
+    function say(target: RevocationTarget, when = 0): void {
+      const { network } = world.creator.trust;
+      const revocation = signRevocation(network, target, world.clock.wallTime() + when, ann.identity.sign);
+      const byDevice = [{ device: ann.identity.device, revocation }];
+      world.creator.trust.applyRevocations(encodeStatements({ byRoot: [], byDevice, settings: [], certificates: [] }));
+    }
+
+    function setAll(change: Partial<NetworkSettings>): Buffer {
+      const fields = { sequence: 9, generation: 0, date: 1, name: 'x', trackers: [], ...change };
+      const settings = signSettings(world.creator.trust.network, fields, ann.identity.sign);
+      const all = [{ device: ann.identity.device, settings }];
+      return encodeStatements({ byRoot: [], byDevice: [], settings: all, certificates: [] });
+    }
+
+    it('keep out nobody whom they removed of late, whatever date they gave it, also for who heard of it', () => {
+      goRogue();
+      const carl = world.join();
+      meet(world.creator, carl);
+      tell(world.creator, carl);
+      assert.throws(() => admit(carl, eve), { code: 'revoked' });
+      assert.deepEqual(world.creator.trust.removalOf(eve.identity.device)?.by, ann.identity.device);
+      // Also after a restart: when it was heard of is stored.
+      const creator = world.restart(world.creator);
+      assert.deepEqual(creator.trust.revoke(ann.identity.device), [eve.identity.device]);
+      tell(creator, carl);
+      admit(carl, eve);
+      for (const person of [creator, carl]) {
+        assert.ok(person.trust.isRevoked(ann.identity.device) && person.trust.isRevoked(bob.identity.device));
+        assert.equal(person.trust.name, 'by a good one');
+      }
+      // What comes late from the rogue, or from who was away, changes nothing.
+      tell(world.creator, carl);
+      admit(carl, eve);
+      assert.equal(carl.trust.revocationHead, creator.trust.revocationHead);
+    });
+
+    it('keep what they said, or nothing of it, as the creator wants', () => {
+      goRogue();
+      const [all, nothing] = [world.restart(world.creator), world.restart(world.creator)];
+      assert.deepEqual(nothing.trust.revoke(ann.identity.device, 'nothing'), []);
+      assert.ok(nothing.trust.isRevoked(eve.identity.device) && nothing.trust.isRevoked(bob.identity.device));
+      const back = all.trust.revoke(ann.identity.device, 'all');
+      assert.deepEqual(new Set(back), new Set([eve.identity.device, bob.identity.device]));
+      assert.equal(all.trust.name, 'team');
+      // What was undone can be said again.
+      all.trust.revoke(eve.identity.device);
+      assert.ok(all.trust.isRevoked(eve.identity.device));
+    });
+
+    it('let nobody back by dating anew whom they removed long ago, nor throw out by it who came by an invite', () => {
+      goRogue();
+      const invite = world.invite(30 * DAY);
+      const target = { kind: 'invite', invite: parseInvite(invite).proof.invite.id } as const;
+      const early = world.join(invite);
+      const carl = world.join();
+      meet(world.creator, carl);
+      meet(carl, early);
+      world.clock.advance(DAY);
+      say(target);
+      world.clock.advance(2 * DAY);
+      say(target, -300 * DAY);
+      say({ kind: 'device', device: bob.identity.device }, -300 * DAY);
+      world.creator.trust.revoke(ann.identity.device);
+      tell(world.creator, carl);
+      assert.ok(carl.trust.isRevoked(bob.identity.device));
+      // Confirmed before the invite was withdrawn, by the date that this had when it was heard of.
+      admit(carl, early);
+      assert.throws(() => admit(carl, world.join(invite)), { code: 'revoked' });
+    });
+
+    it('hijack name and trackers for no longer than they are admins', () => {
+      goRogue();
+      world.creator.trust.applyRevocations(setAll({ name: 'hijacked' }));
+      assert.equal(world.creator.trust.name, 'hijacked');
+      world.creator.trust.revoke(ann.identity.device);
+      assert.notEqual(world.creator.trust.name, 'hijacked');
+    });
+
+    for (const [what, generation] of [
+      ['by using up the numbers', 0],
+      ['by beginning anew with them', Number.MAX_SAFE_INTEGER],
+    ] as const)
+      it(`have not the last word on name and trackers ${what}`, () => {
+        makeAdmin(world, ann);
+        tell(world.creator, eve);
+        for (const person of [world.creator, eve])
+          person.trust.applyRevocations(setAll({ sequence: Number.MAX_SAFE_INTEGER, generation, name: 'hijacked' }));
+        world.creator.trust.rename('ours');
+        tell(world.creator, eve);
+        assert.equal(eve.trust.name, 'ours');
+        world.creator.trust.revoke(ann.identity.device, 'nothing');
+        world.creator.trust.rename('still ours');
+        tell(world.creator, eve);
+        assert.equal(eve.trust.name, 'still ours');
+      });
   });
 
   it('set name and trackers for all, and so does the creator; others do not', () => {
@@ -160,7 +271,11 @@ describe('admins', () => {
     const settings = [
       {
         device: eve.identity.device,
-        settings: signSettings(network, { sequence: 9, date: 1, name: 'x', trackers: [] }, eve.identity.sign),
+        settings: signSettings(
+          network,
+          { sequence: 9, generation: 0, date: 1, name: 'x', trackers: [] },
+          eve.identity.sign,
+        ),
       },
     ];
     const none = { byRoot: [], byDevice: [], settings: [], certificates: [{ member: readMember(signed), signed }] };
@@ -219,6 +334,36 @@ describe('an invite', () => {
     const byDevice = [{ device: bob.identity.device, revocation }];
     ann.trust.applyRevocations(encodeStatements({ byRoot: [], byDevice, settings: [], certificates }));
     admit(ann, world.join(invite));
+  });
+});
+
+describe('a member who is removed', () => {
+  it('has withdrawn no invites of others, though the creator signs again what it said', () => {
+    const world = new World();
+    const [ann, bob] = [world.join(), world.join()];
+    for (const person of [ann, bob]) meet(world.creator, person);
+    const [others, own] = [world.invite(7 * DAY, ann), world.invite(7 * DAY, bob)];
+    const [early, leaked] = [world.join(others), world.join(own)];
+    // The creator has seen both invites.
+    meet(world.creator, early);
+    meet(world.creator, leaked);
+    const last = signMember(
+      world.creator.trust.network,
+      { spki: bob.identity.spki, rights: MAY_INVITE, date: 1, inviter: undefined },
+      world.root.sign,
+    );
+    const byDevice = [others, own].map((invite) => {
+      const target = { kind: 'invite', invite: parseInvite(invite).proof.invite.id } as const;
+      const revocation = signRevocation(world.creator.trust.network, target, 1, bob.identity.sign);
+      return { device: bob.identity.device, revocation };
+    });
+    const certificates = [{ member: readMember(last), signed: last }];
+    world.creator.trust.applyRevocations(encodeStatements({ byRoot: [], byDevice, settings: [], certificates }));
+    world.creator.trust.revoke(bob.identity.device);
+    const carl = world.join();
+    tell(world.creator, carl);
+    admit(carl, world.join(others));
+    assert.throws(() => admit(carl, world.join(own)), { code: 'revoked' });
   });
 });
 
