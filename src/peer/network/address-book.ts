@@ -32,6 +32,8 @@ const RETRY_DELAYS = [500, 1000, 2000, 5000, 10_000, 20_000, 40_000, 60_000];
 /** After so many failures in a row, about half an hour, this delay (ms) is enough. */
 const PATIENT_AFTER = 30;
 const PATIENT_DELAY = 5 * 60 * 1000;
+/** While nobody is connected, no delay is longer (ms): who comes back finds somebody whom it cannot dial within a minute. */
+const ALONE_DELAY = 30_000;
 /** Delays vary by ± this part, so that peers that lost each other do not dial in step. */
 const JITTER = 0.2;
 /** A connection that lasted so long (ms) was no failure. */
@@ -87,14 +89,19 @@ interface Entry extends AddressRecord {
 export class AddressBook {
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #isAlone: () => boolean;
   readonly #entries = new Map<string, Entry>();
   /** Addresses that turned out to be this very peer, and until when (monotone time) we believe it: ports get reused. */
   readonly #own = new Map<string, number>();
 
-  /** @param random in [0, 1) */
-  constructor(clock: Clock, random: () => number = Math.random) {
+  /**
+   * @param random in [0, 1)
+   * @param isAlone nobody is connected
+   */
+  constructor(clock: Clock, random: () => number = Math.random, isAlone: () => boolean = () => false) {
     this.#clock = clock;
     this.#random = random;
+    this.#isAlone = isAlone;
   }
 
   get size(): number {
@@ -154,14 +161,21 @@ export class AddressBook {
   /**
    * Up to `limit` addresses to dial now, the most promising first; each is yours until `succeeded` or `failed`. Those that
    * were told us take turns by who told: whoever floods us with addresses keeps us from nobody else's.
+   *
+   * @param which only those where a member was, or all
    */
-  take(limit: number, isConnected: (peer: PeerRef) => boolean): AddressRecord[] {
+  take(limit: number, isConnected: (peer: PeerRef) => boolean, which: 'all' | 'proven' = 'all'): AddressRecord[] {
+    if (limit <= 0) return [];
     const now = this.#clock.now();
     const due = [...this.#entries.values()].filter(
-      (entry) => !entry.dialing && entry.nextTry <= now && !(entry.peer !== undefined && isConnected(entry.peer)),
+      (entry) =>
+        !entry.dialing &&
+        entry.nextTry <= now &&
+        !(which === 'proven' && isUnproven(entry)) &&
+        !(entry.peer !== undefined && isConnected(entry.peer)),
     );
     due.sort((a, b) => a.failures - b.failures || promise(b) - promise(a) || b.mentioned - a.mentioned);
-    const taken = inTurns(due, this.#entries.values(), Math.max(0, limit));
+    const taken = inTurns(due, this.#entries.values(), limit);
     for (const entry of taken) {
       entry.dialing = true;
       entry.tries = [...entry.tries.filter((time) => now - time < HOUR), now];
@@ -170,9 +184,10 @@ export class AddressBook {
   }
 
   /** Milliseconds until the next address falls due; undefined when none will. */
-  nextDue(isConnected: (peer: PeerRef) => boolean): number | undefined {
+  nextDue(isConnected: (peer: PeerRef) => boolean, which: 'all' | 'proven' = 'all'): number | undefined {
     let next: number | undefined;
     for (const entry of this.#entries.values()) {
+      if (which === 'proven' && isUnproven(entry)) continue;
       if (entry.dialing || (next !== undefined && entry.nextTry >= next)) continue;
       if (entry.peer === undefined || !isConnected(entry.peer)) next = entry.nextTry;
     }
@@ -232,6 +247,13 @@ export class AddressBook {
       entry.failures = lasted < STABLE_AFTER ? entry.failures + 1 : 0;
       entry.nextTry = this.#clock.now() + this.#delay(Math.max(1, entry.failures));
     }
+  }
+
+  /** The last connection ended: nothing waits longer than it would from now on. */
+  alone(): void {
+    const latest = this.#clock.now() + ALONE_DELAY;
+    for (const entry of this.#entries.values())
+      if (!entry.dialing && !isUnproven(entry)) entry.nextTry = Math.min(entry.nextTry, latest);
   }
 
   /** Forgets where a device was met. */
@@ -331,7 +353,8 @@ export class AddressBook {
 
   #delay(failures: number): number {
     const step = Math.min(failures, RETRY_DELAYS.length) - 1;
-    const delay = failures > PATIENT_AFTER ? PATIENT_DELAY : (RETRY_DELAYS[Math.max(0, step)] ?? PATIENT_DELAY);
+    const usual = failures > PATIENT_AFTER ? PATIENT_DELAY : (RETRY_DELAYS[Math.max(0, step)] ?? PATIENT_DELAY);
+    const delay = this.#isAlone() ? Math.min(usual, ALONE_DELAY) : usual;
     return delay * (1 - JITTER + 2 * JITTER * this.#random());
   }
 

@@ -9,6 +9,8 @@ import type { MemberChannel, PeerRef } from './channel.ts';
 
 /** Connections being opened at once. */
 export const MAX_ATTEMPTS = 8;
+/** … and besides, while nobody is connected, to where a member was: all of those within a minute, though none may answer. */
+export const MAX_ATTEMPTS_ALONE = 40;
 
 export interface DialTarget {
   readonly host: string;
@@ -26,6 +28,8 @@ export interface DialerOptions {
   readonly logger: Logger;
   readonly dial: (target: DialTarget) => Promise<MemberChannel>;
   readonly isConnected: (peer: PeerRef) => boolean;
+  /** Nobody is connected. */
+  readonly isAlone: () => boolean;
   /** False while there is no room for further connections. */
   readonly hasRoom: () => boolean;
   /** A member answered and would not have us. */
@@ -41,6 +45,7 @@ export class Dialer implements Disposable {
   /** Aborted to begin all attempts anew. */
   #round = new AbortController();
   #attempts = 0;
+  #attemptsAlone = 0;
   #timer: Disposable | undefined;
   #started = false;
 
@@ -68,7 +73,7 @@ export class Dialer implements Disposable {
 
   #run(): void {
     if (!this.#started || this.#abort.signal.aborted) return;
-    const { book, clock, isConnected, hasRoom } = this.#options;
+    const { book, clock, isConnected, isAlone, hasRoom } = this.#options;
     this.#timer?.dispose();
     this.#timer = undefined;
     if (!hasRoom()) return;
@@ -80,8 +85,20 @@ export class Dialer implements Disposable {
         this.#run();
       });
     }
+    const alone = isAlone();
+    if (alone) {
+      for (const record of book.take(MAX_ATTEMPTS_ALONE - this.#attemptsAlone, isConnected, 'proven')) {
+        this.#attemptsAlone++;
+        void this.#attempt(record).finally(() => {
+          this.#attemptsAlone--;
+          this.#run();
+        });
+      }
+    }
     // At full capacity, the end of an attempt runs this again.
-    const wait = this.#attempts < MAX_ATTEMPTS ? book.nextDue(isConnected) : undefined;
+    const which =
+      this.#attempts < MAX_ATTEMPTS ? 'all' : alone && this.#attemptsAlone < MAX_ATTEMPTS_ALONE ? 'proven' : undefined;
+    const wait = which && book.nextDue(isConnected, which);
     if (wait !== undefined) this.#timer = clock.setTimeout(() => this.#run(), wait);
   }
 

@@ -58,7 +58,7 @@ export class MemberFinder implements Disposable {
   constructor(options: MemberFinderOptions) {
     this.#options = options;
     const { trust, clock, logger, listenPort, announce, dial, isConnected, hasRoom, lonely, onChannel } = options;
-    this.#book = new AddressBook(clock, options.random);
+    this.#book = new AddressBook(clock, options.random, lonely);
     this.#announcer = this.#owned.add(
       new TrackerAnnouncer({
         trackers: () => trust.trackers,
@@ -80,7 +80,17 @@ export class MemberFinder implements Disposable {
       this.#changed.fire();
     };
     this.#dialer = this.#owned.add(
-      new Dialer({ book: this.#book, clock, logger, dial, isConnected, hasRoom, onRefused, onChannel }),
+      new Dialer({
+        book: this.#book,
+        clock,
+        logger,
+        dial,
+        isConnected,
+        isAlone: lonely,
+        hasRoom,
+        onRefused,
+        onChannel,
+      }),
     );
   }
 
@@ -157,7 +167,10 @@ export class MemberFinder implements Disposable {
   /** The last connection to a peer ended after `lasted` ms. */
   lost(peer: PeerRef, lasted: number): void {
     this.#book.lost(peer, lasted);
-    if (this.#options.lonely()) this.#announcer.retryNow();
+    if (this.#options.lonely()) {
+      this.#announcer.retryNow();
+      this.#book.alone();
+    }
     this.#poke();
   }
 

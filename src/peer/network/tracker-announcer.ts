@@ -12,6 +12,8 @@ export const MAX_INTERVAL = 30 * 60 * 1000;
 /** While nobody is connected: milliseconds between the first announces, then every MIN_INTERVAL for this long. */
 const EARLY = [2000, 5000, 15_000, 30_000];
 const EAGER_FOR = 5 * 60 * 1000;
+/** … and after that, unless the tracker forbids it: nobody may be able to dial us, so that we have to hear who came. */
+const ALONE_INTERVAL = 45_000;
 /** After failures: milliseconds, doubling. */
 const FIRST_RETRY = 2000;
 const MAX_RETRY = 5 * 60 * 1000;
@@ -205,7 +207,10 @@ export class TrackerAnnouncer implements Disposable {
       state.ok = false;
       state.failures++;
       state.problem = `${hostOf(state.url)}: ${errorMessage(failure.reason)}`;
-      this.#schedule(state, Math.min(MAX_RETRY, FIRST_RETRY * 2 ** (state.failures - 1)));
+      this.#schedule(
+        state,
+        Math.min(this.#options.lonely() ? ALONE_INTERVAL : MAX_RETRY, FIRST_RETRY * 2 ** (state.failures - 1)),
+      );
     }
     if (before !== `${state.ok} ${state.problem}`) this.#stateChanged.fire();
   }
@@ -244,6 +249,9 @@ export class TrackerAnnouncer implements Disposable {
       const early = EARLY[state.asked++];
       if (early !== undefined) return early;
       if (clock.now() < state.eagerUntil) return MIN_INTERVAL;
+      // BEP 3: peers may ask before it is time if they need more peers; how often at most, many trackers say.
+      const allowed = Math.max(...answers.map(({ minInterval = 0 }) => minInterval), ALONE_INTERVAL);
+      return Math.min(allowed, MAX_INTERVAL);
     }
     const wished = Math.max(
       ...answers.map((answer) => Math.max(answer.interval, answer.minInterval ?? 0)),

@@ -100,9 +100,35 @@ describe('TrackerAnnouncer', () => {
     await advance(clock, 60 * MINUTE);
     const at = times(URL_A).map((time) => time / 1000);
     assert.deepEqual(at.slice(0, 7), [0, 2, 7, 22, 52, 82, 112]);
-    const last = at.slice(-3);
-    assert.equal((last[2] ?? 0) - (last[1] ?? 0), 600);
-    assert.ok(at.length < 22, `${at.length} announces in an hour`);
+    // Whoever comes is heard of within a minute.
+    for (const [i, time] of at.entries()) assert.ok(time - (at[i - 1] ?? 0) <= 45, `${time} s`);
+    assert.ok(at.length < 90, `${at.length} announces in an hour`);
+    lonely = false;
+    await advance(clock, 60 * MINUTE);
+    const last = times(URL_A).slice(-2);
+    assert.equal((last[1] ?? 0) - (last[0] ?? 0), 10 * MINUTE);
+  });
+
+  it('asks no more often than the tracker allows, but for the first minutes', async () => {
+    answer = () => Promise.resolve({ interval: 30 * MINUTE, minInterval: 10 * MINUTE, peers: [] });
+    announcer.start();
+    await advance(clock, 60 * MINUTE);
+    const at = times(URL_A).slice(-2);
+    assert.equal((at[1] ?? 0) - (at[0] ?? 0), 10 * MINUTE);
+  });
+
+  it('asks one that fails again soon, as long as nobody is connected', async () => {
+    answer = () => Promise.reject(new Error('down'));
+    announcer.start();
+    await advance(clock, 60 * MINUTE);
+    const pause = (): number => {
+      const [one = 0, two = 0] = times(URL_A).slice(-2);
+      return two - one;
+    };
+    assert.equal(pause(), 45_000);
+    lonely = false;
+    await advance(clock, 60 * MINUTE);
+    assert.equal(pause(), 5 * MINUTE);
   });
 
   it('keeps to half a minute and half an hour, whatever the tracker wishes', async () => {
@@ -156,6 +182,7 @@ describe('TrackerAnnouncer', () => {
   it('backs off from a tracker that fails, and tells why until one answers', async () => {
     let states = 0;
     announcer.onStateChanged(() => states++);
+    lonely = false;
     answer = () => Promise.reject(new PeerwireError('connection', 'refused'));
     announcer.start();
     await advance(clock, 60 * MINUTE);
