@@ -164,6 +164,8 @@ async function peerOptions({ home, logger }: Surroundings, setup: HomePeerSetup)
     ...setup,
     home,
     instanceDir: path.join(home, 'peer'),
+    // It was named on the command line: scripts and firewalls rely on it.
+    portRequired: true,
     secrets: await homeSecrets(home),
     hashWorker: HASH_WORKER,
     logger,

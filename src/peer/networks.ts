@@ -14,7 +14,9 @@ import type { LanSelfTest } from '../transport/lan-discovery.ts';
 import { NetworkWatch } from '../transport/network-watch.ts';
 import { announce } from '../transport/tracker-client.ts';
 import type { InvitePreview, NetworkInfo, PeerInfo } from './api.ts';
+import type { DevicePeer, DevicePeers } from './device-peers.ts';
 import type { NetworkDiagnosis } from './diagnosis/diagnose.ts';
+import { formatHostPort } from './network/addresses.ts';
 import type { MemberChannel, PeerRef } from './network/channel.ts';
 import type { DialBackReport } from './network/dial-back.ts';
 import { type ConnectRequest, NetworkNode } from './network/network-node.ts';
@@ -46,6 +48,8 @@ export interface NetworksOptions {
   readonly listenPort: () => number | undefined;
   /** The one that trackers are told: a router may forward another; default: `listenPort`. */
   readonly announcedPort?: () => number | undefined;
+  /** Other running peers of this device: each network finds those that are in it. Not owned. */
+  readonly devicePeers?: Pick<DevicePeers, 'list' | 'onFound'>;
   /** Finds members on the local network, and is found by them, when it listens on this address. Absent: does not. */
   readonly lan?: { readonly host: string };
   /** Relays for members who cannot reach each other; absent: this peer does not. Not owned. */
@@ -101,9 +105,16 @@ export class Networks implements Disposable {
 
   /** Rejects when it cannot be read which networks there are. */
   async start(): Promise<void> {
-    const { clock, lan, listenPort, logger } = this.#options;
+    const { clock, devicePeers, lan, listenPort, logger } = this.#options;
     await this.#inTurn(() => this.#reload());
     this.#owned.add(clock.setInterval(() => void this.reload(), RELOAD_INTERVAL));
+    if (devicePeers) {
+      this.#owned.add(
+        devicePeers.onFound((peer) => {
+          for (const { node } of this.list()) addDevicePeer(node, peer);
+        }),
+      );
+    }
     const watch = this.#owned.add(new NetworkWatch(clock));
     const renew = this.#owned.add(new Throttle(clock, CHANGE_PAUSE, () => this.#onNetworkChanged()));
     this.#owned.add(watch.onChanged(() => renew.run()));
@@ -400,8 +411,13 @@ export class Networks implements Disposable {
       owned.dispose();
       throw error;
     }
+    for (const peer of this.#options.devicePeers?.list() ?? []) addDevicePeer(node, peer);
     this.#lan?.announce();
   }
+}
+
+function addDevicePeer(node: NetworkNode, peer: DevicePeer): void {
+  node.addAddress(formatHostPort(peer), 'lan');
 }
 
 /** What of it is shown: name, trackers, rights, and who is removed. */

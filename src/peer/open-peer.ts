@@ -4,27 +4,28 @@ import { join } from 'node:path';
 import { readHandshake } from '../bittorrent/incoming-wire.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { systemClock } from '../common/clock.ts';
-import { errorCode, errorMessage, PeerwireError } from '../common/errors.ts';
+import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { withFolderLock } from '../common/folder-lock.ts';
 import { parsePeerInstance } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
-import type { Identity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
 import { PendingSockets } from '../transport/pending-sockets.ts';
 import { PortMapper } from '../transport/port-mapper.ts';
 import type { PeerApi, RateLimits } from './api.ts';
 import { openIdentity } from './device-identity.ts';
+import { DevicePeers } from './device-peers.ts';
 import { RootCache } from './files/root-cache.ts';
 import { HashPool } from './hash-pool.ts';
 import type { MemberChannel } from './network/channel.ts';
 import { RelayHost } from './network/relay/relay-host.ts';
+import type { Exclusive } from './network-store.ts';
 import { Networks } from './networks.ts';
+import { type Listening, openListener } from './open-listener.ts';
 import { OwnShares } from './own-shares.ts';
 import { PeerNode } from './peer-node.ts';
 import { PeerParts } from './peer-parts.ts';
 import type { SecretStore } from './secret-store.ts';
 import { StateStore } from './state-store.ts';
-import type { Member } from './trust/membership.ts';
 import { VersionStore } from './version-store.ts';
 
 export interface PeerOptions {
@@ -35,8 +36,10 @@ export interface PeerOptions {
   readonly secrets: SecretStore;
   /** For a device that has no name yet; default: user@host. */
   readonly deviceName?: string;
-  /** Port 0: the one used last time if it is free, else any. `none`: outbound connections only. */
+  /** Port 0: the one used last time if it is free, else any. `none`: outbound connections only. See `openListener`. */
   readonly listen: { readonly host: string; readonly port: number } | 'none';
+  /** Fail when another program has the port, instead of taking another; default false. */
+  readonly portRequired?: boolean;
   /** Look for peers on the local network. */
   readonly lan: boolean;
   /** Carry traffic between members who cannot reach each other directly; default true. Needs `listen`. */
@@ -75,10 +78,18 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
   const identity = await openIdentity(secrets, deviceStore);
   const instance = await openInstance(store);
   const self = { device: identity.device, instance };
+  const devicePeers = new DevicePeers({
+    store: new StateStore(join(options.home, 'device', 'peers'), report),
+    instance,
+    clock,
+    logger,
+  });
   const peerId = Buffer.concat([Buffer.from('-PW0100-'), randomBytes(12)]);
+  const exclusive: Exclusive = async (action) => withFolderLock(await deviceStore.lockPath('peers'), action);
+  const listenPort = (): number | undefined => listening?.listener.port;
   const pool = new HashPool({ workerUrl: options.hashWorker, clock });
   const versions = new VersionStore(options.instanceDir, report);
-  let listener: PeerListener<Member> | undefined;
+  let listening: Listening | undefined;
   let mapper: PortMapper | undefined;
   const upload = new RateLimiter(clock);
   const relay =
@@ -104,13 +115,14 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     self,
     deviceName: () => name.current,
     secrets,
-    exclusive: async (action) => withFolderLock(await deviceStore.lockPath('networks'), action),
+    exclusive,
     dir: options.instanceDir,
     clock,
     logger,
     version: VERSION,
-    listenPort: () => listener?.port,
-    announcedPort: () => mapper?.mapped?.port ?? listener?.port,
+    listenPort,
+    announcedPort: () => mapper?.mapped?.port ?? listenPort(),
+    devicePeers,
     relay,
     acceptRelayed: route,
     ...(options.lan ? { lan: { host: options.listen === 'none' ? '' : options.listen.host } } : {}),
@@ -133,10 +145,10 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     upload,
     ...(limits ? { limits } : {}),
     onClose: async () => {
-      listener?.dispose();
+      listening?.listener.dispose();
       relay?.dispose();
       pool.dispose();
-      await mapper?.stop();
+      await Promise.all([mapper?.stop(), devicePeers.close()]);
     },
   });
   const node = new PeerNode(
@@ -149,7 +161,8 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
           await deviceStore.writeJson('name.json', { name: next });
         },
       },
-      listenPort: () => listener?.port,
+      listenPort,
+      takenPort: () => listening?.taken,
       mapper: () => mapper,
       pool,
       cache,
@@ -160,14 +173,30 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     parts,
   );
   try {
-    listener = await listen(options, identity, networks, store, instance);
-    listener?.onChannel(route);
-    if (listener && options.portMapping === true) {
-      mapper = new PortMapper({ clock, logger: prefixed(logger, 'router'), port: listener.port });
+    await devicePeers.start();
+    if (options.listen !== 'none') {
+      listening = await openListener({
+        ...options.listen,
+        ...{ portRequired: options.portRequired === true, store, devicePeers, exclusive, logger },
+        open: (host, port) =>
+          PeerListener.listen({
+            ...{ host, port, identity, instance, logger: prefixed(logger, 'listener') },
+            networks: () => networks.trusts(),
+          }),
+      });
+      listening.listener.onChannel(route);
+    }
+    if (listening && options.portMapping === true) {
+      mapper = new PortMapper({ clock, logger: prefixed(logger, 'router'), port: listening.listener.port });
       mapper.onChanged(() => networks.announceAgain());
       mapper.start();
     }
     await parts.start(options.resume ?? true);
+    if (listening) {
+      devicePeers
+        .tell(listening.host, listening.listener.port, true)
+        .catch((error: unknown) => logger.warn(`Other windows will not find this one: ${errorMessage(error)}`));
+    }
     for (const address of options.connect ?? []) await node.addPeerAddress(address);
   } catch (error) {
     await node.close();
@@ -199,42 +228,4 @@ function userName(): string {
     // A user id without an account, as in some containers.
     return 'user';
   }
-}
-
-async function listen(
-  options: PeerOptions,
-  identity: Identity,
-  networks: Networks,
-  store: StateStore,
-  instance: ReturnType<typeof parsePeerInstance>,
-): Promise<PeerListener<Member> | undefined> {
-  if (options.listen === 'none') return undefined;
-  const { host, port } = options.listen;
-  const open = (at: number): Promise<PeerListener<Member>> =>
-    PeerListener.listen({
-      host,
-      port: at,
-      identity,
-      instance,
-      networks: () => networks.trusts(),
-      logger: prefixed(options.logger, 'listener'),
-    });
-  const last =
-    port === 0 ? await store.readJson('listen.json', (value) => Number((value as { port: unknown }).port)) : undefined;
-  let listener: PeerListener<Member>;
-  try {
-    listener = await open(last ?? port);
-  } catch (error) {
-    // Others remember the port of last time, but it is no promise.
-    if (last === undefined) {
-      if (errorCode(error) === 'internal') throw error;
-      throw new PeerwireError(errorCode(error), `Port ${port} cannot be used: ${errorMessage(error)}`, {
-        cause: error,
-      });
-    }
-    listener = await open(0);
-  }
-  // A write is a wait for the disk.
-  if (listener.port !== last) await store.writeJson('listen.json', { port: listener.port });
-  return listener;
 }

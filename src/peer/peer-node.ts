@@ -31,7 +31,7 @@ import type {
   TransferInfo,
   TransferPriority,
 } from './api.ts';
-import { diagnose } from './diagnosis/diagnose.ts';
+import { diagnose, type TakenPort } from './diagnosis/diagnose.ts';
 import { findFirewall } from './diagnosis/firewall.ts';
 import { findPlace } from './diagnosis/place.ts';
 import { planFiles } from './files/plan.ts';
@@ -54,6 +54,7 @@ export interface PeerNodeOptions
   extends Pick<PeerPartsOptions, 'self' | 'pool' | 'cache' | 'networks' | 'shares' | 'clock'> {
   readonly name: { get(): string; set(name: string): Promise<void> };
   readonly listenPort: () => number | undefined;
+  readonly takenPort?: () => TakenPort | undefined;
   /** Absent when the router is not to be asked for anything. */
   readonly mapper?: () => PortMapper | undefined;
 }
@@ -370,7 +371,7 @@ export class PeerNode implements PeerApi {
     const mapper = this.#options.mapper?.();
     const interfaces = lanInterfaces();
     return diagnose({
-      ...{ port: listenPort(), networks: networks.diagnoses() },
+      ...{ port: listenPort(), taken: this.#options.takenPort?.(), networks: networks.diagnoses() },
       ...{ interfaces, multicast, dialBacks, firewall, place },
       portMapping: mapper && { mapped: mapper.mapped, problem: mapper.problem },
     });

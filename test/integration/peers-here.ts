@@ -26,6 +26,7 @@ export class PeersHere {
       secrets: new FileSecretStore(path.join(home, 'secrets')),
       deviceName: name,
       listen: port === 'none' ? 'none' : { host: '127.0.0.1', port },
+      portRequired: true,
       lan: false,
       hashWorker: path.resolve('src/peer/hash-worker.ts'),
       logger: silentLogger,

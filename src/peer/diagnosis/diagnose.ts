@@ -31,10 +31,18 @@ export interface NetworkDiagnosis {
   readonly trackers: readonly TrackerStatus[];
 }
 
+/** A port that this peer was to listen at, and another window of this device, or another program, does. */
+export interface TakenPort {
+  readonly port: number;
+  readonly by: 'window' | 'program';
+}
+
 /** What was found out about reaching others, and being reached. */
 export interface Findings {
   /** Where we accept connections, if anywhere. */
   readonly port: number | undefined;
+  /** The port of the settings, when somebody else has it. */
+  readonly taken?: TakenPort | undefined;
   readonly networks: readonly NetworkDiagnosis[];
   readonly interfaces: readonly LanInterface[];
   /** Undefined when local discovery is off. */
@@ -87,8 +95,18 @@ function diagnoseAddresses({ interfaces, place }: Findings): DiagnosisLine {
   return { check, ok: true, detail: `${list.join('; ')}.${inside}` };
 }
 
-function diagnoseListening({ port }: Findings): DiagnosisLine {
+function diagnoseListening({ port, taken }: Findings): DiagnosisLine {
   const check = 'listening';
+  if (port !== undefined && taken !== undefined) {
+    const instead = `Port ${port} accepts connections: port ${taken.port} is in use by`;
+    if (taken.by === 'window') return { check, ok: true, detail: `${instead} another window of this device.` };
+    return {
+      check,
+      ok: false,
+      detail: `${instead} another program.`,
+      fix: `End that program and start the peer again, or set another port than ${taken.port}.`,
+    };
+  }
   if (port !== undefined) return { check, ok: true, detail: `Port ${port} accepts connections.` };
   return {
     check,
