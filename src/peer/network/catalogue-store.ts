@@ -18,6 +18,7 @@ import {
 } from './catalogue.ts';
 import { CatalogueIndex } from './catalogue-index.ts';
 import { type PeerRef, peerKey } from './channel.ts';
+import { FairShare, type Kept } from './fair-share.ts';
 
 /** One device's part of the store: its windows, times the audiences it shares with. */
 export const MAX_SECTIONS_PER_DEVICE = 128;
@@ -47,7 +48,11 @@ export type Offer =
 export interface MemberRegister {
   isRevoked(device: DeviceId): boolean;
   /** Throws unless the credentials prove membership of the key. */
-  admit(device: DeviceId, spki: Buffer, credentials: Buffer): unknown;
+  admit(
+    device: DeviceId,
+    spki: Buffer,
+    credentials: Buffer,
+  ): { readonly member: { readonly inviter: DeviceId | undefined } };
 }
 
 export interface CatalogueStoreOptions {
@@ -57,6 +62,8 @@ export interface CatalogueStoreOptions {
   readonly state: Pick<StateStore, 'readBytes' | 'writeBytes'>;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of members that have no section here, as far as it is remembered. */
+  readonly inviterOf?: (device: DeviceId) => DeviceId | undefined;
 }
 
 /**
@@ -69,6 +76,10 @@ export class CatalogueStore implements Disposable {
   readonly #sections = new Map<string, SignedSection>();
   readonly #changed = new Emitter<string>();
   readonly #index: CatalogueIndex;
+  /** Who invited the devices whose sections are here, and maybe some others. */
+  readonly #inviters = new Map<DeviceId, DeviceId>();
+  /** Of sections of others. */
+  readonly #room: FairShare;
   #saveTimer: Disposable | undefined;
   #disposed = false;
 
@@ -77,6 +88,7 @@ export class CatalogueStore implements Disposable {
 
   constructor(options: CatalogueStoreOptions) {
     this.#options = options;
+    this.#room = new FairShare((device) => this.#inviters.get(device) ?? options.inviterOf?.(device));
     this.#index = new CatalogueIndex(() => this.#sections.values());
   }
 
@@ -204,7 +216,8 @@ export class CatalogueStore implements Disposable {
       // Or it would outlive everything, and count as the newest of its device for ever.
       if (section.time > clock.wallTime() + SECTION_LIFETIME) return refuse('The section is of the far future.');
       if (members.isRevoked(section.device)) return refuse('Its signer is revoked.');
-      members.admit(section.device, spki, signed.credentials);
+      const { inviter } = members.admit(section.device, spki, signed.credentials).member;
+      if (inviter !== undefined) this.#noteInviter(section.device, inviter);
       return order === 0 ? { kind: 'conflict' } : { kind: 'new', signed };
     } catch (error) {
       return { kind: 'refused', reason: toPeerwireError(error) };
@@ -233,7 +246,39 @@ export class CatalogueStore implements Disposable {
       count--;
       this.#delete(keyOf(oldest.section), oldest.section);
     }
-    return count <= MAX_SECTIONS && all <= MAX_BYTES;
+    return this.#giveWay(keptOf(section, bytes), count, all);
+  }
+
+  /** Lets those go who take up most, with all whom they invited; false when that is who wants to come in. */
+  #giveWay(item: Kept, count: number, all: number): boolean {
+    if (count <= MAX_SECTIONS && all <= MAX_BYTES) return true;
+    const before = this.#room.remove(item.key);
+    this.#room.add(item);
+    const leaving: Kept[] = [];
+    while (count > MAX_SECTIONS || all > MAX_BYTES) {
+      const first = this.#room.first();
+      if (first === undefined || first.key === item.key) {
+        this.#room.remove(item.key);
+        for (const kept of [...leaving, ...(before ? [before] : [])]) this.#room.add(kept);
+        return false;
+      }
+      this.#room.remove(first.key);
+      leaving.push(first);
+      all -= first.bytes;
+      count--;
+    }
+    for (const { key } of leaving) {
+      const signed = this.#sections.get(key);
+      if (signed !== undefined) this.#delete(key, signed.section);
+    }
+    return true;
+  }
+
+  #noteInviter(device: DeviceId, inviter: DeviceId): void {
+    this.#inviters.set(device, inviter);
+    if (this.#inviters.size <= 2 * MAX_SECTIONS) return;
+    const here = new Set([...this.#sections.values()].map(({ section }) => section.device));
+    for (const other of this.#inviters.keys()) if (!here.has(other) && other !== device) this.#inviters.delete(other);
   }
 
   #keep(signed: SignedSection): void {
@@ -244,11 +289,13 @@ export class CatalogueStore implements Disposable {
 
   #set(signed: SignedSection): void {
     this.#sections.set(keyOf(signed.section), signed);
+    if (!this.isOwn(signed.section)) this.#room.add(keptOf(signed.section, signed.bytes));
     this.#index.invalidate(signed.section);
   }
 
   #delete(key: string, section: Section): boolean {
     this.#index.invalidate(section);
+    this.#room.remove(key);
     return this.#sections.delete(key);
   }
 
@@ -263,6 +310,10 @@ export class CatalogueStore implements Disposable {
 /** Names a section: `device/instance/audience`. */
 export function keyOf(section: Pick<Section, 'device' | 'instance' | 'to'>): string {
   return sectionKey(section, audienceKey(section.to));
+}
+
+function keptOf(section: Section, { length }: Uint8Array): Kept {
+  return { key: keyOf(section), device: section.device, bytes: length, time: section.time };
 }
 
 export function sectionKey(peer: PeerRef, audience: string): string {

@@ -1,8 +1,12 @@
 import { type DeviceId, parseDeviceId } from '../../common/ids.ts';
 import { MAX_NAME } from '../trust/certificates.ts';
 import { displayName } from '../trust/names.ts';
+import { FairShare } from './fair-share.ts';
 
-/** Devices of one network that are remembered; who was connected longest ago is forgotten first, who never was before. */
+/**
+ * Devices of one network that are remembered; of those whom the one invited who has most (`FairShare`), who was connected longest
+ * ago is forgotten first, who never was before.
+ */
 export const MAX_KNOWN = 4096;
 
 /** What is remembered of a device that is or was a member. */
@@ -27,6 +31,7 @@ export interface KnownMember {
  */
 export class MemberBook {
   readonly #known = new Map<DeviceId, KnownMember>();
+  readonly #room = new FairShare((device) => this.#known.get(device)?.inviter);
   readonly #onChange: () => void;
 
   /** `onChange`: something is to be stored. */
@@ -40,6 +45,7 @@ export class MemberBook {
     if (known && isSame(known, next)) return;
     if (!known && this.#known.size >= MAX_KNOWN) this.#forgetOne();
     this.#known.set(member.device, next);
+    this.#room.add({ key: next.device, device: next.device, bytes: 0, time: next.lastSeen ?? 0 });
     this.#onChange();
   }
 
@@ -57,11 +63,10 @@ export class MemberBook {
   }
 
   #forgetOne(): void {
-    let oldest: KnownMember | undefined;
-    for (const known of this.#known.values()) {
-      if (!oldest || (known.lastSeen ?? 0) < (oldest.lastSeen ?? 0)) oldest = known;
-    }
-    if (oldest) this.#known.delete(oldest.device);
+    const first = this.#room.first();
+    if (!first) return;
+    this.#room.remove(first.key);
+    this.#known.delete(first.device);
   }
 }
 

@@ -162,7 +162,15 @@ export class NetworkNode implements Disposable {
     this.#self = self;
     this.#links = new Links(self);
     this.#store = this.#owned.add(
-      new CatalogueStore({ network: trust.network, self, members: trust, state: store, clock, logger }),
+      new CatalogueStore({
+        network: trust.network,
+        self,
+        members: trust,
+        state: store,
+        clock,
+        logger,
+        inviterOf: (device) => this.members.get(device)?.inviter,
+      }),
     );
     this.directory = new Directory(this.#links, this.#store);
     this.#own = this.#owned.add(

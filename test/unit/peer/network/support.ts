@@ -37,13 +37,15 @@ export function sortedPeers(count: number): TestPeer[] {
 /** Stands for membership chains: credentials are the device's id in text. */
 export class TestRegister implements MemberRegister {
   readonly revoked = new Set<DeviceId>();
+  readonly inviters = new Map<DeviceId, DeviceId>();
 
   isRevoked(device: DeviceId): boolean {
     return this.revoked.has(device);
   }
 
-  admit(device: DeviceId, _spki: Buffer, credentials: Buffer): void {
+  admit(device: DeviceId, _spki: Buffer, credentials: Buffer): { member: { inviter: DeviceId | undefined } } {
     if (credentials.toString() !== device) throw new PeerwireError('not-admitted', 'Not a member.');
+    return { member: { inviter: this.inviters.get(device) } };
   }
 }
 
