@@ -143,12 +143,18 @@ export class Downloader {
     this.#scheduler.pumpAll();
   }
 
+  /** Nothing more is asked of the session; what it began, others finish. */
+  retire(session: PeerSession): void {
+    for (const active of this.#pieces.ownedBy(session)) this.#disown(active);
+    this.#scheduler.pumpAll();
+  }
+
   onHave(session: PeerSession, piece: number): void {
     if (!this.#sessions.has(session)) return;
     this.#picker.increase(piece);
     session.requests.barren = -1;
     this.#runs.onHave(session);
-    if (this.#isMissing(piece)) session.setInterested(true);
+    if (this.#isMissing(piece) && !session.retiring) session.setInterested(true);
     this.#scheduler.pumpSoon(session);
   }
 
@@ -312,7 +318,7 @@ export class Downloader {
   }
 
   #updateInterest(session: PeerSession): void {
-    if (session.amInterested || this.#missing === 0) return;
+    if (session.amInterested || session.retiring || this.#missing === 0) return;
     for (const piece of session.pieces ?? []) {
       if (!this.#isMissing(piece)) continue;
       session.setInterested(true);

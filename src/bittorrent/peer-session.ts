@@ -64,6 +64,8 @@ export class PeerSession {
   amInterested = false;
   peerChoking = true;
   peerInterested = false;
+  /** Another connection to the peer replaces this one: nothing more is to be asked here. */
+  retiring = false;
   /** What we asked of it. */
   readonly requests: RequestQueue<PeerSession>;
   /** Known once both the metadata and the peer's bitfield are. */

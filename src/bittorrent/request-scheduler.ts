@@ -124,6 +124,7 @@ export class RequestScheduler {
   pump(session: PeerSession, patient = false): void {
     const { sessions, requests, urgent } = this.#parts;
     if (this.#paused || this.#stopped || session.peerChoking || !session.amInterested || session.wire.closed) return;
+    if (session.retiring) return;
     const queue = session.requests;
     if ((queue.snubs >= MOST_SNUBS && !patient) || !sessions.has(session)) return;
     queue.depth = requestDepth(queue);

@@ -19,6 +19,7 @@ import type { BufferUser, PieceBuffers } from './piece-buffers.ts';
 import type { Random } from './piece-picker.ts';
 import { type BlockHasher, HASH_HERE } from './piece-verifier.ts';
 import type { RateLimiter } from './rate-limiter.ts';
+import { RetiringSessions } from './retiring-sessions.ts';
 import { SessionWatch } from './session-watch.ts';
 import { SharedSources } from './shared-sources.ts';
 import { type SourceAccount, SourceAccounts } from './source-accounts.ts';
@@ -70,6 +71,7 @@ export interface SwarmContent {
 export class Swarm implements Disposable {
   readonly #options: SwarmOptions;
   readonly #sessions = new Set<PeerSession>();
+  readonly #retiring: RetiringSessions;
   readonly #accounts = new SourceAccounts();
   readonly #banned = new Set<string>();
   readonly #disposables = new DisposableList();
@@ -130,6 +132,7 @@ export class Swarm implements Disposable {
     if (content) this.provide(content);
     this.#disposables.add(this.#metadata);
     this.#disposables.add(options.clock.setInterval(() => this.#tick(), TICK));
+    this.#retiring = new RetiringSessions(clock);
     this.#announcer = this.#disposables.add(new Announcer(clock, this.#sessions));
     this.#buffers = this.#disposables.add(options.buffers.user(() => options.download.priority));
     this.#disposables.add(this.#buffers.onFree(() => this.#downloader?.onBufferFree()));
@@ -165,15 +168,18 @@ export class Swarm implements Disposable {
     return this.#banned.has(this.#accountable(source));
   }
 
-  /** Adds a connection that we dialled. */
-  initiate(connection: Connection, source: string): void {
+  /**
+   * Adds a connection that we dialled. `replaces`: one to the same peer by which nothing more is asked once this one is ready, and
+   * that ends when what was asked for has come.
+   */
+  initiate(connection: Connection, source: string, replaces?: Connection): void {
     const infoHash = Buffer.from(this.infoHash, 'hex').subarray(0, 20);
-    this.#add({ connection, infoHash }, connection, source);
+    this.#add({ connection, infoHash }, connection, source, replaces);
   }
 
   /** Adds a connection whose handshake named this swarm. */
-  accept(incoming: IncomingWire, source: string): void {
-    this.#add(incoming, incoming.connection, source);
+  accept(incoming: IncomingWire, source: string, replaces?: Connection): void {
+    this.#add(incoming, incoming.connection, source, replaces);
   }
 
   /** Fetches the piece layers of known metadata from the peers of this swarm. */
@@ -309,6 +315,7 @@ export class Swarm implements Disposable {
     origin: { connection: Connection; infoHash: Uint8Array } | IncomingWire,
     connection: Connection,
     source: string,
+    replaces: Connection | undefined,
   ): void {
     if (this.#disposables.disposed || this.#halted || this.isBanned(source)) {
       connection.close(new PeerwireError('closed', 'This swarm does not accept the connection.'));
@@ -322,6 +329,7 @@ export class Swarm implements Disposable {
       this.#events(),
     );
     this.#sessions.add(session);
+    if (replaces) this.#retiring.replace(replaces, session);
     this.#onSessions.fire();
   }
 
@@ -332,6 +340,8 @@ export class Swarm implements Disposable {
         this.#hashes.addSession(session);
         if (this.#info) session.learnPieceCount(this.#info.pieceCount);
         this.#makeChokeable(session);
+        const replaced = this.#retiring.onReady(session, this.#sessions);
+        if (replaced) this.#downloader?.retire(replaced);
       },
       onExtendedHandshake: (session) => this.#metadata.addSession(session),
       onPieces: (session) => this.#downloader?.addSession(session),
@@ -400,6 +410,7 @@ export class Swarm implements Disposable {
     this.#hashes.removeSession(session);
     this.#uploader?.remove(session);
     this.#watch.forget(session);
+    this.#retiring.forget(session);
     this.#chokeable.get(session)?.dispose();
     this.#chokeable.delete(session);
     this.#accounts.close(session);
@@ -464,6 +475,7 @@ export class Swarm implements Disposable {
       this.#watch.check(session, now, circumstances);
       if (this.#watch.isQuiet(session, now)) this.#options.onQuiet?.(session.source);
     }
+    this.#retiring.tick();
     this.#downloader?.tick();
     this.#uploader?.tick();
   }

@@ -13,6 +13,8 @@ import type { SwarmLinks } from './swarm-links.ts';
 
 /** Pause before a holder that could not be reached is tried again, in ms. */
 const RETRY_AFTER = 4_000;
+/** … and before the direct way to one that a relay reaches, in ms. */
+const RETRY_DIRECT_AFTER = 15_000;
 /** Devices that a download connects to at most, and dials at once. */
 const MOST_SOURCES = 40;
 const MOST_DIALS = 6;
@@ -42,7 +44,7 @@ export class SourceFinder {
   readonly #turns: DialTurns;
   /** Whom we are dialing, by peer key. */
   readonly #dialing = new Set<string>();
-  /** Monotone time (ms) until which a peer is not dialed again, by peer key. */
+  /** Monotone time (ms) until which a peer is not dialed again, by peer key and way. */
   readonly #retryAt = new Map<string, number>();
   /** Aborted when nothing shall be dialed any more, for this swarm or for any. */
   readonly #signal: AbortSignal;
@@ -81,21 +83,27 @@ export class SourceFinder {
     holders.sort((a, b) => Number(b.holder.complete) - Number(a.holder.complete) || a.luck - b.luck);
     for (const { holder } of holders) {
       if (this.#dialing.size >= MOST_DIALS) return;
-      if (connected.has(peerKey(holder)) || (mayWait && !holder.complete && !this.#turns.isOurs(holder))) continue;
+      // Its control connection tells that there is a direct way.
+      const isConnected = connected.has(peerKey(holder));
+      if (isConnected && holder.via === 'direct' && links.isRelayed(holder)) this.connect(holder);
+      if (isConnected || (mayWait && !holder.complete && !this.#turns.isOurs(holder))) continue;
       if (dialed.size + this.#dialing.size < MOST_SOURCES || dialed.has(holder.device)) this.connect(holder);
     }
   }
 
-  /** Dials a peer, or has it dial us, unless it is connected or banned, or was just tried. */
+  /** Dials a peer, or has it dial us, unless it is connected (but by a relay) or banned, or was just tried. */
   connect(peer: PeerRef): void {
-    const { swarm, clock, logger } = this.#options;
+    const { swarm, links, clock, logger } = this.#options;
     const node = this.#options.networkNode();
     const key = peerKey(peer);
-    if (!node || this.#dialing.has(key) || swarm.isBanned(key) || swarm.connectedSources.has(key)) return;
-    if ((this.#retryAt.get(key) ?? 0) > clock.now()) return;
+    const way = links.isRelayed(peer) ? 'direct' : 'any';
+    if (!node || this.#dialing.has(key) || swarm.isBanned(key)) return;
+    if (way === 'any' && swarm.connectedSources.has(key)) return;
+    const retry = `${key} ${way}`;
+    if ((this.#retryAt.get(retry) ?? 0) > clock.now()) return;
     this.#dialing.add(key);
     void node
-      .openSwarmChannel(peer, swarm.infoHash, this.#signal)
+      .openSwarmChannel(peer, swarm.infoHash, this.#signal, way)
       .then((channel) => {
         if (channel) this.#join(channel);
       })
@@ -104,7 +112,7 @@ export class SourceFinder {
         this.#dialing.delete(key);
         const now = clock.now();
         for (const [other, at] of this.#retryAt) if (at <= now) this.#retryAt.delete(other);
-        this.#retryAt.set(key, now + RETRY_AFTER);
+        this.#retryAt.set(retry, now + (way === 'direct' ? RETRY_DIRECT_AFTER : RETRY_AFTER));
         if (!this.#signal.aborted) this.seek();
       });
   }
@@ -122,6 +130,6 @@ export class SourceFinder {
       return;
     }
     this.met(channel);
-    swarm.initiate(channel, peerKey(channel));
+    swarm.initiate(channel, peerKey(channel), links.replacedBy(channel));
   }
 }

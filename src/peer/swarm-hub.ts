@@ -188,7 +188,7 @@ export class SwarmHub implements Disposable {
       return;
     }
     entry.finder.met(channel);
-    entry.swarm.accept(incoming, peerKey(channel));
+    entry.swarm.accept(incoming, peerKey(channel), entry.links.replacedBy(channel));
   }
 
   /** A peer asks to be dialled, because it cannot dial us. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readHandshake } from '../../src/bittorrent/incoming-wire.ts';
+import { type IncomingWire, readHandshake } from '../../src/bittorrent/incoming-wire.ts';
 import { PeerWire } from '../../src/bittorrent/peer-wire.ts';
 import { RateLimiter } from '../../src/bittorrent/rate-limiter.ts';
 import { systemClock } from '../../src/common/clock.ts';
@@ -34,6 +34,7 @@ export interface ArrivedSwarm {
   readonly channel: MemberChannel;
   /** First 20 bytes of the infohash in hex. */
   readonly infohash: string;
+  readonly incoming: IncomingWire;
 }
 
 /** One peer of a network with a real listener: what the peer node makes of a `NetworkNode`, without content. */
@@ -207,7 +208,7 @@ export class NetworkPeer {
         const { infoHash } = incoming.handshake;
         if (this.#node?.acceptRelay(channel, incoming) === true) return;
         if (!infoHash.equals(this.trust.controlInfoHash)) {
-          this.#swarms.fire({ channel, infohash: infoHash.toString('hex') });
+          this.#swarms.fire({ channel, infohash: infoHash.toString('hex'), incoming });
         } else if (this.#node === undefined) channel.close();
         else this.#node.acceptControl(channel, incoming);
       },

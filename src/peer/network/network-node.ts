@@ -33,7 +33,7 @@ import { RelayClient, type RelayClientOptions } from './relay/relay-client.ts';
 import { RelayDesk } from './relay/relay-desk.ts';
 import type { RelayHost } from './relay/relay-host.ts';
 import type { RelayMessage } from './relay/relay-messages.ts';
-import { SwarmDialer } from './swarm-dialer.ts';
+import { SwarmDialer, type Way } from './swarm-dialer.ts';
 import type { TrackerStatus } from './tracker-announcer.ts';
 
 /** Milliseconds for the last words of a peer that leaves, and between looks whether they have left. */
@@ -400,9 +400,15 @@ export class NetworkNode implements Disposable {
    * A channel to a connected peer for one swarm. Dials it; when it cannot be dialled, asks it to dial us and resolves
    * undefined: its channel arrives at our listener, to be routed by infohash. In answer to `onConnectRequest` it dials only.
    * Rejects with `connection` when neither side can be dialled, `cancelled`, or `closed` when it is not connected.
+   * `way`: `direct` if a relay is of no use.
    */
-  openSwarmChannel(peer: PeerRef, infohash: InfoHash, signal: AbortSignal): Promise<MemberChannel | undefined> {
-    return this.#swarmDialer.open(this.#links.to(peer), infohash, signal);
+  openSwarmChannel(
+    peer: PeerRef,
+    infohash: InfoHash,
+    signal: AbortSignal,
+    way: Way = 'any',
+  ): Promise<MemberChannel | undefined> {
+    return this.#swarmDialer.open(this.#links.to(peer), infohash, signal, way);
   }
 
   /** Remembers `host:port` (IPv6 in brackets) and dials it now. Throws `usage` for what cannot be an address. */

@@ -15,6 +15,9 @@ const DIAL_TIMEOUT = 4000;
 /** After a failure we ask to be dialled at once, for so long (ms). */
 const UNDIALABLE_FOR = 60_000;
 
+/** `direct`: by no relay. */
+export type Way = 'any' | 'direct';
+
 export interface SwarmDialerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -41,6 +44,7 @@ export class SwarmDialer {
     links: readonly ControlPeer[],
     infohash: InfoHash,
     signal: AbortSignal,
+    way: Way = 'any',
   ): Promise<MemberChannel | undefined> {
     const { clock, logger, dial, listenPort, relay } = this.#options;
     const link = links.findLast((one) => !one.relayed) ?? links.at(-1);
@@ -63,6 +67,7 @@ export class SwarmDialer {
       if (addresses.length > 0) this.#undialable.set(key, clock.now() + UNDIALABLE_FOR);
     }
     if (canBeDialed && link.sendConnect({ type: 'dial', infohash })) return undefined;
+    if (way === 'direct') throw new PeerwireError('connection', 'Neither this peer nor the other can be dialled.');
     return await relay(link.peer, signal);
   }
 

@@ -97,7 +97,7 @@ export class SampleSwarms implements Disposable {
       return;
     }
     entry.finder.met(channel);
-    entry.swarm.accept(incoming, peerKey(channel));
+    entry.swarm.accept(incoming, peerKey(channel), entry.links.replacedBy(channel));
   }
 
   dispose(): void {

@@ -5,6 +5,7 @@ import type { InfoHash } from '../../../src/common/ids.ts';
 import { silentLogger } from '../../../src/common/log.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../../../src/peer/network/channel.ts';
 import type { Holder } from '../../../src/peer/network/directory.ts';
+import type { Way } from '../../../src/peer/network/swarm-dialer.ts';
 import { SourceFinder } from '../../../src/peer/source-finder.ts';
 import { SwarmLinks } from '../../../src/peer/swarm-links.ts';
 import { VirtualClock } from '../../sim/virtual-clock.ts';
@@ -14,6 +15,7 @@ import { TestChannel } from './test-channel.ts';
 interface Dial {
   readonly peer: PeerRef;
   readonly signal: AbortSignal;
+  readonly way: Way;
   /** undefined: the peer was asked to dial us. */
   answer(channel: MemberChannel | undefined): void;
   fail(): void;
@@ -41,6 +43,7 @@ describe('SourceFinder', () => {
   let refused: Set<string>;
   let disposed: Emitter<void>;
   let finder: SourceFinder;
+  let links: SwarmLinks;
 
   beforeEach(() => {
     clock = new VirtualClock(1);
@@ -52,6 +55,7 @@ describe('SourceFinder', () => {
     joined = [];
     refused = new Set();
     disposed = new Emitter();
+    links = new SwarmLinks(self);
     finder = new SourceFinder({
       self,
       swarm: {
@@ -65,14 +69,13 @@ describe('SourceFinder', () => {
         },
         onDisposed: disposed.event,
       },
-      links: new SwarmLinks(self),
+      links,
       networkNode: () => ({
         directory: { holdersOf: () => holders },
-        openSwarmChannel: (peer, _, signal) =>
+        openSwarmChannel: (peer, _, signal, way = 'any') =>
           new Promise((resolve, reject) => {
             dials.push({
-              peer,
-              signal,
+              ...{ peer, signal, way },
               answer: resolve,
               fail: () => reject(new PeerwireError('connection', 'It cannot be reached.')),
             });
@@ -177,5 +180,37 @@ describe('SourceFinder', () => {
     dials[0]!.answer(channel);
     await settled();
     assert.deepEqual([channel.closed, joined, dials.length], [true, [], 1]);
+  });
+
+  it('looks for the direct way to one that a relay reaches, once there is one', async () => {
+    const peer = testPeer();
+    holders = [{ ...holder(peer, true), via: 'relay' }];
+    finder.keepSeeking();
+    dials[0]!.answer(new TestChannel(peer, true, testPeer()));
+    await settled();
+    assert.equal(links.isRelayed(peer), true);
+    await advance(clock, 60_000);
+    finder.seek();
+    assert.deepEqual(dials.length, 1);
+    holders = [holder(peer, true)];
+    finder.seek();
+    assert.deepEqual(
+      dials.map(({ way }) => way),
+      ['any', 'direct'],
+    );
+    // It is not to be had yet: not again at once.
+    dials[1]!.fail();
+    await settled();
+    finder.seek();
+    assert.equal(dials.length, 2);
+    await advance(clock, 20_000);
+    finder.seek();
+    dials[2]!.answer(new TestChannel(peer, true));
+    await settled();
+    assert.equal(joined.length, 2);
+    assert.equal(links.isRelayed(peer), false);
+    await advance(clock, 20_000);
+    finder.seek();
+    assert.equal(dials.length, 3);
   });
 });

@@ -51,4 +51,54 @@ describe('SwarmLinks', () => {
     for (const peer of windows) links.add(new TestChannel(peer, true));
     assert.equal([...links.open()].length, 2);
   });
+
+  describe('with a relay', () => {
+    const relay = testPeer();
+    let links: SwarmLinks;
+    let relayed: TestChannel;
+
+    beforeEach(() => {
+      links = new SwarmLinks(small!);
+      relayed = new TestChannel(large!, true, relay);
+      links.add(relayed);
+    });
+
+    for (const initiator of [true, false]) {
+      it(`goes over to a direct one ${initiator ? 'that we dialed' : 'of the other'}, and lets the old one end by itself`, () => {
+        assert.equal(links.isRelayed(large!), true);
+        const direct = new TestChannel(large!, initiator);
+        assert.equal(links.add(direct), true);
+        assert.equal(relayed.closed, false);
+        assert.equal(links.replacedBy(direct), relayed);
+        assert.equal(links.isRelayed(large!), false);
+        // Both are subject to what holds for connections, revocation above all.
+        assert.deepEqual([...links.open()], [direct, relayed]);
+        relayed.close();
+        assert.deepEqual([...links.open()], [direct]);
+      });
+    }
+
+    it('hands on what is to end, when two direct ones come at once', () => {
+      const [theirs, ours] = [new TestChannel(large!, false), new TestChannel(large!, true)];
+      links.add(theirs);
+      assert.equal(links.add(ours), true);
+      assert.equal(theirs.closed, true);
+      assert.equal(links.replacedBy(ours), relayed);
+    });
+
+    it('stays with it when the direct one was none, and tries again', () => {
+      const direct = new TestChannel(large!, true);
+      links.add(direct);
+      direct.close();
+      assert.equal(links.isRelayed(large!), true);
+      const again = new TestChannel(large!, false);
+      assert.equal(links.add(again), true);
+      assert.equal(links.replacedBy(again), relayed);
+    });
+
+    it('takes none by a relay that the other opened before it knew of the direct one', () => {
+      links.add(new TestChannel(large!, true));
+      assert.equal(links.add(new TestChannel(large!, false, relay)), false);
+    });
+  });
 });

@@ -7,6 +7,7 @@ export class TestChannel implements MemberChannel {
   readonly device: MemberChannel['device'];
   readonly instance: MemberChannel['instance'];
   readonly initiator: boolean;
+  readonly relay: MemberChannel['relay'];
   readonly network = NETWORK;
   readonly remote = 'b:1';
   readonly remoteAddress = '192.0.2.1';
@@ -15,7 +16,8 @@ export class TestChannel implements MemberChannel {
   closed = false;
   reason: PeerwireError | undefined;
 
-  constructor({ device, instance }: PeerRef, initiator: boolean) {
+  constructor({ device, instance }: PeerRef, initiator: boolean, relay?: PeerRef) {
+    this.relay = relay?.device;
     this.device = device;
     this.instance = instance;
     this.initiator = initiator;
