@@ -9,6 +9,7 @@ import {
   type PeerInstance,
   parsePeerInstance,
 } from '../../common/ids.ts';
+import { MAX_STATEMENTS } from '../trust/statement-set.ts';
 import { AUDIENCE_HASH_SIZE, MAX_SECTION_SIZE, type SectionVersion } from './catalogue.ts';
 
 /**
@@ -41,7 +42,7 @@ export type ControlExtension = keyof typeof EXTENSIONS;
 export const MAX_FRAME = 64 * 1024;
 /** Bytes of data in one part. */
 export const PART_SIZE = 48 * 1024;
-export const MAX_REVOCATIONS_SIZE = 1024 * 1024;
+export const MAX_REVOCATIONS_SIZE = MAX_STATEMENTS;
 
 const DEVICE = 32;
 const INSTANCE = 8;

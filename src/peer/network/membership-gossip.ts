@@ -1,6 +1,18 @@
-import { errorMessage } from '../../common/errors.ts';
+import type { Clock } from '../../common/clock.ts';
+import type { Disposable } from '../../common/disposable.ts';
+import { errorMessage, PeerwireError } from '../../common/errors.ts';
+import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
+import type { PeerRef } from './channel.ts';
 import { type MembershipMessage, type Part, PartCollector, partsOf } from './control-messages.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Sets sent to one peer: per second, and in one burst; changes in between go together in the next. */
+const SEND_RATE = 1;
+const SEND_BURST = 5;
+/** Sets that are read of one device, whatever windows it has: per second, and in one burst. Who sends more is let go. */
+const READ_RATE = 4;
+const READ_BURST = 40;
 
 /** What creator and admins of a network said, revocations above all: `NetworkTrust` has it. */
 export interface Revocations {
@@ -13,6 +25,7 @@ export interface Revocations {
 
 /** A connected peer, as this gossip sees it. */
 export interface MembershipLink {
+  readonly peer: PeerRef;
   sendMembership(message: MembershipMessage): void;
 }
 
@@ -21,6 +34,8 @@ interface LinkState {
   head: string | undefined;
   /** Our set that it was sent last, by its head: sets are large, and asking is cheap. */
   sent: string | undefined;
+  readonly sets: TokenBucket;
+  waiting: Disposable | undefined;
   readonly collector: PartCollector;
 }
 
@@ -30,12 +45,15 @@ interface LinkState {
  */
 export class MembershipGossip {
   readonly #revocations: Revocations;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #links = new Map<MembershipLink, LinkState>();
+  readonly #reads = new Map<DeviceId, TokenBucket>();
   #head: string;
 
-  constructor(revocations: Revocations, logger: Logger) {
+  constructor(revocations: Revocations, clock: Clock, logger: Logger) {
     this.#revocations = revocations;
+    this.#clock = clock;
     this.#logger = logger;
     this.#head = revocations.revocationHead;
   }
@@ -45,7 +63,9 @@ export class MembershipGossip {
    * before catalogues and addresses, and without waiting for its head.
    */
   join(link: MembershipLink, shown?: string): void {
-    const state: LinkState = { head: shown, sent: undefined, collector: new PartCollector() };
+    const sets = new TokenBucket(this.#clock, SEND_RATE, SEND_BURST);
+    const collector = new PartCollector();
+    const state: LinkState = { head: shown, sent: undefined, sets, waiting: undefined, collector };
     const head = this.#revocations.revocationHead;
     this.#links.set(link, state);
     link.sendMembership({ type: 'head', head });
@@ -53,6 +73,7 @@ export class MembershipGossip {
   }
 
   leave(link: MembershipLink): void {
+    this.#links.get(link)?.waiting?.dispose();
     this.#links.delete(link);
   }
 
@@ -64,7 +85,7 @@ export class MembershipGossip {
       state.head = message.head;
       if (message.head !== this.#revocations.revocationHead) this.#send(link, state);
     } else {
-      this.#onPart(state, message.head, message);
+      this.#onPart(link, state, message);
     }
   }
 
@@ -76,10 +97,11 @@ export class MembershipGossip {
     for (const [link, state] of this.#links) if (state.head !== head) this.#send(link, state);
   }
 
-  #onPart(state: LinkState, head: string, part: Part): void {
+  #onPart({ peer }: MembershipLink, state: LinkState, part: Part & { readonly head: string }): void {
     const bytes = state.collector.add(part);
     if (bytes === undefined) return;
-    state.head = head;
+    if (!this.#mayRead(peer.device)) throw new PeerwireError('protocol', 'The peer sends revocations all the time.');
+    state.head = part.head;
     try {
       this.#revocations.applyRevocations(bytes);
     } catch (error) {
@@ -89,9 +111,25 @@ export class MembershipGossip {
     this.changed();
   }
 
+  #mayRead(device: DeviceId): boolean {
+    // A full allowance is as good as none.
+    for (const [other, { isFull }] of this.#reads) if (isFull) this.#reads.delete(other);
+    const reads = this.#reads.get(device) ?? new TokenBucket(this.#clock, READ_RATE, READ_BURST);
+    this.#reads.set(device, reads);
+    return reads.tryTake(1);
+  }
+
   #send(link: MembershipLink, state: LinkState): void {
     const head = this.#revocations.revocationHead;
-    if (state.sent === head) return;
+    if (state.sent === head || state.waiting !== undefined) return;
+    // Or one who may say little could have everybody send all that was ever said, again and again.
+    if (!state.sets.tryTake(1)) {
+      state.waiting = this.#clock.setTimeout(() => {
+        state.waiting = undefined;
+        if (state.head !== this.#revocations.revocationHead) this.#send(link, state);
+      }, 1000 / SEND_RATE);
+      return;
+    }
     state.sent = head;
     for (const part of partsOf(this.#revocations.revocationsBytes()))
       link.sendMembership({ ...part, type: 'part', head });

@@ -196,7 +196,7 @@ export class NetworkNode implements Disposable {
         onOwn: (signed) => this.#own.supersede(signed),
       }),
     );
-    this.#membership = new MembershipGossip(trust, logger);
+    this.#membership = new MembershipGossip(trust, clock, logger);
     this.#finder = new MemberFinder({
       trust,
       peerId: this.#peerId,

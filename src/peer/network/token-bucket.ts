@@ -32,6 +32,12 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens / this.#rate) * 1000);
   }
 
+  /** Milliseconds until one token is there. */
+  get wait(): number {
+    this.#refill();
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.#rate) * 1000);
+  }
+
   /** Nothing was taken for a while. */
   get isFull(): boolean {
     this.#refill();

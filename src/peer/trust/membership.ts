@@ -103,7 +103,7 @@ export class NetworkTrust implements NetworkAccess<Member> {
     this.#rootKey = state.rootKey;
     this.#root = state.rootPrivateKey === undefined ? undefined : loadIdentity(state.rootPrivateKey);
     this.#firstTrackers = state.trackers;
-    this.#statements = new Statements(state.network, state.rootKey);
+    this.#statements = new Statements(state.network, state.rootKey, this.#clock);
     this.#statements.merge(state.revocations);
     this.#met = new MetMembers(state.met);
     this.#invites = new KnownInvites(state.invites);

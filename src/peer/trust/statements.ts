@@ -1,8 +1,10 @@
 import { encode } from '../../bittorrent/bencode.ts';
 import { sha256 } from '../../bittorrent/merkle.ts';
+import { type Clock, systemClock } from '../../common/clock.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import type { DeviceId, NetworkId } from '../../common/ids.ts';
 import { deviceIdBytes } from '../../common/ids.ts';
+import { TokenBucket } from '../network/token-bucket.ts';
 import { MAY_ADMIN, MAY_INVITE, type MemberCertificate } from './certificates.ts';
 import { compareSettings, type NetworkSettings, type SignedSettings, signSettings } from './network-settings.ts';
 import {
@@ -22,6 +24,13 @@ export const MAX_BY_ADMIN = 512;
 export const MAX_BY_MEMBER = 16;
 /** Members who are no admins and withdrew invites: those who are members the longest. Or one who signs in ever other devices could make the whole too large to travel. */
 export const MAX_SIGNERS = 256;
+
+/**
+ * Statements of one signer that are verified: in one burst, and in an hour: more than it may have kept, so that who signs ever
+ * others costs nobody more. What exceeds it is passed over, whoever brings it.
+ */
+const CHECKS_OF_ADMIN = { burst: 4 * MAX_BY_ADMIN, perHour: MAX_BY_ADMIN };
+const CHECKS_OF_MEMBER = { burst: 4 * MAX_BY_MEMBER, perHour: MAX_BY_MEMBER };
 
 /** Settings in one generation: honest signers get nowhere near. */
 export const MAX_SEQUENCE = 2 ** 40;
@@ -54,10 +63,14 @@ export class Statements {
   readonly #settings = new Map<DeviceId | 'root', SignedSettings>();
   /** Of all admins, and of members who signed something. */
   readonly #certificates = new Map<DeviceId, Certified>();
+  readonly #clock: Clock;
+  /** Of signers whose statements were verified lately. */
+  readonly #checks = new Map<DeviceId, TokenBucket>();
   #head: string | undefined;
   #revoked: ReadonlySet<DeviceId> | undefined;
 
-  constructor(network: NetworkId, rootKey: Buffer) {
+  constructor(network: NetworkId, rootKey: Buffer, clock: Clock = systemClock) {
+    this.#clock = clock;
     this.#network = network;
     this.#rootKey = rootKey;
   }
@@ -196,9 +209,9 @@ export class Statements {
    * or `not-admitted` for a statement that nobody with the right to it signed; then nothing was merged.
    */
   merge(bytes: Uint8Array): DeviceId[] {
-    const set = decodeStatements(bytes);
+    const sent = decodeStatements(bytes);
     const before = this.#revokedSet();
-    this.#verify(set);
+    const set = this.#verify(sent);
     for (const revocation of set.byRoot) addTo(this.#byRoot, revocation);
     const signers = new Set([...set.byDevice, ...set.settings].map(({ device }) => device));
     for (const certificate of set.certificates) {
@@ -215,7 +228,8 @@ export class Statements {
     return [...this.#revokedSet()].filter((device) => !before.has(device));
   }
 
-  #verify(set: StatementSet): void {
+  /** Without what exceeds its signer's allowance. */
+  #verify(set: StatementSet): StatementSet {
     const verify = (purpose: 'revoke' | 'member' | 'settings', signed: Signed, key: Uint8Array): void => {
       if (!verifySigned(purpose, this.#network, signed, key)) throw notSigned();
     };
@@ -242,17 +256,38 @@ export class Statements {
       if (!found) throw notSigned();
       return found.member.spki;
     };
-    for (const { device, revocation } of set.byDevice) {
+    const isAdmin = (device: DeviceId): boolean => certificates.get(device)?.some(isAdminCertificate) === true;
+    const byDevice = set.byDevice.filter(({ device, revocation }) => {
       const { target, signed } = revocation;
-      if (isDropped(device)) continue;
-      if (this.#byDevice.get(device)?.get(revocationKey(target))?.signed.body.equals(signed.body)) continue;
-      verify('revoke', signed, keyFor(device, target.kind === 'invite' ? MAY_INVITE | MAY_ADMIN : MAY_ADMIN));
+      if (isDropped(device)) return true;
+      if (this.#byDevice.get(device)?.get(revocationKey(target))?.signed.body.equals(signed.body)) return true;
+      const key = keyFor(device, target.kind === 'invite' ? MAY_INVITE | MAY_ADMIN : MAY_ADMIN);
+      return this.#check(device, isAdmin(device), () => verify('revoke', signed, key));
+    });
+    const settings = set.settings.filter(({ device, settings: { signed } }) => {
+      if (device !== undefined && isDropped(device)) return true;
+      if (this.#settings.get(device ?? 'root')?.signed.body.equals(signed.body)) return true;
+      if (device !== undefined)
+        return this.#check(device, true, () => verify('settings', signed, keyFor(device, MAY_ADMIN)));
+      verify('settings', signed, this.#rootKey);
+      return true;
+    });
+    return { ...set, byDevice, settings };
+  }
+
+  /** False, and nothing was verified, when the signer has had its share. What is not by it does not count for it. */
+  #check(device: DeviceId, isAdmin: boolean, verify: () => void): boolean {
+    let checks = this.#checks.get(device);
+    if (checks === undefined) {
+      for (const [other, { isFull }] of this.#checks) if (isFull) this.#checks.delete(other);
+      const { burst, perHour } = isAdmin ? CHECKS_OF_ADMIN : CHECKS_OF_MEMBER;
+      checks = new TokenBucket(this.#clock, perHour / 3600, burst);
+      this.#checks.set(device, checks);
     }
-    for (const { device, settings } of set.settings) {
-      if (device !== undefined && isDropped(device)) continue;
-      if (this.#settings.get(device ?? 'root')?.signed.body.equals(settings.signed.body)) continue;
-      verify('settings', settings.signed, device === undefined ? this.#rootKey : keyFor(device, MAY_ADMIN));
-    }
+    if (checks.wait > 0) return false;
+    verify();
+    checks.take(1);
+    return true;
   }
 
   #addCertificate(certificate: Certified): void {

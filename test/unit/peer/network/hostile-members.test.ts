@@ -139,12 +139,62 @@ describe('a hostile member', () => {
       revocationsBytes: () => Buffer.alloc(500_000),
       applyRevocations() {},
     };
-    const gossip = new MembershipGossip(revocations, silentLogger);
-    const link = { sendMembership: (message: MembershipMessage) => void sent.push(message) };
+    const gossip = new MembershipGossip(revocations, clock, silentLogger);
+    const link = { peer: testPeer(), sendMembership: (message: MembershipMessage) => void sent.push(message) };
     gossip.join(link);
     for (let i = 0; i < 1000; i++) gossip.receive(link, { type: 'head', head: `other ${i}` });
     const bytes = sent.reduce((sum, message) => sum + (message.type === 'part' ? message.data.length : 0), 0);
     assert.equal(bytes, 500_000);
+  });
+
+  describe('and revocations', () => {
+    /** What is known grows all the time. */
+    function growing() {
+      const known = { revocationHead: '0', revocationsBytes: () => Buffer.alloc(200_000), applyRevocations() {} };
+      return { known, gossip: new MembershipGossip(known, clock, silentLogger) };
+    }
+
+    it('that has something new to say all the time has us send all that is known once a second, the last of it for sure', async () => {
+      const { known, gossip } = growing();
+      const sent: string[] = [];
+      gossip.join({
+        peer: testPeer(),
+        sendMembership: (message) => {
+          if (message.type === 'part' && message.at === 0) sent.push(message.head);
+        },
+      });
+      const start = clock.now();
+      for (let head = 1; head <= 500; head++) {
+        known.revocationHead = String(head);
+        gossip.changed();
+        // What is new now and then goes out at once.
+        if (head <= 3) assert.equal(sent.at(-1), String(head));
+        await advance(clock, 20);
+      }
+      await advance(clock, 1000);
+      assert.ok(sent.length <= 6 + (clock.now() - start) / 1000, `${sent.length} sets in 10 s`);
+      assert.equal(sent.at(-1), '500');
+    });
+
+    it('that sends sets all the time, by all its windows, is let go', () => {
+      const { gossip } = growing();
+      const identity = createIdentity();
+      const links = Array.from({ length: 50 }, () => ({ peer: testPeer(identity), sendMembership() {} }));
+      const honest = { peer: testPeer(), sendMembership() {} };
+      for (const link of [...links, honest]) gossip.join(link);
+      const part = { type: 'part', head: 'h', size: 4, at: 0, data: Buffer.from('data') } as const;
+      let refused = 0;
+      for (const link of links) {
+        try {
+          gossip.receive(link, part);
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'protocol');
+          refused++;
+        }
+      }
+      assert.equal(refused, 10);
+      gossip.receive(honest, part);
+    });
   });
 
   it('that changes its port and name all the time is heard a few times', async () => {

@@ -6,6 +6,8 @@ import {
   type MembershipLink,
   type Revocations,
 } from '../../../../src/peer/network/membership-gossip.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+import { testPeer } from './support.ts';
 
 /** A growing set of words in place of signed revocations. */
 class Words implements Revocations {
@@ -29,13 +31,18 @@ class Words implements Revocations {
 
 function node() {
   const words = new Words();
-  return { words, gossip: new MembershipGossip(words, silentLogger), sent: [] as MembershipMessage[] };
+  return {
+    words,
+    gossip: new MembershipGossip(words, new VirtualClock(), silentLogger),
+    sent: [] as MembershipMessage[],
+  };
 }
 
 /** Joins two; messages cross at once, in order. */
 function connect(a: ReturnType<typeof node>, b: ReturnType<typeof node>): void {
   const queue: (() => void)[] = [];
   const atA: MembershipLink = {
+    peer: testPeer(),
     sendMembership: (message) => {
       a.sent.push(message);
       queue.push(() => b.gossip.receive(atB, message));
@@ -43,6 +50,7 @@ function connect(a: ReturnType<typeof node>, b: ReturnType<typeof node>): void {
     },
   };
   const atB: MembershipLink = {
+    peer: testPeer(),
     sendMembership: (message) => {
       b.sent.push(message);
       queue.push(() => a.gossip.receive(atA, message));
@@ -96,20 +104,20 @@ describe('MembershipGossip', () => {
     const { words, gossip } = node();
     words.words.add('evicted');
     const said: string[] = [];
-    const link: MembershipLink = { sendMembership: ({ type }) => said.push(type) };
+    const link: MembershipLink = { peer: testPeer(), sendMembership: ({ type }) => said.push(type) };
     gossip.join(link, 'another head');
     assert.deepEqual(said, ['head', 'part']);
     // Once is enough.
     gossip.receive(link, { type: 'head', head: 'another head' });
     assert.deepEqual(said, ['head', 'part']);
     const equal: string[] = [];
-    gossip.join({ sendMembership: ({ type }) => equal.push(type) }, words.revocationHead);
+    gossip.join({ peer: testPeer(), sendMembership: ({ type }) => equal.push(type) }, words.revocationHead);
     assert.deepEqual(equal, ['head']);
   });
 
   it('lets an error of verification reach the connection', () => {
     const { gossip } = node();
-    const link: MembershipLink = { sendMembership() {} };
+    const link: MembershipLink = { peer: testPeer(), sendMembership() {} };
     gossip.join(link);
     const data = Buffer.from('forged');
     assert.throws(() => gossip.receive(link, { type: 'part', head: 'h', size: data.length, at: 0, data }), /forged/);

@@ -12,6 +12,8 @@ import { encodeStatements } from '../../../../src/peer/trust/statement-set.ts';
 import { MAX_BY_MEMBER, type Signer, Statements } from '../../../../src/peer/trust/statements.ts';
 import { parseTrust } from '../../../../src/peer/trust/trust-state.ts';
 import { createIdentity, type Identity } from '../../../../src/transport/identity.ts';
+import { VirtualClock } from '../../../sim/virtual-clock.ts';
+import { advance } from '../network/support.ts';
 import { admit, DAY, meet, type Person, World } from './support.ts';
 
 /** One hears all that the other knows, as over a control connection. */
@@ -463,6 +465,35 @@ describe('statements merged in any order', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('are verified so often of one signer, whoever brings them, and no more', async () => {
+    const clock = new VirtualClock();
+    const signer = signers.maker as { signed: ReturnType<typeof signMember> };
+    const certificates = [{ member: readMember(signer.signed), signed: signer.signed }];
+    const statements = new Statements(network, root.spki, clock);
+    // Ever earlier ones: each would push out another.
+    const say = (from: number, count: number): void => {
+      for (let n = from; n < from + count; n++) {
+        const target = { kind: 'invite', invite: n.toString(16).padStart(64, '0') } as const;
+        const byDevice = [{ device: maker.device, revocation: signRevocation(network, target, 1000 - n, maker.sign) }];
+        statements.merge(encodeStatements({ byRoot: [], byDevice, settings: [], certificates }));
+      }
+    };
+    const earliest = (): number => Math.min(...statements.revocationsBy(maker.device).map(({ date }) => date));
+    say(0, 300);
+    assert.equal(earliest(), 1001 - 4 * MAX_BY_MEMBER);
+    // What others say is heard all the same, also in a set with more of that.
+    const target = { kind: 'device', device: strangers[0] as DeviceId } as const;
+    const byRoot = [signRevocation(network, target, 1, root.sign)];
+    const more = signRevocation(network, { kind: 'invite', invite: 'cd'.repeat(32) }, 1, maker.sign);
+    const byDevice = [{ device: maker.device, revocation: more }];
+    statements.merge(encodeStatements({ byRoot, byDevice, settings: [], certificates }));
+    assert.ok(statements.isRevoked(target.device));
+    assert.equal(earliest(), 1001 - 4 * MAX_BY_MEMBER);
+    await advance(clock, 3_600_000);
+    say(400, 300);
+    assert.equal(earliest(), 1001 - 400 - MAX_BY_MEMBER);
   });
 
   it('are bounded for each member that withdraws invites', () => {
