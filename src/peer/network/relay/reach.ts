@@ -21,6 +21,8 @@ const LOOK_PAUSE = 50;
 /** Milliseconds between two calls to be dialled: while not connected, and while a relay does. */
 const CALL_AGAIN = 60_000;
 const CALL_AGAIN_RELAYED = 300_000;
+/** … and after the first call when our network changed: who is called may have been too busy to dial in time. */
+const CALL_AGAIN_SOON = 10_000;
 /** Milliseconds until a relay is asked again after so many failures, the last for all that follow. */
 const RETRY = [3_000, 10_000, 30_000, 60_000, 300_000];
 /** Control connections by relay at most, and those being opened at once. */
@@ -58,6 +60,8 @@ interface Candidate {
   /** Monotone times from which a relay may be asked, and the peer called. */
   relayFrom: number;
   callFrom: number;
+  /** Our network changed, and it was not called since. */
+  isNew: boolean;
   failures: number;
   opening: boolean;
 }
@@ -99,6 +103,7 @@ export class Reach implements Disposable {
   retryNow(): void {
     for (const candidate of this.#candidates.values()) {
       candidate.callFrom = 0;
+      candidate.isNew = true;
       candidate.failures = 0;
       candidate.relayFrom = Math.min(candidate.relayFrom, this.#options.clock.now() + GRACE);
     }
@@ -157,7 +162,7 @@ export class Reach implements Disposable {
       const now = clock.now();
       const grace = peer.listens || listenPort() !== undefined ? GRACE : 0;
       const relayFrom = now + grace + (own < key ? 0 : TURN);
-      this.#candidates.set(key, { peer, relayFrom, callFrom: now, failures: 0, opening: false });
+      this.#candidates.set(key, { peer, relayFrom, callFrom: now, isNew: false, failures: 0, opening: false });
     }
   }
 
@@ -172,7 +177,9 @@ export class Reach implements Disposable {
     if (listenPort() !== undefined) {
       if (candidate.callFrom <= now) {
         client.call(peer);
-        candidate.callFrom = now + (connected ? CALL_AGAIN_RELAYED : CALL_AGAIN);
+        const usual = connected ? CALL_AGAIN_RELAYED : CALL_AGAIN;
+        candidate.callFrom = now + (candidate.isNew ? CALL_AGAIN_SOON : usual);
+        candidate.isNew = false;
       }
       next = candidate.callFrom;
     }
