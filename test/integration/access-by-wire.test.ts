@@ -107,6 +107,20 @@ describe('a share with chosen members, asked for over the wire', function () {
         [],
       );
       assert.ok(!theirs.extended.some(({ payload }) => payload.includes('plan.bin')));
+      // Nor is it pushed to who is connected when its list changes; what is for all, and signed after it, is.
+      const said = theirs.extended.length;
+      await owner.setShareAccess({ share: share.share, to: [chosen.device] });
+      await owner.setShareAccess({ share: share.share, to: [(await seeder.status()).device, chosen.device] });
+      const second = path.join(peers.dir, randomBytes(4).toString('hex'));
+      writeFileSync(second, second);
+      await owner.share({ path: second });
+      await theirs.until(() => {
+        for (const head of headsOf(theirs).slice(-5))
+          theirs.wire.sendExtended('pw_catalogue', encodeCatalogueMessage({ type: 'want', names: [head] }));
+        return theirs.extended.some(({ payload }) => payload.includes(path.basename(second)));
+      });
+      assert.ok(theirs.extended.length > said);
+      assert.ok(!theirs.extended.some(({ payload }) => payload.includes('plan.bin')));
       for (const raw of [mine, theirs]) raw.wire.close();
     }
   });

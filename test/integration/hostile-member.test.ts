@@ -140,6 +140,7 @@ describe('a hostile member, over real sockets', function () {
     }
     // Before its extended handshake it may say nothing.
     const early = await mallory.dial(victim);
+    const begun = performance.now();
     const gone = new Promise<void>((resolve) => {
       early.start({ onData() {}, onDrain() {}, onClose: () => resolve() });
     });
@@ -149,6 +150,8 @@ describe('a hostile member, over real sockets', function () {
     head.set([20, 3], 4);
     early.write([encodeHandshake({ infoHash: mallory.trust.controlInfoHash, peerId: randomBytes(20) }), head, payload]);
     await gone;
+    // Not after the 15 s that it has for its handshakes.
+    assert.ok(performance.now() - begun < 12_000);
     await worksForFriend();
   });
 

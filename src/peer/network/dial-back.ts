@@ -3,7 +3,7 @@ import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import { errorCode } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
-import { normalizeHost } from './addresses.ts';
+import { formatHostPort, isLoopbackHost, normalizeHost } from './addresses.ts';
 import type { MemberChannel } from './channel.ts';
 import type { DialBackOutcome } from './control-messages.ts';
 import type { ControlPeer } from './control-peer.ts';
@@ -19,6 +19,12 @@ const ASK_INTERVAL = 20;
 const ASK_BURST = 3;
 /** Devices that are asked for one diagnosis. */
 const MOST_ASKED = 3;
+/** Places (address and port) that one device may have dialled within an hour (ms): it is at one, and moves now and then. */
+const MOST_PLACES = 4;
+const HOUR = 60 * 60 * 1000;
+/** Below it, services of systems listen; but for 443, which firewalls let pass. */
+const FIRST_PORT = 1024;
+const HTTPS_PORT = 443;
 /** Attempts under way at once, for all peers together. */
 const MOST_ATTEMPTS = 4;
 
@@ -42,12 +48,16 @@ interface Asked {
 /**
  * Whether others can dial this peer, by trying: each asks the other to. Whoever is asked dials only the address at which it sees
  * who asks, with the port that this one listens on by its own word, and only as long as it proves to be that device: so nobody
- * can be made to knock at somebody else's door.
+ * can be made to knock at somebody else's door. Where it sees who asks may be a router, a proxy or, by a tunnel that ends there,
+ * its own machine, with services of others: only few ports are tried, none of systems, and of the own machine it says no more
+ * than whether the one who asks answered.
  */
 export class DialBack implements Disposable {
   readonly #options: DialBackOptions;
   readonly #asked = new Map<number, Asked>();
   readonly #allowed = new Map<DeviceId, TokenBucket>();
+  /** When (monotone time) each place was tried first, by device. */
+  readonly #places = new Map<DeviceId, Map<string, number>>();
   #lastId = 0;
   #attempts = 0;
 
@@ -96,8 +106,11 @@ export class DialBack implements Disposable {
     for (const { settle } of [...this.#asked.values()]) settle(undefined);
   }
 
-  #mayTry({ peer: { device }, relayed, listenPort }: ControlPeer): boolean {
+  #mayTry({ channel, peer: { device }, relayed, listenPort }: ControlPeer): boolean {
     if (relayed || listenPort === undefined || this.#attempts >= MOST_ATTEMPTS) return false;
+    if (listenPort < FIRST_PORT && listenPort !== HTTPS_PORT) return false;
+    const place = formatHostPort({ host: normalizeHost(channel.remoteAddress), port: listenPort });
+    if (!this.#mayTryAt(device, place)) return false;
     // A full allowance is as good as none.
     for (const [other, { isFull }] of this.#allowed) if (isFull) this.#allowed.delete(other);
     const allowed = this.#allowed.get(device) ?? new TokenBucket(this.#options.clock, 1 / ASK_INTERVAL, ASK_BURST);
@@ -105,9 +118,35 @@ export class DialBack implements Disposable {
     return allowed.tryTake(1);
   }
 
-  async #try({ channel, listenPort, peer }: ControlPeer): Promise<DialBackOutcome> {
+  #mayTryAt(device: DeviceId, place: string): boolean {
+    const now = this.#options.clock.now();
+    for (const [other, places] of this.#places) {
+      for (const [at, since] of places) if (now - since >= HOUR) places.delete(at);
+      if (places.size === 0) this.#places.delete(other);
+    }
+    const places = this.#places.get(device) ?? new Map<string, number>();
+    if (!places.has(place) && places.size >= MOST_PLACES) return false;
+    if (!places.has(place)) places.set(place, now);
+    this.#places.set(device, places);
+    return true;
+  }
+
+  async #try(link: ControlPeer): Promise<DialBackOutcome> {
+    const { clock } = this.#options;
+    const begun = clock.now();
+    const outcome = await this.#dial(link);
+    if (outcome === 'ok' || !isLoopbackHost(normalizeHost(link.channel.remoteAddress))) return outcome;
+    // All the same, and after the same time.
+    await new Promise<void>((resolve) =>
+      clock.setTimeout(resolve, Math.max(0, ATTEMPT_TIMEOUT - (clock.now() - begun))),
+    );
+    return 'dropped';
+  }
+
+  async #dial({ channel, listenPort, peer }: ControlPeer): Promise<DialBackOutcome> {
     const { clock, dial } = this.#options;
-    const target = { host: normalizeHost(channel.remoteAddress), port: listenPort ?? 0, expectDevice: peer.device };
+    const host = normalizeHost(channel.remoteAddress);
+    const target = { host, port: listenPort ?? 0, expectDevice: peer.device, once: true };
     this.#attempts++;
     try {
       const limit = { clock, limit: ATTEMPT_TIMEOUT };

@@ -79,6 +79,9 @@ describe('addresses', () => {
       assert.equal(mayDial({ host: '::ffff:169.254.169.254', port: 80 }, origin), false);
       assert.equal(mayDial({ host: 'fe80::1', port: 80 }, origin), false);
       assert.equal(mayDial({ host: 'intranet', port: 80 }, origin), false);
+      for (const host of ['0.0.0.0', '0.1.2.3', '224.0.0.251', '255.255.255.255', '::', 'ff02::1', '::ffff:0.0.0.0'])
+        assert.equal(mayDial({ host, port: 6881 }, origin, '127.0.0.1'), false, host);
+      for (const port of [0, -1, 65_536, 1.5]) assert.equal(mayDial({ host: '10.0.0.1', port }, origin), false);
       assert.equal(mayDial({ host: '127.0.0.1', port: 6881 }, origin, '127.0.0.1'), true);
       assert.equal(mayDial({ host: '192.168.1.5', port: 6881 }, origin, '203.0.113.9'), true);
     }

@@ -31,7 +31,7 @@ describe('DialBack', () => {
     channelPair(clock, { peer: bob, host: '10.0.0.2' }, { peer, host: '10.0.0.1' })[0];
 
   /** Ada, who listens at port 7001, is connected to bob. */
-  async function connect(listening = true): Promise<void> {
+  async function connect(listenPort: number | undefined = 7001, host = '10.0.0.1'): Promise<void> {
     asker = new DialBack({ clock, dial: () => assert.fail('who asks dials nobody') });
     const answerer = new DialBack({
       clock,
@@ -43,7 +43,7 @@ describe('DialBack', () => {
     const { one, two } = await controlPair(
       clock,
       {
-        ...{ peer: ada, name: 'ada', host: '10.0.0.1', listenPort: listening ? 7001 : undefined },
+        ...{ peer: ada, name: 'ada', host, listenPort: listenPort === 0 ? undefined : listenPort },
         handler: {
           onConnect: (from, message) => message.type === 'backed' && asker.answered(from, message.id, message.outcome),
         },
@@ -109,9 +109,50 @@ describe('DialBack', () => {
   });
 
   it('dials nobody who does not listen', async () => {
-    await connect(false);
+    await connect(0);
     assert.equal(await ask(), 'busy');
     assert.deepEqual(dialed, []);
+  });
+
+  it('is no way to look at the ports of others who are behind the same address', async () => {
+    await connect();
+    dial = () => Promise.reject(new PeerwireError('connection', 'Refused.'));
+    for (let port = 2000; port < 2100; port++) {
+      link.update('ada', port);
+      await advance(clock, 30_000);
+      await ask();
+    }
+    assert.ok(dialed.length > 0 && dialed.length <= 4, `${dialed.length} ports in 50 minutes`);
+    assert.ok(dialed.every(({ once }) => once));
+    // Whoever has moved may ask again, later.
+    await advance(clock, 3_600_000);
+    assert.equal(await ask(), 'refused');
+  });
+
+  it('tries no ports of systems', async () => {
+    for (const [port, tried] of [
+      [22, 0],
+      [1023, 0],
+      [443, 1],
+      [1024, 1],
+    ] as const) {
+      await connect(port);
+      dialed = [];
+      assert.equal(await ask(), tried === 1 ? 'ok' : 'busy');
+      assert.equal(dialed.length, tried);
+    }
+  });
+
+  it('says of its own machine, where a tunnel may end, no more than whether who asks is there', async () => {
+    for (const fail of ['connection', 'not-admitted', 'protocol'] as const) {
+      await connect(7001, '127.0.0.1');
+      const begun = clock.now();
+      dial = () => Promise.reject(new PeerwireError(fail, 'No.'));
+      assert.equal(await ask(), 'dropped');
+      assert.ok(clock.now() - begun >= 4000);
+      dial = () => Promise.resolve(reached(ada));
+      assert.equal(await ask(), 'ok');
+    }
   });
 
   it('gives up one who says nothing, and believes only who was asked', async () => {
