@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { readHandshake } from '../bittorrent/incoming-wire.ts';
@@ -6,8 +6,9 @@ import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { systemClock } from '../common/clock.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { withFolderLock } from '../common/folder-lock.ts';
-import { parsePeerInstance } from '../common/ids.ts';
+import { type NetworkId, parsePeerInstance, type ShareId, shareIdFromBytes } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
+import type { Identity } from '../transport/identity.ts';
 import { PeerListener } from '../transport/listener.ts';
 import { PendingSockets } from '../transport/pending-sockets.ts';
 import { PortMapper } from '../transport/port-mapper.ts';
@@ -25,6 +26,7 @@ import { OwnShares } from './own-shares.ts';
 import { PeerNode } from './peer-node.ts';
 import { PeerParts } from './peer-parts.ts';
 import type { SecretStore } from './secret-store.ts';
+import { ShareDecisions } from './share-decisions.ts';
 import { StateStore } from './state-store.ts';
 import { VersionStore } from './version-store.ts';
 
@@ -127,7 +129,11 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     acceptRelayed: route,
     ...(options.lan ? { lan: { host: options.listen === 'none' ? '' : options.listen.host } } : {}),
   });
-  const shares = new OwnShares({ store, versions, pool, clock, logger: prefixed(logger, 'shares') });
+  const shares = new OwnShares({
+    ...{ store, versions, pool, clock, logger: prefixed(logger, 'shares') },
+    idOf: (network, source) => shareIdOf(identity, network, source),
+    decisions: new ShareDecisions(new StateStore(join(options.home, 'device', 'shares'), report), clock),
+  });
   const cache = new RootCache();
   const parts = new PeerParts({
     self,
@@ -203,6 +209,13 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     throw error;
   }
   return node;
+}
+
+/** By the device's key, so that nobody learns by trying what path is behind it. */
+function shareIdOf({ keyPem }: Identity, network: NetworkId, source: string): ShareId {
+  const key = createHash('sha256').update('peerwire share id v1').update(keyPem).digest();
+  const digest = createHmac('sha256', key).update(`${network}\0${source}`).digest();
+  return shareIdFromBytes(digest.subarray(0, 16));
 }
 
 async function openInstance(store: StateStore): Promise<ReturnType<typeof parsePeerInstance>> {

@@ -17,6 +17,7 @@ import type { ShareKind } from './api.ts';
 import { buildVersion } from './files/publish.ts';
 import type { HashPool } from './hash-pool.ts';
 import { checkShare, type ShareEntry } from './network/catalogue.ts';
+import type { ShareDecisions } from './share-decisions.ts';
 import type { StateStore } from './state-store.ts';
 import type { VersionStore } from './version-store.ts';
 
@@ -41,6 +42,8 @@ export interface OwnShare {
   readonly path?: string;
   readonly to?: readonly DeviceId[];
   readonly includeSecrets?: boolean;
+  /** Wall time (ms) of the last decision about it that this peer knows; see `ShareDecisions`. */
+  readonly decided?: number;
   readonly infohash: InfoHash;
   readonly version: number;
   readonly time: number;
@@ -68,6 +71,10 @@ export interface OwnSharesOptions {
   readonly pool: HashPool;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The same in all windows of the device, so that a file that several share is one share; default: by chance. */
+  readonly idOf?: (network: NetworkId, source: string) => ShareId;
+  /** What all windows of the device are to heed; absent: there is no other. */
+  readonly decisions?: ShareDecisions;
 }
 
 type State = 'ready' | 'hashing' | 'missing';
@@ -95,13 +102,15 @@ export class OwnShares implements Disposable {
   async start(): Promise<void> {
     const stored = await this.#options.store.readJson(FILE, parseStored);
     for (const share of stored ?? []) this.#shares.set(share.share, share);
+    // Before anybody is told of them.
+    await this.#heedOthers();
     this.#disposables.add(this.#options.clock.setInterval(() => this.#look(), CHECK_INTERVAL));
   }
 
   #look(): void {
-    this.check().catch((error: unknown) =>
-      this.#options.logger.error(`Shares could not be checked: ${errorMessage(error)}`),
-    );
+    this.#heedOthers()
+      .then(() => this.check())
+      .catch((error: unknown) => this.#options.logger.error(`Shares could not be checked: ${errorMessage(error)}`));
   }
 
   list(): OwnShare[] {
@@ -125,8 +134,14 @@ export class OwnShares implements Disposable {
     const source = await realpath(request.source).catch(() => request.source);
     const existing = this.list().find((share) => share.source === source && share.network === request.network);
     const built = await this.#build(request, request.name ?? existing?.name);
+    const { decisions, idOf } = this.#options;
+    const id = existing?.share ?? idOf?.(request.network, built.source) ?? shareIdFromBytes(randomBytes(16));
+    // To share it is the last word, whatever was decided before, and elsewhere.
+    const isWord = (request.to?.length ?? 0) > 0 || (await decisions?.has(id)) === true;
+    const decided = isWord ? await this.#decide(id, request.to) : this.#options.clock.wallTime();
     const share: OwnShare = {
-      share: existing?.share ?? shareIdFromBytes(randomBytes(16)),
+      share: id,
+      decided,
       network: request.network,
       ...(request.message === undefined ? {} : { message: request.message }),
       ...(request.path === undefined ? {} : { path: request.path }),
@@ -144,15 +159,29 @@ export class OwnShares implements Disposable {
   async setAccess(id: ShareId, to: readonly DeviceId[] | undefined): Promise<OwnShare> {
     const before = this.#shares.get(id);
     if (!before) throw new PeerwireError('not-found', 'That share is not one of yours.');
+    return await this.#limit(before, to, await this.#decide(id, to));
+  }
+
+  async #limit(before: OwnShare, to: readonly DeviceId[] | undefined, decided: number): Promise<OwnShare> {
     const { to: _everyone, ...open } = before;
-    const share: OwnShare = to === undefined || to.length === 0 ? open : { ...open, to };
+    const share: OwnShare = { ...open, ...(to === undefined || to.length === 0 ? {} : { to }), decided };
     await this.#put(share, before);
     return share;
   }
 
-  async remove(id: ShareId): Promise<void> {
+  /** Stops sharing it, in every window of the device: also one that this peer does not offer itself. */
+  async stop(id: ShareId): Promise<void> {
+    await this.#options.decisions?.record(id, { stopped: true });
+    await this.#remove(id);
+  }
+
+  async removeNetwork(network: NetworkId): Promise<void> {
+    for (const share of this.list()) if (share.network === network) await this.#remove(share.share);
+  }
+
+  async #remove(id: ShareId): Promise<void> {
     const share = this.#shares.get(id);
-    if (!share) throw new PeerwireError('not-found', 'That share is not one of yours.');
+    if (!share) return;
     this.#shares.delete(id);
     this.#states.delete(id);
     await this.#save();
@@ -160,8 +189,28 @@ export class OwnShares implements Disposable {
     this.#changed.fire();
   }
 
-  async removeNetwork(network: NetworkId): Promise<void> {
-    for (const share of this.list()) if (share.network === network) await this.remove(share.share);
+  /** Does what was decided in other windows. Never rejects. */
+  async #heedOthers(): Promise<void> {
+    try {
+      await this.#heed();
+    } catch (error) {
+      this.#options.logger.error(`What other windows decided about shares is not known: ${errorMessage(error)}`);
+    }
+  }
+
+  async #heed(): Promise<void> {
+    for (const [id, { time, stopped, to }] of (await this.#options.decisions?.news()) ?? []) {
+      const share = this.#shares.get(id);
+      if (share === undefined || (share.decided ?? 0) >= time) continue;
+      if (stopped) await this.#remove(id);
+      else await this.#limit(share, to, time);
+    }
+  }
+
+  async #decide(share: ShareId, to: readonly DeviceId[] | undefined): Promise<number> {
+    const { decisions, clock } = this.#options;
+    const limit = to === undefined || to.length === 0 ? {} : { to };
+    return (await decisions?.record(share, { stopped: false, ...limit })) ?? clock.wallTime();
   }
 
   /** What a swarm serves for one of our versions. */

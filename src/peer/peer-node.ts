@@ -272,8 +272,10 @@ export class PeerNode implements PeerApi {
   }
 
   async unshare(share: string): Promise<void> {
-    const found = this.#parts.index.resolve(share, (candidate) => candidate.own);
-    await this.#options.shares.remove(found.share);
+    // Also one that another window of this device offers.
+    const { device } = this.#options.self;
+    const found = this.#parts.index.resolve(share, ({ owner }) => owner === device);
+    await this.#options.shares.stop(found.share);
   }
 
   async cancel(operation: string): Promise<void> {

@@ -37,12 +37,17 @@ export class ShareIndex {
     const { self } = this.#options;
     // Nothing but its owner's signature makes a share: another device that claims the same id offers another share.
     const all = new Map<string, ShareInfo>();
-    for (const share of shares.list()) all.set(`${self.device}/${share.share}`, this.ofOwn(share));
+    for (const share of shares.list()) {
+      // Of a network that was left in another window while this one was closed nothing is shared.
+      if (networks.get(share.network)) all.set(`${self.device}/${share.share}`, this.ofOwn(share));
+    }
     for (const { trust, node } of networks.list()) {
       for (const catalogue of node.directory.catalogues()) {
         for (const entry of catalogue.shares) {
           const key = `${catalogue.device}/${entry.share}`;
-          if (all.has(key)) continue;
+          const known = all.get(key);
+          // Several windows of a device may share it: the newest says what it is.
+          if (known !== undefined && (known.own || known.time >= entry.time)) continue;
           all.set(key, {
             ...entry,
             network: trust.network,

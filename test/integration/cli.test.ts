@@ -392,9 +392,9 @@ describe('peerwire', function () {
           attached = resolve;
         });
         const { api } = fakeApi({
-          peers: async () => {
+          status: () => {
             attached();
-            return [];
+            return new Promise(() => undefined);
           },
         });
         control.serve(api, { temporary: false });

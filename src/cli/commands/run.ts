@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { systemClock } from '../../common/clock.ts';
 import { errorMessage } from '../../common/errors.ts';
+import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { Throttle } from '../../common/throttle.ts';
 import type { PeerApi, PeerEvent, RateLimits, TransferInfo } from '../../peer/api.ts';
@@ -12,7 +13,7 @@ import { REPORT_PERIOD } from '../progress.ts';
 import { hostHomePeer } from '../session.ts';
 import { addSetupOptions, peerSetup, type SetupOptions } from '../setup-options.ts';
 import { parseRate } from '../values.ts';
-import { peerRow } from './peers.ts';
+import { rowOf } from './peers.ts';
 
 interface RunOptions extends SetupOptions {
   readonly uploadLimit?: number;
@@ -48,6 +49,7 @@ async function run(context: CommandContext, options: RunOptions): Promise<void> 
     const subscription = api.onEvent((event) => ready && printer.print(event));
     try {
       const { device, name, port } = await api.status();
+      printer.device = device;
       // Ready means that commands are answered, too.
       control.serve(api, { temporary: false });
       context.output.line({ event: 'ready', device, name, port: port ?? null });
@@ -80,6 +82,8 @@ class EventPrinter {
   readonly #transfers: EventThrottle<object>;
   readonly #shares = new Throttle(systemClock, REPORT_PERIOD, () => void this.#printShares());
   #sharesShown = '[]';
+  /** This one, once it is known. */
+  device: DeviceId | undefined;
   #disposed = false;
 
   constructor(peer: PeerApi, print: (line: object) => void, logger: Logger) {
@@ -98,7 +102,7 @@ class EventPrinter {
         this.#transfers.push(event.id, event, true);
         break;
       case 'peers':
-        this.#print({ event: 'peers', peers: event.peers.map(peerRow) });
+        this.#print({ event: 'peers', peers: event.peers.map(rowOf(this.device)) });
         break;
       case 'shares':
         this.#shares.run();

@@ -110,7 +110,9 @@ async function reportLeftOut(
 
 async function unshare(context: CommandContext, text: string): Promise<void> {
   await withPeer(context, OFFLINE, async ({ api }) => {
-    const own = (await api.shares()).filter((candidate) => candidate.own);
+    const { device } = await api.status();
+    // Also what other windows of this device share.
+    const own = (await api.shares()).filter(({ owner }) => owner === device);
     const found = findShare(own, text);
     if (found === undefined) throw unknownShare(own, text);
     await api.unshare(found.share);
