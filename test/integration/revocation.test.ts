@@ -159,17 +159,20 @@ describe('a revoked member', function () {
     const hello = (infoHash: Uint8Array): Buffer => encodeHandshake({ infoHash, peerId: randomBytes(20) });
     // A control connection without its extended handshake.
     opening.write([hello(member.trust.controlInfoHash)]);
+    const opened = hear(opening);
+    // It has been answered: from here on nothing but its end is due, should it go on saying nothing.
+    await opened.first;
 
     await creator.revokeMember({ device: member.device });
     const revoked = performance.now();
     // What it was told before, it was told as a member: who it talks to, and no more.
-    assert.ok((await received(opening)) < 400);
+    assert.ok((await opened.all) < 400);
     await eventually(seeder, async () => (await seeder.peers()).length === 1);
     for (const [index, channel] of waiting.entries()) {
       channel.write([
         hello(index === 0 ? Buffer.from(share.infohash, 'hex').subarray(0, 20) : member.trust.controlInfoHash),
       ]);
-      assert.equal(await received(channel), 0);
+      assert.equal(await hear(channel).all, 0);
     }
     assert.ok(performance.now() - revoked < IN_TIME);
   });
@@ -255,16 +258,22 @@ describe('a revoked member', function () {
   });
 });
 
-/** Bytes that come until the other end closes. */
-function received(connection: Connection): Promise<number> {
+/** `first`: something came; `all`: bytes that came until the other end closed. */
+function hear(connection: Connection): { readonly first: Promise<void>; readonly all: Promise<number> } {
   let bytes = 0;
-  return new Promise((resolve) => {
+  let onFirst = (): void => {};
+  const first = new Promise<void>((resolve) => {
+    onFirst = resolve;
+  });
+  const all = new Promise<number>((resolve) => {
     connection.start({
       onData: (chunk) => {
         bytes += chunk.length;
+        onFirst();
       },
       onDrain() {},
       onClose: () => resolve(bytes),
     });
   });
+  return { first, all };
 }
