@@ -7,7 +7,7 @@ import { choosePieceLength } from '../../src/bittorrent/metainfo.ts';
 import type { ShareInfo } from '../../src/peer/api.ts';
 import { encodeCatalogueMessage } from '../../src/peer/network/control-messages.ts';
 import type { OpenPeer } from '../../src/peer/open-peer.ts';
-import { LoneMember } from './lone-member.ts';
+import { LoneMember, type RawWire } from './lone-member.ts';
 import { eventually, PeersHere, untilTransfer } from './peers-here.ts';
 import { announceShare, headsOf } from './raw-catalogue.ts';
 
@@ -93,34 +93,22 @@ describe('a share with chosen members, asked for over the wire', function () {
       const marker = path.join(peers.dir, randomBytes(4).toString('hex'));
       writeFileSync(marker, marker);
       await owner.share({ path: marker });
-      const asked = new Set<string>();
-      await theirs.until(() => {
-        for (const head of headsOf(theirs)) {
-          if (asked.has(head.digest)) continue;
-          asked.add(head.digest);
-          theirs.wire.sendExtended('pw_catalogue', encodeCatalogueMessage({ type: 'want', names: [head] }));
-        }
-        return theirs.extended.some(({ payload }) => payload.includes(path.basename(marker)));
-      });
+      await untilTold(theirs, marker);
       assert.deepEqual(
         headsOf(theirs).filter(({ audience }) => audience !== ''),
         [],
       );
       assert.ok(!theirs.extended.some(({ payload }) => payload.includes('plan.bin')));
-      // Nor is it pushed to who is connected when its list changes; what is for all, and signed after it, is.
-      const said = theirs.extended.length;
-      await owner.setShareAccess({ share: share.share, to: [chosen.device] });
-      await owner.setShareAccess({ share: share.share, to: [(await seeder.status()).device, chosen.device] });
+      // Nor is what is new pushed to who is connected; what is for all, and signed after it, is.
+      const hidden = path.join(peers.dir, randomBytes(4).toString('hex'));
+      writeFileSync(hidden, hidden);
+      await owner.share({ path: hidden, to: [chosen.device, (await seeder.status()).device] });
+      await untilTold(mine, hidden);
       const second = path.join(peers.dir, randomBytes(4).toString('hex'));
       writeFileSync(second, second);
       await owner.share({ path: second });
-      await theirs.until(() => {
-        for (const head of headsOf(theirs).slice(-5))
-          theirs.wire.sendExtended('pw_catalogue', encodeCatalogueMessage({ type: 'want', names: [head] }));
-        return theirs.extended.some(({ payload }) => payload.includes(path.basename(second)));
-      });
-      assert.ok(theirs.extended.length > said);
-      assert.ok(!theirs.extended.some(({ payload }) => payload.includes('plan.bin')));
+      await untilTold(theirs, second);
+      assert.ok(!theirs.extended.some(({ payload }) => payload.includes(path.basename(hidden))));
       for (const raw of [mine, theirs]) raw.wire.close();
     }
   });
@@ -162,3 +150,16 @@ describe('a share with chosen members, asked for over the wire', function () {
     assert.equal((await chosen.knock(seeder, share.infohash)).answered, true);
   });
 });
+
+/** Asks for every section that is named, until one lists the file. */
+async function untilTold(raw: RawWire, file: string): Promise<void> {
+  const asked = new Set<string>();
+  await raw.until(() => {
+    for (const head of headsOf(raw)) {
+      if (asked.has(head.digest)) continue;
+      asked.add(head.digest);
+      raw.wire.sendExtended('pw_catalogue', encodeCatalogueMessage({ type: 'want', names: [head] }));
+    }
+    return raw.extended.some(({ payload }) => payload.includes(path.basename(file)));
+  });
+}

@@ -135,8 +135,10 @@ describe('a hostile member, over real sockets', function () {
         'pw_catalogue',
         encodeCatalogueMessage({ type: 'part', name, size: 100, at: 0, data: Buffer.alloc(1) }),
       );
+      const sent = performance.now();
       raw.wire.sendExtended('pw_catalogue', encodeCatalogueMessage({ type: 'part', name, ...part }));
       await raw.closed;
+      assert.ok(performance.now() - sent < 12_000);
     }
     // Before its extended handshake it may say nothing.
     const early = await mallory.dial(victim);

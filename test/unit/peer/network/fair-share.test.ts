@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type DeviceId, deviceIdFromHash } from '../../../../src/common/ids.ts';
 import { signSection } from '../../../../src/peer/network/catalogue.ts';
-import { keyOf, MAX_SECTIONS, MAX_SECTIONS_PER_DEVICE } from '../../../../src/peer/network/catalogue-store.ts';
+import { keyOf, MAX_SECTIONS } from '../../../../src/peer/network/catalogue-store.ts';
 import { FairShare, type Kept } from '../../../../src/peer/network/fair-share.ts';
 import { MAX_KNOWN, MemberBook } from '../../../../src/peer/network/member-book.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
@@ -72,15 +72,14 @@ describe('a member who invites a thousand devices of its own', function () {
       ).kind;
     const now = clock.wallTime();
     assert.equal(offer(ann, now - 1000), 'new');
-    // Each invited by the one before it, so that no device has many.
+    // Each has one section, and was invited by the one before it, so that none has or invited many; all are newer than others'.
     let inviter = mallory.device;
-    const windows: TestPeer[] = [];
-    for (let i = 0; windows.length < MAX_SECTIONS + 50; i++) {
+    const windows = Array.from({ length: MAX_SECTIONS + 50 }, (_, i) => {
       const sybil = testPeer();
       register.inviters.set(sybil.device, inviter);
       inviter = i % 10 === 9 ? mallory.device : sybil.device;
-      for (let n = 0; n < MAX_SECTIONS_PER_DEVICE / 2; n++) windows.push(testPeer(sybil.identity));
-    }
+      return sybil;
+    });
     for (const [index, window] of windows.entries()) offer(window, now + index);
     assert.ok(node.store.get(keyOf(ann)));
     assert.ok([...node.store.entries()].length <= MAX_SECTIONS);
