@@ -28,6 +28,8 @@ export interface PeerLauncher {
 /** Made anew for each start. */
 export interface PeerLaunch {
   readonly data: PeerWorkerData;
+  /** Of the peer's thread; default: that of the process. */
+  readonly env?: NodeJS.ProcessEnv;
   readonly secrets: PeerSecrets;
   /** Gives back what the peer holds alone, once it has ended. */
   readonly release: Disposable;
@@ -128,8 +130,8 @@ export class PeerClient implements Disposable {
 
   async #launch(): Promise<Session> {
     const { entry, logger } = this.#launcher;
-    const { data, secrets, release } = await this.#launcher.prepare();
-    const thread = startPeerThread({ entry, data, secrets, logger });
+    const { data, env, secrets, release } = await this.#launcher.prepare();
+    const thread = startPeerThread({ entry, data, ...(env && { env }), secrets, logger });
     const session: Session = { thread, open: false, ending: false };
     this.#current = session;
     void thread.exited.then((failure) => {

@@ -3,7 +3,8 @@ import type { Logger } from '../common/log.ts';
 import { openDeviceSecrets } from './device-secrets.ts';
 import { takeInstanceFolder } from './instance-folder.ts';
 import type { PeerLauncher } from './peer-client.ts';
-import { readPeerSettings } from './settings.ts';
+import { withProxy } from './proxy-environment.ts';
+import { readPeerSettings, readProxySettings } from './settings.ts';
 import { vscode } from './vscode.ts';
 
 /** The peer of this window: device state in the extension's own storage, its own state with the workspace's. */
@@ -24,6 +25,7 @@ export function peerLauncher(
       const { deviceName, listen, limits, localDiscovery, relay, portMapping } = readPeerSettings();
       return {
         secrets,
+        env: withProxy(process.env, readProxySettings()),
         data: {
           home,
           instanceDir: folder.path,

@@ -1,5 +1,6 @@
 import { ANY_ADDRESS } from '../common/any-address.ts';
 import type { RateLimits } from '../peer/api.ts';
+import type { ProxySettings } from './proxy-environment.ts';
 import { vscode } from './vscode.ts';
 
 /** Rates are set in kilobytes per second; everything else of ours counts bytes. */
@@ -40,6 +41,16 @@ export function readPeerSettings(): PeerSettings {
 function readText(name: string): string | undefined {
   const text: unknown = vscode.workspace.getConfiguration('peerwire').get(name);
   return typeof text === 'string' && text.trim() !== '' ? text.trim() : undefined;
+}
+
+/** Of VS Code itself; they are read when the peer starts. */
+export function readProxySettings(): ProxySettings {
+  const settings = vscode.workspace.getConfiguration('http');
+  const [proxy, noProxy] = [settings.get<unknown>('proxy'), settings.get<unknown>('noProxy')];
+  return {
+    proxy: typeof proxy === 'string' ? proxy.trim() : '',
+    noProxy: Array.isArray(noProxy) ? noProxy.filter((name) => typeof name === 'string') : [],
+  };
 }
 
 export function readLimits(): RateLimits {

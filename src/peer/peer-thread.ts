@@ -21,6 +21,8 @@ export interface PeerThreadOptions extends Pick<PeerOptions, 'secrets' | 'logger
   /** Path of the worker's entry: src/peer/peer-worker.ts, or dist/peer-worker.js. */
   readonly entry: string;
   readonly data: PeerWorkerData;
+  /** Environment of the thread; default: that of the process. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface PeerThread {
@@ -36,10 +38,11 @@ export interface PeerThread {
   readonly exited: Promise<unknown>;
 }
 
-export function startPeerThread({ entry, data, secrets, logger }: PeerThreadOptions): PeerThread {
+export function startPeerThread({ entry, data, env, secrets, logger }: PeerThreadOptions): PeerThread {
   const worker = new Worker(entry, {
     name: 'peerwire-peer',
     workerData: data,
+    ...(env && { env }),
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION },
   });
   const owned = new DisposableList();

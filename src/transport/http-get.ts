@@ -1,12 +1,14 @@
 import { lookup } from 'node:dns';
-import type { IncomingMessage, RequestOptions } from 'node:http';
-import { errorMessage, PeerwireError } from '../common/errors.ts';
+import type { AgentOptions, IncomingMessage, RequestOptions } from 'node:http';
+import type { SecureContext } from 'node:tls';
+import { PeerwireError } from '../common/errors.ts';
+import { isUnknownAuthority, systemTrust } from './https-trust.ts';
+import { unreachable } from './tracker-error.ts';
 import { isLocalService, localPathError } from './tracker-url.ts';
 
 /**
  * One GET, without following redirects: where a redirect leads nobody has confirmed. Rejects when the answer is larger
- * than `maxBytes` or later than `timeout` ms. Passed in where a proxy or the system's certificates apply (the
- * extension); its own default is `nodeHttpGet`.
+ * than `maxBytes` or later than `timeout` ms.
  */
 export type HttpGet = (url: string, options: HttpGetOptions) => Promise<HttpAnswer>;
 
@@ -25,18 +27,38 @@ export interface HttpAnswer {
   readonly date?: number;
 }
 
-/** `HttpGet` on Node's own client. */
-export const nodeHttpGet: HttpGet = async (url, { maxBytes, timeout, signal, allowLocal }) => {
+/**
+ * `HttpGet` on Node's own client, by way of the proxy that the environment names (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`; Node
+ * 22.21 and 24.5), and trusting what this machine trusts.
+ */
+export const nodeHttpGet: HttpGet = async (url, options) => {
+  try {
+    return await getOnce(url, options);
+  } catch (error) {
+    const trust = error instanceof PeerwireError && isUnknownAuthority(error.cause) ? systemTrust() : undefined;
+    if (trust === undefined) throw error;
+    return await getOnce(url, options, trust);
+  }
+};
+
+async function getOnce(
+  url: string,
+  { maxBytes, timeout, signal, allowLocal }: HttpGetOptions,
+  secureContext?: SecureContext,
+): Promise<HttpAnswer> {
   const target = new URL(url);
   // Only now: it takes 40 ms to load, and a peer without such a tracker needs none of it.
-  const { request: send } = await (target.protocol === 'https:' ? import('node:https') : import('node:http'));
+  const { Agent, request: send } = await (target.protocol === 'https:' ? import('node:https') : import('node:http'));
   return await new Promise((resolve, reject) => {
-    const options: RequestOptions = {
+    const throughProxy: AgentOptions & { readonly proxyEnv: NodeJS.ProcessEnv } = { proxyEnv: process.env };
+    const options: RequestOptions & { readonly secureContext?: SecureContext } = {
       method: 'GET',
       // A new connection each time: announces are minutes apart.
-      agent: false,
+      agent: new Agent(throughProxy),
+      ...(secureContext && { secureContext }),
       headers: { 'user-agent': 'Peerwire', accept: '*/*', 'accept-encoding': 'identity', connection: 'close' },
-      lookup: allowLocal ? lookup : lookupElsewhere,
+      // What the proxy is called its user says.
+      lookup: (name, ...rest) => (allowLocal || name !== target.hostname ? lookup : lookupElsewhere)(name, ...rest),
     };
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
@@ -62,17 +84,11 @@ export const nodeHttpGet: HttpGet = async (url, { maxBytes, timeout, signal, all
     signal?.addEventListener('abort', cancel);
     if (signal?.aborted) cancel();
   });
-};
+}
 
 function dateOf({ headers }: IncomingMessage): Pick<HttpAnswer, 'date'> {
   const date = Date.parse(headers.date ?? '');
   return Number.isNaN(date) ? {} : { date };
-}
-
-/** Whatever the system calls it: a name that resolves to nothing, a certificate that does not hold, a reset. */
-function unreachable(error: unknown, host: string): PeerwireError {
-  if (error instanceof PeerwireError) return error;
-  return new PeerwireError('connection', `${host} cannot be reached: ${errorMessage(error)}`, { cause: error });
 }
 
 async function collect(response: IncomingMessage, maxBytes: number): Promise<Buffer> {

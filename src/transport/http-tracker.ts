@@ -2,7 +2,9 @@ import { type BDict, decode, dictOf, field } from '../bittorrent/bencode.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import type { HttpGet } from './http-get.ts';
 import { isLoopback } from './ip-address.ts';
-import { printable, readAnnounce, readScrape } from './tracker-answer.ts';
+import { printable, readAnnounce, readRetryIn, readScrape } from './tracker-answer.ts';
+import { TrackerRefusal } from './tracker-error.ts';
+import { TRACKER_KEY } from './tracker-key.ts';
 import type { AnnounceRequest, AnnounceResult, ScrapeRequest, ScrapeResult } from './tracker-types.ts';
 import { hostOf, mayBeLocal } from './tracker-url.ts';
 
@@ -20,9 +22,11 @@ export async function announceByHttp(url: URL, request: AnnounceRequest, get: Ht
     ['downloaded', request.downloaded ?? 0],
     ['left', request.left ?? 0],
     ['compact', 1],
+    ['key', TRACKER_KEY.toString('hex')],
   ];
   if (request.numWant !== undefined) query.push(['numwant', request.numWant]);
   if (request.event !== undefined) query.push(['event', request.event]);
+  if (request.trackerId !== undefined) query.push(['trackerid', percentEncode(request.trackerId)]);
   const { dict, date } = await ask(url, url, query, request, get);
   const result = readAnnounce(dict, isLoopback(hostOf(url)) || hostOf(url) === 'localhost');
   return date === undefined ? result : { ...result, date };
@@ -76,7 +80,8 @@ function readAnswer(url: URL, status: number, body: Uint8Array): BDict {
     throw badAnswer(url, status === 200 ? 'its answer is malformed' : `it answered with HTTP status ${status}`, error);
   }
   const failure = field(dict, 'failure reason');
-  if (failure !== undefined) throw badAnswer(url, `“${printable(failure)}”`);
+  if (failure !== undefined)
+    throw new TrackerRefusal(`The tracker ${url.host} refused: “${printable(failure)}”.`, readRetryIn(dict));
   if (status !== 200) throw badAnswer(url, `it answered with HTTP status ${status}`);
   return dict;
 }

@@ -8,6 +8,7 @@ import type { AnnounceResult, ScrapeResult } from './tracker-types.ts';
 const MAX_PEERS = 200;
 const MIN_INTERVAL = 5_000;
 const MAX_INTERVAL = 24 * 3_600_000;
+const MAX_TRACKER_ID = 256;
 
 /**
  * Reads an announce answer. `onThisMachine`: the tracker is, so its loopback addresses are ours too; from elsewhere
@@ -18,6 +19,8 @@ export function readAnnounce(dict: BDict, onThisMachine: boolean): AnnounceResul
     const interval = announceInterval(intOf(field(dict, 'interval')));
     const minInterval = field(dict, 'min interval', (value) => announceInterval(intOf(value)));
     const warning = field(dict, 'warning message', printable);
+    const trackerId = readTrackerId(dict);
+    const externalAddress = field(dict, 'external ip', readAddress);
     const peers = [
       ...readPeers(field(dict, 'peers')),
       ...(field(dict, 'peers6', (value) => decodeCompact(bytesOf(value), 6)) ?? []),
@@ -26,11 +29,35 @@ export function readAnnounce(dict: BDict, onThisMachine: boolean): AnnounceResul
       interval,
       ...(minInterval !== undefined && { minInterval }),
       peers: usablePeers(peers, onThisMachine),
+      ...(trackerId !== undefined && { trackerId }),
+      ...(externalAddress !== undefined && { externalAddress }),
       ...(warning !== undefined && { warning }),
     };
   } catch (error) {
     throw new PeerwireError('tracker', 'The tracker sent a malformed answer.', { cause: error });
   }
+}
+
+/** What a tracker that refuses says of when to ask again (BEP 31): see `TrackerRefusal.retryIn`. Never throws. */
+export function readRetryIn(dict: BDict): number | undefined {
+  const value = dict.get('retry in');
+  if (Buffer.isBuffer(value)) return value.toString('latin1') === 'never' ? Number.POSITIVE_INFINITY : undefined;
+  const minutes = typeof value === 'number' ? value : Number.NaN;
+  return minutes >= 0 ? Math.min(minutes * 60_000, MAX_INTERVAL) : undefined;
+}
+
+/** Undefined also when it is too long to be said again. */
+function readTrackerId(dict: BDict): Uint8Array | undefined {
+  const id = field(dict, 'tracker id', bytesOf);
+  return id !== undefined && id.length <= MAX_TRACKER_ID ? Buffer.from(id) : undefined;
+}
+
+/** BEP 24: 4 or 16 bytes; what is neither is left out, as it is only for people. */
+function readAddress(value: BValue): string | undefined {
+  const bytes = bytesOf(value);
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
+  const family = bytes.length === 4 ? 4 : 6;
+  return plainAddress(decodeCompact(Buffer.concat([bytes, Buffer.from([0, 1])]), family)[0]?.host ?? '') || undefined;
 }
 
 /** Reads a scrape answer; zeros when the tracker does not know the infohash. Throws `tracker`. */

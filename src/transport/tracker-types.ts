@@ -16,6 +16,8 @@ export interface AnnounceRequest {
   readonly downloaded?: number;
   readonly left?: number;
   readonly numWant?: number;
+  /** What an HTTP tracker called us in its last answer (`tracker id`). */
+  readonly trackerId?: Uint8Array;
   readonly signal?: AbortSignal;
   /** Milliseconds, default 15,000. */
   readonly timeout?: number;
@@ -30,6 +32,10 @@ export interface AnnounceResult {
   readonly peers: readonly PeerAddress[];
   /** What time it is at the tracker, in ms since the Unix epoch, to the second; HTTP trackers tell. Not to be trusted. */
   readonly date?: number;
+  /** HTTP: to be said again at the next announce. At most 256 bytes. */
+  readonly trackerId?: Uint8Array;
+  /** BEP 24: the address at which the tracker sees us. Not to be trusted. */
+  readonly externalAddress?: string;
   /** The tracker's own words, made printable. */
   readonly warning?: string;
 }

@@ -1,11 +1,13 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIPv4 } from 'node:net';
 import { decodeCompact } from '../bittorrent/compact-address.ts';
-import { errorMessage, PeerwireError } from '../common/errors.ts';
+import { PeerwireError } from '../common/errors.ts';
 import { isLoopback } from './ip-address.ts';
 import { announceInterval, printable, usablePeers } from './tracker-answer.ts';
+import { TrackerRefusal, unreachable } from './tracker-error.ts';
+import { TRACKER_KEY } from './tracker-key.ts';
 import type { AnnounceRequest, AnnounceResult } from './tracker-types.ts';
 import { hostOf } from './tracker-url.ts';
 
@@ -17,10 +19,10 @@ const PROTOCOL_ID = Buffer.from('0000041727101980', 'hex');
 const CONNECT = 0;
 const ANNOUNCE = 1;
 const ERROR = 3;
+/** Option of BEP 41, and bytes in one of them. */
+const URL_DATA = 2;
+const MOST_URL_DATA = 255;
 const EVENTS = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
-
-/** A random number for this process (BEP 15: lets a tracker know us when our address changes). */
-const KEY = randomBytes(4);
 
 /** See `announce`. BEP 15. `url`: that of the request, checked. */
 export async function announceByUdp(url: URL, request: AnnounceRequest): Promise<AnnounceResult> {
@@ -35,13 +37,18 @@ export async function announceByUdp(url: URL, request: AnnounceRequest): Promise
   try {
     const address = await exchange.open();
     const connected = await exchange.ask(PROTOCOL_ID, CONNECT, Buffer.alloc(0), 16);
-    const answer = await exchange.ask(connected.subarray(8, 16), ANNOUNCE, announceBody(request), 20);
+    const answer = await exchange.ask(
+      connected.subarray(8, 16),
+      ANNOUNCE,
+      Buffer.concat([announceBody(request), urlData(url)]),
+      20,
+    );
     const peers = decodeCompact(answer.subarray(20), isIPv4(address) ? 4 : 6);
     return { interval: announceInterval(answer.readUInt32BE(8)), peers: usablePeers(peers, isLoopback(address)) };
   } catch (error) {
     if (error instanceof PeerwireError && error.code !== 'bad-encoding') throw error;
     if (error instanceof PeerwireError) throw malformed(url, error);
-    throw unreachable(url, error);
+    throw unreachable(error, url.host);
   } finally {
     clearTimeout(timer);
     request.signal?.removeEventListener('abort', cancel);
@@ -58,10 +65,22 @@ function announceBody(request: AnnounceRequest): Buffer {
   body.writeBigUInt64BE(BigInt(request.left ?? 0), 48);
   body.writeBigUInt64BE(BigInt(request.uploaded ?? 0), 56);
   body.writeUInt32BE(EVENTS[request.event ?? 'none'], 64);
-  body.set(KEY, 72);
+  body.set(TRACKER_KEY, 72);
   body.writeInt32BE(request.numWant ?? -1, 76);
   body.writeUInt16BE(request.port, 80);
   return body;
+}
+
+/** BEP 41: path and query of the URL, where they say more than that this is a tracker. */
+function urlData({ pathname, search }: URL): Buffer {
+  const text = `${pathname}${search}`;
+  if (['', '/', '/announce'].includes(text)) return Buffer.alloc(0);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < text.length; at += MOST_URL_DATA) {
+    const part = Buffer.from(text.slice(at, at + MOST_URL_DATA), 'latin1');
+    parts.push(Buffer.from([URL_DATA, part.length]), part);
+  }
+  return Buffer.concat(parts);
 }
 
 /** One socket to one tracker; asks one thing at a time, again and again until it is answered. */
@@ -80,7 +99,7 @@ class UdpExchange {
     const { address, family } = await this.#orStopped(lookup(hostOf(this.#url)));
     const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
     this.#socket = socket;
-    socket.on('error', (error) => this.stop(unreachable(this.#url, error)));
+    socket.on('error', (error) => this.stop(unreachable(error, this.#url.host)));
     // Connected: datagrams from anyone else are dropped by the system, and a closed port is reported.
     await this.#orStopped(new Promise<void>((resolve) => socket.connect(Number(this.#url.port), address, resolve)));
     return address;
@@ -138,14 +157,8 @@ class UdpExchange {
   }
 
   #refusal(text: Buffer): PeerwireError {
-    return new PeerwireError('tracker', `The tracker ${this.#url.host} failed: “${printable(text)}”.`);
+    return new TrackerRefusal(`The tracker ${this.#url.host} refused: “${printable(text)}”.`);
   }
-}
-
-function unreachable(url: URL, cause: unknown): PeerwireError {
-  return new PeerwireError('connection', `The tracker ${url.host} cannot be reached: ${errorMessage(cause)}`, {
-    cause,
-  });
 }
 
 function malformed(url: URL, cause?: unknown): PeerwireError {

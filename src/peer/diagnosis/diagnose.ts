@@ -220,7 +220,13 @@ function remedyOf({ code }: PeerwireError): string {
 function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Omit<DiagnosisLine, 'check'> {
   const answered = trackers.filter(({ ok }) => ok === true);
   if (answered.length > 0) {
-    const list = answered.map(({ url, delay }) => (delay === undefined ? url : `${url} (${Math.round(delay)} ms)`));
+    const list = answered.map(({ url, delay, seenAs }) => {
+      const facts = [
+        ...(delay === undefined ? [] : [`${Math.round(delay)} ms`]),
+        ...(seenAs === undefined ? [] : [`sees this machine as ${seenAs}`]),
+      ];
+      return facts.length > 0 ? `${url} (${facts.join('; ')})` : url;
+    });
     const silent = trackers.filter(({ ok }) => ok === false).map(({ problem, url }) => problem ?? `${url} failed.`);
     return { ok: true, detail: [`Announced at ${list.join(', ')}.`, ...silent].join(' ') };
   }
@@ -233,7 +239,9 @@ function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Om
   }
   const failed = trackers.find(({ ok }) => ok === false);
   if (!failed) return { ok: false, detail: 'No tracker has answered yet.', fix: 'Look again in a moment.' };
-  const fix = 'Check that the tracker runs and that this machine reaches its address.';
+  const fix = failed.refused
+    ? 'Ask whoever runs the tracker, or give the network another one.'
+    : 'Check that the tracker runs and that this machine reaches its address.';
   return { ok: false, detail: failed.problem ?? 'No tracker answers.', fix };
 }
 

@@ -4,6 +4,7 @@ import type { Disposable } from '../../common/disposable.ts';
 import { errorMessage } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { AnnounceEvent, AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
+import { TrackerRefusal } from '../../transport/tracker-error.ts';
 import { formatHostPort } from './addresses.ts';
 
 /** Milliseconds between announces, whatever the tracker wishes. */
@@ -50,6 +51,18 @@ export interface TrackerStatus {
   readonly delay?: number;
   /** By how many ms its clock is ahead of ours, where it tells the time. */
   readonly ahead?: number;
+  /** The address at which it sees this peer, where it says so (BEP 24). */
+  readonly seenAs?: string;
+  /** It answered, with a refusal. */
+  readonly refused?: boolean;
+}
+
+/** What a tracker knows of us under one infohash. */
+interface Known {
+  /** Addresses in its last answer. */
+  readonly listed: ReadonlySet<string>;
+  /** To be said again, also when leaving. */
+  readonly trackerId: Uint8Array | undefined;
 }
 
 interface TrackerState {
@@ -58,6 +71,8 @@ interface TrackerState {
   problem: string | undefined;
   delay: number | undefined;
   ahead: number | undefined;
+  seenAs: string | undefined;
+  refused: boolean;
   failures: number;
   /** Announces that succeeded since anyone was connected. */
   asked: number;
@@ -65,8 +80,8 @@ interface TrackerState {
   last: number;
   timer: Disposable | undefined;
   running: AbortController | undefined;
-  /** By hex of the infohashes under which it knows us: the addresses in its last answer. */
-  readonly known: Map<string, ReadonlySet<string>>;
+  /** By hex of the infohashes under which it knows us. */
+  readonly known: Map<string, Known>;
 }
 
 /**
@@ -107,8 +122,10 @@ export class TrackerAnnouncer implements Disposable {
   }
 
   status(): readonly TrackerStatus[] {
-    return this.#trackers.map(({ url, ok, problem, delay, ahead }) => ({
+    return this.#trackers.map(({ url, ok, problem, delay, ahead, seenAs, refused }) => ({
       ...{ url, ok },
+      ...(seenAs === undefined ? {} : { seenAs }),
+      ...(refused ? { refused } : {}),
       ...(problem === undefined ? {} : { problem }),
       ...(delay === undefined ? {} : { delay }),
       ...(ahead === undefined ? {} : { ahead }),
@@ -137,14 +154,16 @@ export class TrackerAnnouncer implements Disposable {
   /** Never rejects. */
   async #sayGoodbye(trackers: readonly TrackerState[]): Promise<void> {
     const { announce, peerId, port, clock } = this.#options;
-    const known = trackers.flatMap((state) => [...state.known.keys()].map((hex) => ({ url: state.url, hex })));
+    const known = trackers.flatMap(({ url, known }) =>
+      [...known].map(([hex, { trackerId }]) => ({ url, hex, ...(trackerId && { trackerId }) })),
+    );
     if (known.length === 0) return;
     const abort = new AbortController();
     const timer = clock.setTimeout(() => abort.abort(), STOP_TIMEOUT);
     await Promise.allSettled(
-      known.map(({ url, hex }) =>
+      known.map(({ hex, ...rest }) =>
         announce({
-          url,
+          ...rest,
           infoHash20: Buffer.from(hex, 'hex'),
           peerId20: peerId,
           port: port() ?? 0,
@@ -199,18 +218,21 @@ export class TrackerAnnouncer implements Disposable {
     const before = `${state.ok} ${state.problem}`;
     if (answers.length > 0 || failure === undefined) {
       state.ok = true;
+      state.refused = false;
       state.failures = 0;
       const warning = answers.find((answer) => answer.warning !== undefined)?.warning;
       state.problem = warning === undefined ? undefined : `${hostOf(state.url)}: ${warning}`;
       this.#schedule(state, this.#pause(state, answers));
     } else {
       state.ok = false;
+      state.refused = failure.reason instanceof TrackerRefusal;
       state.failures++;
       state.problem = `${hostOf(state.url)}: ${errorMessage(failure.reason)}`;
-      this.#schedule(
-        state,
-        Math.min(this.#options.lonely() ? ALONE_INTERVAL : MAX_RETRY, FIRST_RETRY * 2 ** (state.failures - 1)),
-      );
+      const { retryIn } = failure.reason instanceof TrackerRefusal ? failure.reason : {};
+      const most = this.#options.lonely() ? ALONE_INTERVAL : MAX_RETRY;
+      const delay = retryIn ?? Math.min(most, FIRST_RETRY * 2 ** (state.failures - 1));
+      // Told never to come back (BEP 31), it does so only when the network, the list of trackers or the user asks for it.
+      if (Number.isFinite(delay)) this.#schedule(state, delay);
     }
     if (before !== `${state.ok} ${state.problem}`) this.#stateChanged.fire();
   }
@@ -218,7 +240,8 @@ export class TrackerAnnouncer implements Disposable {
   async #announceOne(state: TrackerState, hash: Buffer, signal: AbortSignal): Promise<AnnounceResult> {
     const { announce, peerId, port, onPeers, clock } = this.#options;
     const hex = hash.toString('hex');
-    const event: { event?: AnnounceEvent } = state.known.has(hex) ? {} : { event: 'started' };
+    const before = state.known.get(hex);
+    const event: { event?: AnnounceEvent } = before ? {} : { event: 'started' };
     const asked = clock.now();
     const result = await announce({
       url: state.url,
@@ -230,13 +253,16 @@ export class TrackerAnnouncer implements Disposable {
       numWant: NUM_WANT,
       signal,
       ...event,
+      ...(before?.trackerId && { trackerId: before.trackerId }),
     });
     if (signal.aborted) return result;
     state.delay = clock.now() - asked;
     state.ahead = result.date === undefined ? undefined : result.date - clock.wallTime();
-    const before = state.known.get(hex);
-    state.known.set(hex, new Set(result.peers.map(formatHostPort)));
-    onPeers(result.peers, hostOf(state.url), (peer) => before?.has(formatHostPort(peer)) !== true);
+    state.seenAs = result.externalAddress ?? state.seenAs;
+    // BEP 3: one that was told holds until another is.
+    const trackerId = result.trackerId ?? before?.trackerId;
+    state.known.set(hex, { listed: new Set(result.peers.map(formatHostPort)), trackerId });
+    onPeers(result.peers, hostOf(state.url), (peer) => before?.listed.has(formatHostPort(peer)) !== true);
     return result;
   }
 
@@ -268,6 +294,8 @@ function newState(url: string): TrackerState {
     problem: undefined,
     delay: undefined,
     ahead: undefined,
+    seenAs: undefined,
+    refused: false,
     failures: 0,
     asked: 0,
     eagerUntil: 0,

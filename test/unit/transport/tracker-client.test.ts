@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { encode } from '../../../src/bittorrent/bencode.ts';
 import { type AnnounceRequest, announce, scrape } from '../../../src/transport/tracker-client.ts';
+import { TrackerRefusal } from '../../../src/transport/tracker-error.ts';
 import { tcpServer } from './support.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -100,6 +101,42 @@ describe('tracker client', () => {
         { host: '2001:db8::1', port: 6881 },
       ],
     });
+  });
+
+  it('hears what the tracker calls it and where it sees it, and says the former again', async () => {
+    for (const [address, expected] of [
+      [Buffer.from([203, 0, 113, 5]), '203.0.113.5'],
+      [Buffer.from('20010db8000000000000000000000001', 'hex'), '2001:db8::1'],
+      [Buffer.alloc(5), undefined],
+    ] as const) {
+      answer(peers({ peers: '', 'tracker id': Buffer.from('a&b'), 'external ip': address }));
+      const { trackerId, externalAddress } = await announce(request());
+      assert.equal(externalAddress, expected);
+      assert.ok(trackerId);
+      await announce(request({ trackerId }));
+      assert.match(requests.at(-1) ?? '', /&trackerid=%61%26%62/);
+    }
+    answer(peers({ peers: '', 'tracker id': Buffer.alloc(257) }));
+    assert.equal((await announce(request())).trackerId, undefined);
+    assert.doesNotMatch(requests.at(-1) ?? '', /trackerid/);
+  });
+
+  it('hears when a tracker that refuses may be asked again', async () => {
+    for (const [retry, expected] of [
+      [5, 5 * 60_000],
+      [2 ** 40, 24 * 3_600_000],
+      [-1, undefined],
+      ['never', Number.POSITIVE_INFINITY],
+      ['soon', undefined],
+      [[], undefined],
+    ] as const) {
+      answer(encode({ 'failure reason': 'no', 'retry in': retry as never }));
+      await assert.rejects(announce(request()), (error) => {
+        assert.ok(error instanceof TrackerRefusal);
+        assert.equal(error.retryIn, expected);
+        return true;
+      });
+    }
   });
 
   it('reads the long form, and asks no resolver about it', async () => {

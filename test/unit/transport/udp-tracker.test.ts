@@ -46,6 +46,19 @@ describe('UDP tracker client', () => {
   const good: Answer = (message, reply) =>
     reply(isConnect(message) ? connected(message) : announced(message, '0a0000011ae17f0000010050a9fea9fe0050'));
 
+  it('says the path and the query of the URL where they matter (BEP 41)', async () => {
+    answer = good;
+    await announce(request({ url: `udp://127.0.0.1:${port}/announce` }));
+    assert.equal(received[1]?.length, 98);
+    const query = `?key=${'x'.repeat(300)}`;
+    await announce(request({ url: `udp://127.0.0.1:${port}/announce${query}` }));
+    const options = received[3]?.subarray(98) ?? Buffer.alloc(0);
+    assert.deepEqual([options[0], options[1]], [2, 255]);
+    assert.deepEqual([options[257], options[258]], [2, options.length - 259]);
+    const said = Buffer.concat([options.subarray(2, 257), options.subarray(259)]).toString('latin1');
+    assert.equal(said, `/announce${query}`);
+  });
+
   it('asks as BEP 15 says', async () => {
     answer = good;
     const result = await announce(request({ event: 'started', downloaded: 1, left: 2, uploaded: 3, numWant: 50 }));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { PeerwireError } from '../../../../src/common/errors.ts';
 import { TrackerAnnouncer, type TrackerAnnouncerOptions } from '../../../../src/peer/network/tracker-announcer.ts';
 import type { AnnounceRequest, AnnounceResult } from '../../../../src/transport/tracker-client.ts';
+import { TrackerRefusal } from '../../../../src/transport/tracker-error.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { advance } from './support.ts';
 
@@ -69,6 +70,48 @@ describe('TrackerAnnouncer', () => {
     answer = () => Promise.resolve({ interval: MINUTE, peers: [] });
     await advance(clock, 5000);
     assert.deepEqual(announcer.status(), [{ url: URL_A, ok: true, delay: 0 }]);
+  });
+
+  it('says again what the tracker calls it, the last time when it leaves', async () => {
+    const id = Buffer.from('id');
+    answer = () => Promise.resolve({ interval: MINUTE, peers: [], ...(heard.length < 3 ? { trackerId: id } : {}) });
+    announcer.start();
+    await advance(clock, 10_000);
+    assert.deepEqual(
+      heard.map(({ trackerId }) => trackerId),
+      heard.map((_, position) => (position < 2 ? undefined : id)),
+    );
+    const before = heard.length;
+    await announcer.stop();
+    assert.ok(heard.length > before);
+    for (const { event, trackerId } of heard.slice(before)) assert.deepEqual([event, trackerId], ['stopped', id]);
+  });
+
+  it('tells where the tracker sees this peer', async () => {
+    answer = () => Promise.resolve({ interval: MINUTE, peers: [], externalAddress: '203.0.113.5' });
+    announcer.start();
+    await advance(clock, 100);
+    assert.equal(announcer.status()[0]?.seenAs, '203.0.113.5');
+  });
+
+  it('asks one that refuses no sooner than it says, and one that says never only when asked to', async () => {
+    let retryIn = 20 * MINUTE;
+    answer = () => Promise.reject(new TrackerRefusal('Not now.', retryIn));
+    announcer.start();
+    await advance(clock, 60 * MINUTE);
+    assert.deepEqual(
+      times(URL_A).map((time) => time / MINUTE),
+      [0, 20, 40, 60],
+    );
+    assert.equal(announcer.status()[0]?.refused, true);
+    retryIn = Number.POSITIVE_INFINITY;
+    await advance(clock, 20 * MINUTE);
+    const asked = times(URL_A).length;
+    await advance(clock, 24 * 60 * MINUTE);
+    assert.equal(times(URL_A).length, asked);
+    announcer.retryNow();
+    await advance(clock, 1000);
+    assert.equal(times(URL_A).length, asked + 1);
   });
 
   it('announces under both weeks, as started at first', async () => {
