@@ -72,7 +72,7 @@ export class NetworkLan implements Disposable {
     const now = this.#options.clock.wallTime();
     const all = this.#options
       .networks()
-      .flatMap((network) => network.trust.rendezvousInfoHashes(now).map((hash) => ({ hash, network })));
+      .flatMap((network) => network.trust.lanInfoHashes(now).map((hash) => ({ hash, network })));
     this.#meetingPoints = new Map(all.map(({ hash, network }) => [hash.toString('hex'), network]));
     return all.map(({ hash }) => hash);
   }

@@ -23,7 +23,7 @@ import { type KnownInvite, KnownInvites } from './known-invites.ts';
 import { type Met, MetMembers } from './met-members.ts';
 import { displayName } from './names.ts';
 import type { NetworkSettings } from './network-settings.ts';
-import { controlInfoHash, rendezvousInfoHashes } from './rendezvous.ts';
+import { controlInfoHash, lanInfoHashes, rendezvousInfoHashes } from './rendezvous.ts';
 import { type Revocation, type RevocationTarget, revocationKey } from './revocation.ts';
 import { type Signer, Statements } from './statements.ts';
 import { parseTrust, serializeTrust, type TrustState } from './trust-state.ts';
@@ -421,6 +421,11 @@ export class NetworkTrust implements NetworkAccess<Member> {
   /** See `rendezvous.ts`. `now`: milliseconds since the epoch. */
   rendezvousInfoHashes(now: number): Buffer[] {
     return rendezvousInfoHashes(this.network, this.secret, now);
+  }
+
+  /** See `rendezvous.ts`. `now`: milliseconds since the epoch. */
+  lanInfoHashes(now: number): Buffer[] {
+    return lanInfoHashes(this.network, this.secret, now);
   }
 
   /** A better chain for another member than the one it showed, or undefined. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { sha256 } from '../../../../src/bittorrent/merkle.ts';
 import { deviceIdFromHash, networkIdFromBytes } from '../../../../src/common/ids.ts';
 import { displayName } from '../../../../src/peer/trust/names.ts';
-import { controlInfoHash, rendezvousInfoHashes } from '../../../../src/peer/trust/rendezvous.ts';
+import { controlInfoHash, lanInfoHashes, rendezvousInfoHashes } from '../../../../src/peer/trust/rendezvous.ts';
 import { wordsFor } from '../../../../src/peer/trust/words.ts';
 import { createIdentity } from '../../../../src/transport/identity.ts';
 
@@ -38,6 +38,18 @@ describe('rendezvous', () => {
     assert.notEqual(rendezvousInfoHashes(other, secret, start)[0]?.toString('hex'), current);
   });
 
+  it('names another on the local network, which tells nothing of the one at trackers', () => {
+    const lan = (now: number): string[] => lanInfoHashes(network, secret, now).map((hash) => hash.toString('hex'));
+    for (const now of [start, start + WEEK - HOUR]) {
+      assert.equal(new Set([...lan(now), ...at(now), controlInfoHash(network).toString('hex')]).size, 5);
+    }
+    assert.deepEqual(lan(start + HOUR), [lan(start)[0], lan(start - 1)[0]]);
+    assert.notEqual(lanInfoHashes(network, randomBytes(32), start)[0]?.toString('hex'), lan(start)[0]);
+    const zeros = networkIdFromBytes(Buffer.alloc(32));
+    // HKDF-SHA256 of 32 zero bytes with a salt of 32 zero bytes and info "peerwire lan v1 0", by openssl kdf.
+    assert.equal(lanInfoHashes(zeros, Buffer.alloc(32), 0)[0]?.toString('hex'), LAN_OF_ZEROS);
+  });
+
   it('is not the infohash of control connections', () => {
     assert.equal(controlInfoHash(network).length, 20);
     assert.ok(!at(start).includes(controlInfoHash(network).toString('hex')));
@@ -49,6 +61,7 @@ describe('rendezvous', () => {
   });
 });
 
+const LAN_OF_ZEROS = '983a3f90929836980a8f1166bcc35c6eb923dcbf';
 const CONTROL_OF_ZEROS = 'c61d5bf27ae3109c51d05188bf33a4344fbd2670';
 
 describe('words', () => {
