@@ -7,6 +7,9 @@ import { FairShare } from './fair-share.ts';
  * Devices of one network that are remembered; of those whom the one invited who has most (`FairShare`), who was connected longest
  * ago is forgotten first, who never was before.
  */
+/** Members between a device and the creator: more are not looked at. */
+const MOST_INVITERS = 64;
+
 export const MAX_KNOWN = 4096;
 
 /** What is remembered of a device that is or was a member. */
@@ -47,6 +50,16 @@ export class MemberBook {
     this.#known.set(member.device, next);
     this.#room.add({ key: next.device, device: next.device, bytes: 0, time: next.lastSeen ?? 0 });
     this.#onChange();
+  }
+
+  /** Who invited the device, and whom that one, as far as we know: from the creator down. */
+  invitersOf(device: DeviceId): DeviceId[] {
+    const inviters: DeviceId[] = [];
+    for (let at = this.get(device)?.inviter; at !== undefined; at = this.get(at)?.inviter) {
+      if (inviters.length === MOST_INVITERS || at === device || inviters.includes(at)) break;
+      inviters.unshift(at);
+    }
+    return inviters;
   }
 
   get(device: DeviceId): KnownMember | undefined {

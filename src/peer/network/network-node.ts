@@ -221,6 +221,7 @@ export class NetworkNode implements Disposable {
         links: this.#links,
         clock,
         isRevoked: (device) => trust.isRevoked(device),
+        invitersOf: (device) => this.members.invitersOf(device),
         // Others have to reach it.
         host: () => (listenPort() === undefined ? undefined : options.relay),
       }),
@@ -552,7 +553,8 @@ export class NetworkNode implements Disposable {
   }
 
   #onRelay(link: ControlPeer, message: RelayMessage): void {
-    if (message.type === 'called') void this.#reach.onCalled(message.peer, message, link.channel.remoteAddress);
+    if (message.type === 'called')
+      void this.#reach.onCalled(message.peer, message, link.channel.remoteAddress, link.peer.device);
     this.#relayDesk.receive(link, message);
     this.#relayClient.receive(link, message);
   }

@@ -7,7 +7,6 @@ import { Throttle } from '../../../common/throttle.ts';
 import { formatHostPort, mayDial, normalizeHost } from '../addresses.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
 import type { DialTarget } from '../dialer.ts';
-import { TokenBucket } from '../token-bucket.ts';
 import { CallLimits } from './call-limits.ts';
 import type { RelayClient } from './relay-client.ts';
 import type { PeerHere } from './relay-messages.ts';
@@ -30,10 +29,8 @@ const MOST_RELAYED = 16;
 const MOST_OPENING = 4;
 /** Milliseconds for dialing who called. */
 const DIAL_TIMEOUT = 4_000;
-/** Calls that are answered: at once, per second, and in one burst. */
+/** Calls that are answered at once. */
 const MOST_ANSWERS = 8;
-const ANSWER_RATE = 2;
-const ANSWER_BURST = 40;
 
 export interface ReachOptions {
   readonly self: PeerRef;
@@ -74,7 +71,6 @@ export class Reach implements Disposable {
   readonly #options: ReachOptions;
   readonly #candidates = new Map<string, Candidate>();
   readonly #abort = new AbortController();
-  readonly #answers: TokenBucket;
   readonly #calls: CallLimits;
   #answering = 0;
   #opening = 0;
@@ -84,7 +80,6 @@ export class Reach implements Disposable {
 
   constructor(options: ReachOptions) {
     this.#options = options;
-    this.#answers = new TokenBucket(options.clock, ANSWER_RATE, ANSWER_BURST);
     this.#calls = new CallLimits(options.clock);
     this.#looks = new Throttle(options.clock, LOOK_PAUSE, () => this.#look());
   }
@@ -110,14 +105,20 @@ export class Reach implements Disposable {
     this.poke();
   }
 
-  /** A member at the IP address `informant` passed on that the peer wants to be dialled there. */
-  async onCalled(peer: PeerRef, address: { host: string; port: number }, informant: string): Promise<void> {
+  /** A member at the IP address `informant`, the device `by`, passed on that the peer wants to be dialled there. */
+  async onCalled(
+    peer: PeerRef,
+    address: { host: string; port: number },
+    informant: string,
+    by: string = informant,
+  ): Promise<void> {
     const { self, dial, clock, logger, isDirect, isRevoked, hasRoom, onChannel } = this.#options;
     if (peerKey(peer) === peerKey(self) || isDirect(peer) || isRevoked(peer) || !hasRoom()) return;
     // What a member says about another is no better than peer exchange.
     if (!mayDial(address, 'pex', informant)) return;
     const target = { host: normalizeHost(address.host), port: address.port };
-    if (this.#answering >= MOST_ANSWERS || !this.#answers.tryTake(1) || !this.#calls.tryTake(target)) return;
+    if (this.#answering >= MOST_ANSWERS || !this.#calls.mayAnswer(peer.device, by) || !this.#calls.tryTake(target))
+      return;
     this.#answering++;
     try {
       const limit = { clock, limit: DIAL_TIMEOUT, signal: this.#abort.signal };

@@ -3,7 +3,7 @@ import { readHandshake } from '../../../bittorrent/incoming-wire.ts';
 import { encodeHandshake } from '../../../bittorrent/wire/handshake.ts';
 import type { Clock } from '../../../common/clock.ts';
 import type { Disposable } from '../../../common/disposable.ts';
-import { errorMessage, PeerwireError } from '../../../common/errors.ts';
+import { errorCode, errorMessage, PeerwireError } from '../../../common/errors.ts';
 import type { DeviceId, NetworkId } from '../../../common/ids.ts';
 import type { Logger } from '../../../common/log.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
@@ -12,6 +12,7 @@ import { dialPeer } from '../dial-peer.ts';
 import type { DialTarget } from '../dialer.ts';
 import { addressesOf } from '../swarm-dialer.ts';
 import { TokenBucket } from '../token-bucket.ts';
+import { givesWay, type Place } from './gives-way.ts';
 import { relayInfoHash } from './relay-host.ts';
 import { MAX_PEERS, type PeerHere, REQUEST_ID_SIZE, type RelayMessage } from './relay-messages.ts';
 
@@ -21,9 +22,11 @@ const PONG_PAUSE = 50;
 /** Milliseconds for reaching the relay, and for the other end to come there. */
 const DIAL_TIMEOUT = 8_000;
 const JOIN_TIMEOUT = 15_000;
-/** Relays that are asked for one connection, one after another. */
+/** Relays that are asked for one connection, one after another: one of each device. */
 const MOST_RELAYS = 4;
-/** Connections under way at once for which others asked. */
+/** Milliseconds for which a device by which a connection failed comes after all others. */
+const FAILED_FOR = 5 * 60_000;
+/** Connections under way at once for which others asked; when there are so many, whoever has the most gives way. */
 const MOST_JOINS = 16;
 /** … and for which one relay may have us dial it: per second, and in one burst. */
 const JOIN_RATE = 5;
@@ -54,13 +57,23 @@ interface Relay {
   relays: boolean;
 }
 
+/** A connection under way for which another asked: by which relay, and who. */
+interface Join extends Place {
+  readonly abort: AbortController;
+}
+
 /** Reaches peers through members that both are connected to. */
 export class RelayClient implements Disposable {
   readonly #options: RelayClientOptions;
   readonly #relays = new Map<ControlPeer, Relay>();
   readonly #answers = new Map<string, (link: ControlPeer, message: RelayMessage | undefined) => void>();
   readonly #abort = new AbortController();
-  #joining = 0;
+  /** The oldest first. */
+  readonly #joins = new Set<Join>();
+  /** Monotone times at which a connection by a relay failed. */
+  readonly #failed = new Map<DeviceId, number>();
+  /** Undefined: to be found anew. */
+  #known: ReadonlyMap<string, PeerHere> | undefined;
 
   constructor(options: RelayClientOptions) {
     this.#options = options;
@@ -74,7 +87,9 @@ export class RelayClient implements Disposable {
   }
 
   leave(link: ControlPeer): void {
-    if (this.#relays.delete(link)) this.#options.onChange();
+    if (!this.#relays.delete(link)) return;
+    this.#known = undefined;
+    this.#options.onChange();
   }
 
   receive(link: ControlPeer, message: RelayMessage): void {
@@ -83,8 +98,9 @@ export class RelayClient implements Disposable {
     switch (message.type) {
       case 'here':
         for (const peer of message.gone) relay.peers.delete(peerKey(peer));
-        for (const peer of message.added) if (relay.peers.size < MAX_PEERS) relay.peers.set(peerKey(peer), peer);
+        this.#add(link.peer.device, relay, message.added);
         relay.relays = message.relays;
+        this.#known = undefined;
         this.#options.onChange();
         return;
       case 'open':
@@ -100,8 +116,10 @@ export class RelayClient implements Disposable {
 
   /** Peers that connected members told of. */
   known(): ReadonlyMap<string, PeerHere> {
+    if (this.#known) return this.#known;
     const known = new Map<string, PeerHere>();
     for (const { peers } of this.#relays.values()) for (const [key, peer] of peers) known.set(key, peer);
+    this.#known = known;
     return known;
   }
 
@@ -130,6 +148,8 @@ export class RelayClient implements Disposable {
         return channel;
       } catch (error) {
         failure = error;
+        // That it has no room is no fault.
+        if (!either.aborted && errorCode(error) !== 'busy') this.#noteFailure(link.peer.device);
         logger.debug(`No way to ${peerKey(peer)} by the relay ${peerKey(link.peer)}: ${errorMessage(error)}`);
       }
     }
@@ -144,6 +164,24 @@ export class RelayClient implements Disposable {
   dispose(): void {
     this.#abort.abort();
     this.#relays.clear();
+    this.#known = undefined;
+  }
+
+  /** All connections of a device tell of so many: it cannot fill our memory by having many. */
+  #add(device: DeviceId, relay: Relay, added: readonly PeerHere[]): void {
+    let room = MAX_PEERS;
+    for (const [link, { peers }] of this.#relays) if (link.peer.device === device) room -= peers.size;
+    for (const peer of added) {
+      const key = peerKey(peer);
+      if (relay.peers.has(key)) relay.peers.set(key, peer);
+      else if (room-- > 0) relay.peers.set(key, peer);
+    }
+  }
+
+  #noteFailure(device: DeviceId): void {
+    const now = this.#options.clock.now();
+    for (const [other, at] of this.#failed) if (now - at > FAILED_FOR) this.#failed.delete(other);
+    this.#failed.set(device, now);
   }
 
   #relaysTo(peer: PeerRef): ControlPeer[] {
@@ -153,9 +191,13 @@ export class RelayClient implements Disposable {
     );
   }
 
-  /** The quickest and least loaded first. Who does not answer in time is not among them. */
+  /**
+   * The quickest and least loaded first, then those that did not answer in time, and last by whom a connection failed lately: one
+   * that is near, says that it is idle and leads nowhere keeps us from nobody. Full ones are not among them.
+   */
   async #best(links: readonly ControlPeer[], signal: AbortSignal): Promise<readonly ControlPeer[]> {
     if (links.length < 2) return links;
+    const full = new Set<ControlPeer>();
     const { clock } = this.#options;
     const started = clock.now();
     const scores = new Map<ControlPeer, number>();
@@ -177,7 +219,8 @@ export class RelayClient implements Disposable {
           const took = clock.now() - started;
           // A full one counts like one three times as far away.
           if (message.load < 100) scores.set(link, (took + 1) * (1 + message.load / 50));
-          if (scores.size === links.length) done();
+          else full.add(link);
+          if (scores.size + full.size === links.length) done();
           else if (scores.size === 1) {
             timer.dispose();
             timer = clock.setTimeout(done, took + PONG_PAUSE);
@@ -186,10 +229,24 @@ export class RelayClient implements Disposable {
         link.sendRelay({ type: 'ping', id });
       }
     });
-    return [...scores]
-      .sort(([, a], [, b]) => a - b)
-      .slice(0, MOST_RELAYS)
-      .map(([link]) => link);
+    const devices = new Set<DeviceId>();
+    const late = 10 * ANSWER_TIMEOUT;
+    return links
+      .filter((link) => !full.has(link))
+      .map((link) => ({ link, score: scores.get(link) ?? late, failed: Number(this.#hasFailed(link)) }))
+      .sort((a, b) => a.failed - b.failed || a.score - b.score)
+      .flatMap(({ link }) => {
+        const isNew = !devices.has(link.peer.device);
+        devices.add(link.peer.device);
+        return isNew ? [link] : [];
+      })
+      .slice(0, MOST_RELAYS);
+  }
+
+  /** Lately: a relay that is near, says that it is idle, and passes nothing on is not asked first again. */
+  #hasFailed({ peer }: ControlPeer): boolean {
+    const at = this.#failed.get(peer.device);
+    return at !== undefined && this.#options.clock.now() - at < FAILED_FOR;
   }
 
   async #openBy(link: ControlPeer, peer: PeerRef, signal: AbortSignal): Promise<MemberChannel> {
@@ -219,16 +276,25 @@ export class RelayClient implements Disposable {
 
   async #onJoin(link: ControlPeer, peer: PeerRef, token: Uint8Array): Promise<void> {
     const { isRevoked, logger, accept } = this.#options;
-    if (isRevoked(peer.device) || this.#joining >= MOST_JOINS || this.#abort.signal.aborted) return;
-    this.#joining++;
+    if (isRevoked(peer.device) || this.#abort.signal.aborted) return;
+    // Who asks is the relay's word: it cannot take the room of others by naming many.
+    const join: Join = { chain: [link.peer.device, peer.device], abort: new AbortController() };
+    if (this.#joins.size >= MOST_JOINS) {
+      const first = givesWay(this.#joins, join.chain, () => false);
+      if (!first) return;
+      this.#joins.delete(first);
+      first.abort.abort();
+    }
+    this.#joins.add(join);
     try {
-      const channel = await this.#meet('responder', link, token, peer, this.#abort.signal);
-      if (this.#abort.signal.aborted) channel.close();
+      const signal = AbortSignal.any([join.abort.signal, this.#abort.signal]);
+      const channel = await this.#meet('responder', link, token, peer, signal);
+      if (signal.aborted) channel.close();
       else accept(channel);
     } catch (error) {
       logger.debug(`${peerKey(peer)} did not reach us by the relay ${peerKey(link.peer)}: ${errorMessage(error)}`);
     } finally {
-      this.#joining--;
+      this.#joins.delete(join);
     }
   }
 

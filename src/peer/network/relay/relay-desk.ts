@@ -12,7 +12,7 @@ import type { PeerHere, RelayMessage } from './relay-messages.ts';
 
 /** Milliseconds between two tellings who is here. */
 const TELL_PAUSE = 500;
-/** Requests of one connection that are heeded: per second, and in one burst. */
+/** Requests of one device that are heeded, by all of its connections: per second, and in one burst. */
 const REQUEST_RATE = 5;
 const REQUEST_BURST = 60;
 
@@ -21,13 +21,14 @@ export interface RelayDeskOptions {
   readonly links: Links;
   readonly clock: Clock;
   readonly isRevoked: (device: DeviceId) => boolean;
+  /** Who invited the device, and so on, from the creator down; empty when unknown. */
+  readonly invitersOf?: (device: DeviceId) => readonly DeviceId[];
   /** Undefined while this peer does not relay: it passes on calls all the same. */
   readonly host: () => RelayHost | undefined;
 }
 
 interface Visitor {
   readonly told: Map<string, PeerHere>;
-  readonly requests: TokenBucket;
   relays: boolean | undefined;
 }
 
@@ -38,6 +39,8 @@ interface Visitor {
 export class RelayDesk implements Disposable {
   readonly #options: RelayDeskOptions;
   readonly #visitors = new Map<ControlPeer, Visitor>();
+  /** What the devices that are here, or were lately, may ask for. */
+  readonly #requests = new Map<DeviceId, TokenBucket>();
   readonly #owned = new DisposableList();
   readonly #telling: Throttle;
 
@@ -48,8 +51,7 @@ export class RelayDesk implements Disposable {
 
   join(link: ControlPeer): void {
     if (link.relayed || !link.supports('pw_relay')) return;
-    const requests = new TokenBucket(this.#options.clock, REQUEST_RATE, REQUEST_BURST);
-    this.#visitors.set(link, { told: new Map(), requests, relays: undefined });
+    this.#visitors.set(link, { told: new Map(), relays: undefined });
     this.#telling.run();
   }
 
@@ -66,7 +68,7 @@ export class RelayDesk implements Disposable {
     const visitor = this.#visitors.get(link);
     if (!visitor || this.#options.isRevoked(link.peer.device)) return;
     if (message.type !== 'call' && message.type !== 'ping' && message.type !== 'want') return;
-    if (!visitor.requests.tryTake(1)) return;
+    if (!this.#mayAsk(link.peer.device)) return;
     switch (message.type) {
       case 'ping':
         link.sendRelay({ type: 'pong', id: message.id, load: this.#options.host()?.load ?? 100 });
@@ -88,6 +90,16 @@ export class RelayDesk implements Disposable {
     this.#visitors.clear();
   }
 
+  #mayAsk(device: DeviceId): boolean {
+    let requests = this.#requests.get(device);
+    if (requests === undefined) {
+      for (const [other, bucket] of this.#requests) if (bucket.isFull) this.#requests.delete(other);
+      requests = new TokenBucket(this.#options.clock, REQUEST_RATE, REQUEST_BURST);
+      this.#requests.set(device, requests);
+    }
+    return requests.tryTake(1);
+  }
+
   /** Passes on where we see the caller: of its own word there is only the port. */
   #call(link: ControlPeer, peer: PeerRef): void {
     if (link.listenPort === undefined) return;
@@ -99,7 +111,8 @@ export class RelayDesk implements Disposable {
     const other = this.#to(peer);
     const isItself = peerKey(peer) === peerKey(link.peer);
     if (!other || isItself) return undefined;
-    const tokens = this.#options.host()?.reserve(this.#options.network, link.peer, peer);
+    const { host, network, invitersOf } = this.#options;
+    const tokens = host()?.reserve(network, link.peer, peer, invitersOf?.(link.peer.device));
     if (tokens) other.sendRelay({ type: 'join', peer: link.peer, token: tokens[1] });
     return tokens;
   }

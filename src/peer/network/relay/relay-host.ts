@@ -9,6 +9,7 @@ import { PeerwireError } from '../../../common/errors.ts';
 import type { DeviceId, NetworkId } from '../../../common/ids.ts';
 import type { Logger } from '../../../common/log.ts';
 import { type MemberChannel, type PeerRef, peerKey } from '../channel.ts';
+import { givesWay } from './gives-way.ts';
 import { TOKEN_SIZE } from './relay-messages.ts';
 import { Splice } from './splice.ts';
 
@@ -47,6 +48,8 @@ interface Session {
   readonly network: NetworkId;
   /** Who asked, and whom it wants. */
   readonly peers: readonly [PeerRef, PeerRef];
+  /** Network, and who invited who asked, from the creator down to itself. */
+  readonly chain: readonly string[];
   readonly infoHashes: readonly [Buffer, Buffer];
   readonly came: [MemberChannel | undefined, MemberChannel | undefined];
   readonly deadline: Disposable;
@@ -91,13 +94,23 @@ export class RelayHost implements Disposable {
     return this.#sessions.size;
   }
 
-  /** The tokens of both ends, who have to come soon; undefined when there is no room. */
-  reserve(network: NetworkId, from: PeerRef, to: PeerRef): readonly [Buffer, Buffer] | undefined {
-    if (this.#owned.disposed || !this.#hasRoom(from.device, to.device)) return undefined;
+  /**
+   * The tokens of both ends, who have to come soon; undefined when there is no room. `inviters`: of who asks, from the creator
+   * down: who asked for the most, with all whom it invited, gives way to who has less.
+   */
+  reserve(
+    network: NetworkId,
+    from: PeerRef,
+    to: PeerRef,
+    inviters: readonly DeviceId[] = [],
+  ): readonly [Buffer, Buffer] | undefined {
+    const chain = [network, ...inviters, from.device];
+    if (this.#owned.disposed || !this.#makeRoom(from.device, to.device, chain)) return undefined;
     const tokens = [randomBytes(TOKEN_SIZE), randomBytes(TOKEN_SIZE)] as const;
     const session: Session = {
       network,
       peers: [from, to],
+      chain,
       infoHashes: [relayInfoHash(network, tokens[0]), relayInfoHash(network, tokens[1])],
       came: [undefined, undefined],
       deadline: this.#options.clock.setTimeout(() => this.#end(session), this.#limits.patience),
@@ -173,17 +186,27 @@ export class RelayHost implements Disposable {
     for (const session of this.#sessions) if (session.splice && session.splice.lastActive < until) this.#end(session);
   }
 
-  #hasRoom(from: DeviceId, to: DeviceId): boolean {
+  /** False: there is none, and nobody has to give way. */
+  #makeRoom(from: DeviceId, to: DeviceId, chain: readonly string[]): boolean {
     const { sessions, sessionsPerDevice, sessionsPerPair } = this.#limits;
-    const count = (...devices: DeviceId[]): number =>
-      [...this.#sessions].filter(({ peers }) => devices.every((one) => peers.some(({ device }) => device === one)))
-        .length;
-    return (
-      this.#sessions.size < sessions &&
-      [from, to].every((device) => count(device) < sessionsPerDevice) &&
-      // Otherwise one member could use up what another may have.
-      count(from, to) < sessionsPerPair
-    );
+    const of = (...devices: DeviceId[]): Session[] =>
+      [...this.#sessions].filter(({ peers }) => devices.every((one) => peers.some(({ device }) => device === one)));
+    // Otherwise one member could use up what another may have.
+    if (of(from, to).length >= sessionsPerPair) return false;
+    const leaving = new Set<Session>();
+    for (const [taken, most] of [
+      [of(from), sessionsPerDevice],
+      [of(to), sessionsPerDevice],
+      [of(), sessions],
+    ] as const) {
+      const staying = taken.filter((session) => !leaving.has(session));
+      if (staying.length < most) continue;
+      const first = givesWay(staying, chain, isOfLessUse);
+      if (!first) return false;
+      leaving.add(first);
+    }
+    for (const session of leaving) this.#end(session);
+    return true;
   }
 
   /** At most half of the user's limit: what is relayed does not starve what this peer sends itself. */
@@ -191,4 +214,9 @@ export class RelayHost implements Disposable {
     const own = this.#options.upload.rate;
     return own === 0 ? this.#limits.rate : Math.max(1, Math.min(this.#limits.rate, Math.floor(own / 2)));
   }
+}
+
+/** What did not begin yet, then what was silent for longer. */
+function isOfLessUse(a: Session, b: Session): boolean {
+  return (a.splice?.lastActive ?? Number.NEGATIVE_INFINITY) < (b.splice?.lastActive ?? Number.NEGATIVE_INFINITY);
 }

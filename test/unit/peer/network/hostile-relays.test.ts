@@ -151,4 +151,127 @@ describe('a hostile relay', () => {
     }
     assert.ok(looks > 0 && looks < 50, `${looks} in a second`);
   });
+
+  it('that has many connections tells of no more peers than by one', async () => {
+    for (let i = 0; i < 4; i++) {
+      const { one } = await controlPair(
+        clock,
+        { peer: ada, name: 'ada', host: '10.0.0.1', listenPort: 7001 },
+        { peer: testPeer(mallory.identity), name: 'mallory', host: '10.6.6.6', listenPort: 7002 },
+      );
+      client.join(one);
+      const added = Array.from({ length: MAX_PEERS }, () => ({ ...testPeer(mallory.identity), listens: true }));
+      client.receive(one, { type: 'here', added, gone: [], relays: true });
+    }
+    assert.equal(client.known().size, MAX_PEERS);
+  });
+});
+
+describe('connections by relays', () => {
+  let clock: VirtualClock;
+  let client: RelayClient;
+  /** Ports that were dialled, and those that are being: nobody ever answers. */
+  let dialed: number[];
+  let dialing: number[];
+  let links: ControlPeer[];
+  const ada = testPeer();
+
+  beforeEach(() => {
+    clock = new VirtualClock();
+    dialed = [];
+    dialing = [];
+    links = [];
+    client = new RelayClient({
+      ...{ network: NETWORK, clock, logger: silentLogger },
+      isRevoked: () => false,
+      dial: ({ port, signal }) => {
+        dialed.push(port);
+        dialing.push(port);
+        return new Promise((_, reject) =>
+          signal.addEventListener('abort', () => {
+            dialing.splice(dialing.indexOf(port), 1);
+            reject(new PeerwireError('timeout', 'too late'));
+          }),
+        );
+      },
+      secure: () => assert.fail('never reached'),
+      accept: () => assert.fail('never reached'),
+      onChange: () => {},
+    });
+  });
+  afterEach(() => {
+    client.dispose();
+    for (const link of links) link.close();
+  });
+
+  /** A member that can be dialled at this port, and answers a ping after so long (ms). */
+  async function member(port: number, delay = 0, peer = testPeer()): Promise<ControlPeer> {
+    const onRelay = (link: ControlPeer, message: RelayMessage): void => {
+      if (message.type === 'ping')
+        clock.setTimeout(() => link.sendRelay({ type: 'pong', id: message.id, load: 0 }), delay);
+      if (message.type === 'want') link.sendRelay({ type: 'open', id: message.id, token: randomBytes(16) });
+    };
+    const { one } = await controlPair(
+      clock,
+      {
+        ...{ peer: ada, name: 'ada', host: '10.0.0.1', listenPort: 7001 },
+        handler: { onRelay: (link, message) => client.receive(link, message) },
+      },
+      { peer, name: 'x', host: '10.0.0.9', listenPort: port, handler: { onRelay } },
+      `10.0.0.9:${port}`,
+    );
+    links.push(one);
+    client.join(one);
+    return one;
+  }
+
+  const join = (link: ControlPeer, peer = testPeer()): void =>
+    client.receive(link, { type: 'join', peer, token: randomBytes(16) });
+
+  it('that a relay asks for and nobody uses keep nobody from those by another', async () => {
+    const [mallory, cleo] = [await member(6666), await member(7777)];
+    for (let i = 0; i < 40; i++) join(mallory);
+    await advance(clock, 1);
+    assert.equal(dialing.length, 16);
+    for (let i = 0; i < 8; i++) join(cleo);
+    await advance(clock, 1);
+    assert.equal(dialing.length, 16, 'no more at once');
+    assert.equal(dialing.filter((port) => port === 7777).length, 8);
+    for (let i = 0; i < 10; i++) join(mallory);
+    await advance(clock, 1);
+    assert.equal(dialing.filter((port) => port === 7777).length, 8);
+  });
+
+  it('that one member asks an honest relay for keep nobody from those of another', async () => {
+    const cleo = await member(7777);
+    const mallory = testPeer();
+    for (let i = 0; i < 20; i++) join(cleo, mallory);
+    await advance(clock, 1);
+    assert.deepEqual([dialing.length, dialed.length], [16, 16]);
+    join(cleo);
+    await advance(clock, 1);
+    assert.deepEqual([dialing.length, dialed.length], [16, 17]);
+    join(cleo, mallory);
+    await advance(clock, 1);
+    assert.equal(dialed.length, 17);
+  });
+
+  it('are asked last of one that is near and leads nowhere, however many connections it has', async () => {
+    const [mallory, bob] = [testPeer(), testPeer()];
+    const tries = async (): Promise<number[]> => {
+      for (const link of links)
+        client.receive(link, { type: 'here', added: [{ ...bob, listens: false }], gone: [], relays: true });
+      dialed.length = 0;
+      const { signal } = new AbortController();
+      await Promise.all([assert.rejects(client.open(bob, signal), { code: 'connection' }), advance(clock, 60_000)]);
+      return dialed.map((port) => Math.floor(port / 10));
+    };
+    for (let i = 0; i < 5; i++) await member(6660 + i, 0, testPeer(mallory.identity));
+    assert.deepEqual(await tries(), [666]);
+    await member(7777, 1000);
+    await member(8888, 20);
+    assert.deepEqual(await tries(), [888, 777, 666], 'also before one that answers late');
+    await advance(clock, 6 * 60_000);
+    assert.deepEqual((await tries())[0], 666, 'for a while');
+  });
 });

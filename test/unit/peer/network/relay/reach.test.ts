@@ -6,7 +6,7 @@ import type { MemberChannel } from '../../../../../src/peer/network/channel.ts';
 import { Reach, type ReachOptions } from '../../../../../src/peer/network/relay/reach.ts';
 import { VirtualClock } from '../../../../sim/virtual-clock.ts';
 import { TestChannel } from '../../test-channel.ts';
-import { advance, sortedPeers, type TestPeer } from '../support.ts';
+import { advance, sortedPeers, type TestPeer, testPeer } from '../support.ts';
 
 describe('Reach', () => {
   let clock: VirtualClock;
@@ -176,9 +176,17 @@ describe('Reach', () => {
           return Promise.reject(new PeerwireError('connection', 'no'));
         },
       });
-      for (let i = 0; i < 100; i++)
-        await finder.onCalled(ref(large), { host: `192.0.2.${i}`, port: 7000 }, '192.0.2.1');
-      assert.equal(log.length, 40);
+      const call = (by: string, caller = testPeer()): Promise<void> =>
+        finder.onCalled(ref(caller), { host: `192.0.2.${log.length}`, port: 7000 }, '192.0.2.1', by);
+      const caller = testPeer();
+      for (let i = 0; i < 100; i++) await call('cleo', caller);
+      assert.equal(log.length, 6, 'of one caller');
+      for (let i = 0; i < 100; i++) await call('cleo');
+      assert.equal(log.length, 20, 'passed on by one member');
+      await call('dora');
+      assert.equal(log.length, 21, 'others are heard all the same');
+      for (let i = 0; i < 100; i++) await call(`${i}`);
+      assert.equal(log.length, 40, 'in all');
       await advance(clock, 60_000);
       log = [];
       const slow = reach(small, large, false, {
@@ -188,7 +196,7 @@ describe('Reach', () => {
         },
       });
       const calls = Array.from({ length: 20 }, () =>
-        slow.onCalled(ref(large), { host: '192.0.2.7', port: 7000 }, '192.0.2.1'),
+        slow.onCalled(ref(testPeer()), { host: '192.0.2.7', port: 7000 }, '192.0.2.1'),
       );
       assert.equal(log.length, 8);
       await advance(clock, 5000);

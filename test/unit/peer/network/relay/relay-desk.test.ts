@@ -32,9 +32,14 @@ describe('RelayDesk', () => {
 
   async function visit(
     which: 'it dialed' | 'Cleo dialed',
-    { host: address = '10.0.0.2', listenPort = undefined as number | undefined, relay = false } = {},
+    {
+      host: address = '10.0.0.2',
+      listenPort = undefined as number | undefined,
+      relay = false,
+      device = undefined as TestPeer | undefined,
+    } = {},
   ): Promise<Visitor> {
-    const peer = testPeer();
+    const peer = testPeer(device?.identity);
     const heard: RelayMessage[] = [];
     const own = {
       ...{ peer: cleo, name: 'cleo', host: '10.0.0.1', listenPort: 6881 },
@@ -181,5 +186,18 @@ describe('RelayDesk', () => {
     await advance(clock, 100);
     assert.equal(answers(ada).length, before + 1);
     assert.deepEqual(answers(ada).at(-1), { type: 'pong', id: ID, load: 0 });
+  });
+
+  it('heeds no more of a device that has many connections', async () => {
+    const windows = [ada];
+    while (windows.length < 5) windows.push(await visit('it dialed', { device: ada.peer }));
+    await advance(clock, 20_000);
+    for (const { end } of windows) for (let i = 0; i < 100; i++) end.sendRelay({ type: 'ping', id: ID });
+    await advance(clock, 100);
+    const heeded = windows.reduce((sum, one) => sum + answers(one).length, 0);
+    assert.ok(heeded >= 60 && heeded < 65, `${heeded} answers`);
+    bob.end.sendRelay({ type: 'ping', id: ID });
+    await advance(clock, 100);
+    assert.equal(answers(bob).length, 1);
   });
 });

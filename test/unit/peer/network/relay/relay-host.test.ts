@@ -132,17 +132,73 @@ describe('RelayHost', () => {
   });
 
   it('relays so many in all, of a device, and between two', () => {
-    start({ sessions: 5, sessionsPerDevice: 3, sessionsPerPair: 2 });
-    const [cleo, dora] = [testPeer(), testPeer()];
+    start({ sessions: 4, sessionsPerDevice: 3, sessionsPerPair: 2 });
+    const [cleo, dora, fred] = [testPeer(), testPeer(), testPeer()];
     assert.ok(host.reserve(NETWORK, ada, bob));
     assert.ok(host.reserve(NETWORK, bob, ada));
     assert.equal(host.reserve(NETWORK, ada, bob), undefined, 'two between Ada and Bob');
-    assert.ok(host.reserve(NETWORK, ada, eve));
+    assert.ok(host.reserve(NETWORK, eve, ada));
     assert.equal(host.reserve(NETWORK, cleo, ada), undefined, 'three of Ada, whoever asked');
     assert.ok(host.reserve(NETWORK, cleo, dora));
-    assert.ok(host.reserve(NETWORK, cleo, bob));
     assert.equal(host.load, 100);
-    assert.equal(host.reserve(NETWORK, cleo, eve), undefined, 'five in all');
+    assert.equal(host.reserve(NETWORK, fred, dora), undefined, 'four in all');
+  });
+
+  describe('who asks for the most gives way', () => {
+    const creator = testPeer().device;
+    const mallory = testPeer();
+
+    it('to others who want the same peer', () => {
+      start({ sessionsPerDevice: 8, sessionsPerPair: 8 });
+      for (let i = 0; i < 8; i++) assert.ok(host.reserve(NETWORK, mallory, bob));
+      assert.equal(host.reserve(NETWORK, mallory, bob), undefined);
+      for (let i = 0; i < 4; i++) assert.ok(host.reserve(NETWORK, ada, bob), `${i}`);
+      assert.equal(host.reserve(NETWORK, ada, bob), undefined, 'they have as much as each other now');
+      assert.equal(host.sessions, 8);
+    });
+
+    it('to who is wanted by it', () => {
+      start({ sessionsPerDevice: 8, sessionsPerPair: 4 });
+      const second = testPeer();
+      for (let i = 0; i < 4; i++) {
+        assert.ok(host.reserve(NETWORK, mallory, bob));
+        assert.ok(host.reserve(NETWORK, second, bob));
+      }
+      assert.ok(host.reserve(NETWORK, bob, ada));
+      assert.equal(host.sessions, 8);
+    });
+
+    it('with all the devices that it invited', () => {
+      start({ sessions: 20 });
+      for (let i = 0; i < 20; i++)
+        assert.ok(host.reserve(NETWORK, testPeer(), testPeer(), [creator, mallory.device]), `${i}`);
+      for (let i = 0; i < 10; i++) assert.ok(host.reserve(NETWORK, ada, testPeer(), [creator]), `${i}`);
+      assert.equal(host.reserve(NETWORK, ada, testPeer(), [creator]), undefined, 'half of it each');
+      assert.equal(host.reserve(NETWORK, testPeer(), testPeer(), [creator, mallory.device]), undefined);
+      assert.ok(host.reserve(NETWORK, bob, testPeer(), [creator]));
+    });
+
+    it('first with what has not begun, then with what is silent', async () => {
+      start({ sessionsPerDevice: 3 });
+      const begin = async () => {
+        const [first, other] = tokens();
+        const one = await come(ada, first);
+        await come(bob, other);
+        return one;
+      };
+      const [silent, lively] = [await begin(), await begin()];
+      tokens();
+      await advance(clock, 1000);
+      new Received(lively.end);
+      lively.end.write([Buffer.from('still here')]);
+      await advance(clock, 100);
+      assert.ok(host.reserve(NETWORK, eve, bob));
+      assert.deepEqual([silent.there.closed, lively.there.closed], [false, false]);
+      // Ada has two, Eve one: no more than fair.
+      assert.equal(host.reserve(NETWORK, eve, bob), undefined);
+      assert.ok(host.reserve(NETWORK, testPeer(), bob));
+      assert.deepEqual([silent.there.closed, lively.there.closed], [true, false]);
+    });
   });
 
   it('ends what it relays for a device that was removed, and of a network that was left', async () => {
