@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { FileSecretStore } from '../../../src/common/file-secret-store.ts';
@@ -57,6 +59,40 @@ describe('FileSecretStore', () => {
     assert.equal(await new FileSecretStore(folder).get('identity'), 'pem');
     const names = await readdir(folder);
     assert.deepEqual([names.includes(path.basename(dead)), names.includes(path.basename(alive))], [false, true]);
+  });
+
+  it('has whole what writers had stored when they were killed', async function () {
+    this.timeout(120_000);
+    const script = path.join(temp.path, 'writer.ts');
+    const module = path.resolve(import.meta.dirname, '../../../src/common/file-secret-store.ts');
+    // Each value says which it is; all write some keys in common.
+    await writeFile(
+      script,
+      `import { FileSecretStore } from ${JSON.stringify(module)};
+       const store = new FileSecretStore(${JSON.stringify(folder)});
+       for (let index = 0; ; index++) {
+         const value = process.argv[2] + ' ' + index + ' ' + 'x'.repeat(5000);
+         await store.set(process.argv[2] + (index % 7), value);
+         await store.set('common', value);
+         process.send([process.argv[2] + (index % 7), index]);
+       }`,
+    );
+    const stored = new Map<string, number>();
+    const writers = ['a', 'b', 'c'].map((name) => fork(script, [name], { stdio: 'ignore' }));
+    const ended = writers.map((writer) => once(writer, 'exit'));
+    for (const writer of writers) writer.on('message', ([key, index]: [string, number]) => stored.set(key, index));
+    for (const writer of writers) {
+      for (let left = 3 + Math.floor(Math.random() * 15); left > 0; left--) await once(writer, 'message');
+      writer.kill('SIGKILL');
+    }
+    await Promise.all(ended);
+    const later = new FileSecretStore(folder);
+    for (const [key, index] of stored) {
+      const [name, number, rest] = ((await later.get(key)) ?? '').split(' ');
+      assert.deepEqual([name, rest?.length], [key.slice(0, 1), 5000]);
+      assert.ok(Number(number) >= index, `${key} is older than what was stored`);
+    }
+    assert.match((await later.get('common')) ?? '', /^[abc] \d+ x{5000}$/);
   });
 
   it('goes on after a write that failed', async () => {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir, stat } from 'node:fs/promises';
 
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { type KeyStorage, openDeviceSecrets } from '../../../src/extension/device-secrets.ts';
+import { SlowSecrets } from '../peer/slow-secrets.ts';
 import { useTempDir } from '../temp-dir.ts';
 
 /** What the editor offers: one storage for all windows of a user, local and remote. */
@@ -74,5 +76,17 @@ describe('device secrets', () => {
     for (const name of names) assert.equal((await stat(path.join(secrets, name))).mode & 0o777, 0o600);
     await windows[1]!.delete('network/0');
     assert.equal(await windows[0]!.get('network/0'), undefined);
+  });
+
+  it('are found by every window that starts for the first time at once, however slow the storage is', async () => {
+    const storage = new SlowSecrets(300);
+    const home = path.join(folder, 'home');
+    const windows = await Promise.all(
+      Array.from({ length: 4 }, () => openDeviceSecrets(home, storage.window(), never)),
+    );
+    await windows[0]!.set('identity', 'ONE');
+    const later = await openDeviceSecrets(home, storage.window(), never);
+    for (const window of [...windows, later]) while ((await window.get('identity')) !== 'ONE') await setImmediate();
+    assert.deepEqual(await readdir(home), ['home-id']);
   });
 });
