@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const TESTS = path.resolve(import.meta.dirname, '..');
@@ -22,5 +22,21 @@ describe('test/ATTACKS.md', () => {
         `${file} has no test “${title}…”`,
       );
     }
+  });
+});
+
+describe('what others send', () => {
+  it('no code inflates or unpacks what others sent', () => {
+    const inflating = /node:zlib|DecompressionStream|\b(?:gunzip|inflate|brotliDecompress|unzip|untar)\w*\(/i;
+    let files = 0;
+    for (const folder of ['src', 'tracker']) {
+      const dir = path.join(TESTS, '..', folder);
+      for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
+        if (!name.endsWith('.ts')) continue;
+        files++;
+        assert.doesNotMatch(readFileSync(path.join(dir, name), 'utf8'), inflating, name);
+      }
+    }
+    assert.ok(files > 300);
   });
 });

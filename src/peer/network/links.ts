@@ -2,6 +2,7 @@ import { PeerwireError } from '../../common/errors.ts';
 import type { DeviceId, PeerInstance } from '../../common/ids.ts';
 import { type PeerRef, peerKey } from './channel.ts';
 import type { ControlPeer } from './control-peer.ts';
+import { FairShare } from './fair-share.ts';
 
 /** Control connections of one network; of one device, whose windows are peers of their own; and of one peer. */
 export const MAX_LINKS = 256;
@@ -15,12 +16,15 @@ const MAX_LINKS_PER_PEER = 4;
  */
 export class Links {
   readonly #self: string;
+  readonly #inviterOf: (device: DeviceId) => DeviceId | undefined;
   readonly #links = new Map<string, ControlPeer[]>();
   /** The same peers, by device: whoever dials asks after all whom it remembers, again and again. */
   readonly #present = new Map<DeviceId, Set<PeerInstance>>();
 
-  constructor(self: PeerRef) {
+  /** `inviterOf`: who invited a device, if that is known. */
+  constructor(self: PeerRef, inviterOf: (device: DeviceId) => DeviceId | undefined = () => undefined) {
     this.#self = peerKey(self);
+    this.#inviterOf = inviterOf;
   }
 
   /** Takes in a connection and closes what it makes superfluous. False when there is no room: it is closed. */
@@ -32,7 +36,7 @@ export class Links {
       all++;
       if (other.peer.device === device) ofDevice++;
     }
-    if (all >= MAX_LINKS || ofDevice >= MAX_LINKS_PER_DEVICE) {
+    if (ofDevice >= MAX_LINKS_PER_DEVICE || (all >= MAX_LINKS && !this.#makeRoom(link))) {
       link.close(new PeerwireError('busy', 'There are too many connections already.'));
       return false;
     }
@@ -108,6 +112,18 @@ export class Links {
   /** There is a connection that nobody relays. */
   isDirect(peer: PeerRef): boolean {
     return this.has(peer) && this.to(peer).some((link) => !link.relayed);
+  }
+
+  /** Whoever has most connections, with all whom it invited, loses the newest: false when that is who wants to come in. */
+  #makeRoom(link: ControlPeer): boolean {
+    const room = new FairShare(this.#inviterOf);
+    const links = [...this.all(), link];
+    for (const [index, { peer, since }] of links.entries())
+      room.add({ key: String(index), device: peer.device, bytes: 0, time: -since });
+    const first = links[Number(room.first()?.key)];
+    if (first === undefined || first === link) return false;
+    first.close(new PeerwireError('busy', 'There are too many connections already.'));
+    return true;
   }
 
   /** The connections to this peer that we dialled in vain. */

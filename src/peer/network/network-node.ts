@@ -160,7 +160,7 @@ export class NetworkNode implements Disposable {
     this.#memory = this.#owned.add(new MemberMemory({ trust, store, clock, logger }));
     this.members = this.#memory.book;
     this.#self = self;
-    this.#links = new Links(self);
+    this.#links = new Links(self, (device) => this.members.get(device)?.inviter);
     this.#store = this.#owned.add(
       new CatalogueStore({
         network: trust.network,

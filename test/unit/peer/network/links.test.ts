@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import type { DeviceId } from '../../../../src/common/ids.ts';
 import type { ControlPeer } from '../../../../src/peer/network/control-peer.ts';
-import { Links } from '../../../../src/peer/network/links.ts';
+import { Links, MAX_LINKS } from '../../../../src/peer/network/links.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
 import { controlPair } from './control-pair.ts';
 import { advance, sortedPeers, type TestPeer, testPeer } from './support.ts';
@@ -76,5 +77,47 @@ describe('Links, of a direct and a relayed connection', () => {
     await connect(small, large, true);
     await advance(clock, 100);
     assert.equal(small.links.to(large.peer).length, 2);
+  });
+});
+
+describe('Links, when there is no room', () => {
+  it('has one of who has most with all whom it invited give way, and lets nobody be kept out by them', async () => {
+    const clock = new VirtualClock();
+    const self = testPeer();
+    const [creator, mallory] = [testPeer(), testPeer()];
+    const inviters = new Map<DeviceId, DeviceId>([[mallory.device, creator.device]]);
+    const links = new Links(self, (device) => inviters.get(device));
+    const connect = async (peer: TestPeer): Promise<boolean> => {
+      const { one } = await controlPair(
+        clock,
+        {
+          ...{ peer: self, name: 'self', host: '10.0.0.1', listenPort: 7001 },
+          handler: { onClose: (link: ControlPeer) => void links.remove(link) },
+        },
+        { peer, name: 'x', host: '10.0.0.2', listenPort: undefined },
+      );
+      const added = links.add(one);
+      await advance(clock, 1);
+      return added;
+    };
+    const friend = testPeer();
+    inviters.set(friend.device, creator.device);
+    assert.ok(await connect(friend));
+    // Of ever other devices, each invited by the one before it.
+    let inviter = mallory.device;
+    for (let i = 0; i < MAX_LINKS + 20; i++) {
+      const sybil = testPeer();
+      inviters.set(sybil.device, inviter);
+      inviter = i % 10 === 9 ? mallory.device : sybil.device;
+      await connect(sybil);
+    }
+    assert.equal([...links.all()].length, MAX_LINKS);
+    for (let i = 0; i < 20; i++) {
+      const other = testPeer();
+      inviters.set(other.device, friend.device);
+      assert.ok(await connect(other), `${i}`);
+      assert.ok(links.has(other) && links.has(friend));
+    }
+    assert.ok([...links.all()].length <= MAX_LINKS);
   });
 });
