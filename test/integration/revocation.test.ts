@@ -132,6 +132,38 @@ describe('a revoked member', function () {
     assert.equal((await evicted.networks())[0]?.state, 'offline');
   });
 
+  it('gets no further block through a relay, be it told of the revocation by a member that it relays for', async () => {
+    await peers.close(creator);
+    creator = await peers.open('creator', 'none');
+    const relay = await joined('relay');
+    seeder = await joined('seeder', 'none');
+    const evicted = await joined('evicted', 'none');
+    for (const peer of [creator, seeder, evicted]) await peer.addPeerAddress(await addressOf(relay));
+    await connected(creator, relay, seeder, evicted);
+    await seeder.setLimits({ upload: 256 * 1024, download: 0 });
+    const share = await shareFrom(seeder, 16 * MiB);
+    await eventually(evicted, async () => (await evicted.shares()).length > 0);
+    const destination = path.join(peers.dir, 'evicted-out');
+    const { id } = await evicted.download({ share: 'file.bin', destination, onConflict: 'fail' });
+    await untilTransfer(evicted, id, ({ sources }) => sources.some(({ bytes }) => bytes > 0));
+    const ways = (await evicted.peers()).filter(({ name }) => name !== 'relay').map(({ via }) => via);
+    assert.deepEqual(ways, ['relay', 'relay']);
+
+    const device = await deviceOf(evicted);
+    await creator.revokeMember({ device });
+    const revoked = performance.now();
+    await Promise.all(
+      [relay, seeder].map((peer) =>
+        eventually(peer, async () => (await peer.peers()).every((other) => other.device !== device)),
+      ),
+    );
+    const stopped = await untilTransfer(evicted, id, ({ state }) => state === 'waiting');
+    assert.ok(performance.now() - revoked < IN_TIME, `it was served for ${performance.now() - revoked} ms more`);
+    assert.ok(stopped.fetched > 0 && stopped.fetched < share.size);
+    await eventually(evicted, async () => (await evicted.peers()).length === 0);
+    assert.ok(performance.now() - revoked < IN_TIME, `it was connected for ${performance.now() - revoked} ms more`);
+  });
+
   it('gets none either when it does not care that it was revoked, and no connection any more', async () => {
     const share = await twoSlowSeeders();
     const member = loneMember();
