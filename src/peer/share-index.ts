@@ -37,17 +37,22 @@ export class ShareIndex {
     const { self } = this.#options;
     // Nothing but its owner's signature makes a share: another device that claims the same id offers another share.
     const all = new Map<string, ShareInfo>();
+    /** When, by the key of the share. */
+    const signed = new Map<string, number>();
     for (const share of shares.list()) {
       // Of a network that was left in another window while this one was closed nothing is shared.
-      if (networks.get(share.network)) all.set(`${self.device}/${share.share}`, this.ofOwn(share));
+      if (!networks.get(share.network)) continue;
+      const key = `${self.device}/${share.share}`;
+      all.set(key, this.ofOwn(share));
+      signed.set(key, Number.POSITIVE_INFINITY);
     }
     for (const { trust, node } of networks.list()) {
       for (const catalogue of node.directory.catalogues()) {
         for (const entry of catalogue.shares) {
           const key = `${catalogue.device}/${entry.share}`;
-          const known = all.get(key);
-          // Several windows of a device may share it: the newest says what it is.
-          if (known !== undefined && (known.own || known.time >= entry.time)) continue;
+          // Several windows of a device may share it: who signed last says what it is.
+          if ((signed.get(key) ?? Number.NEGATIVE_INFINITY) >= catalogue.time) continue;
+          signed.set(key, catalogue.time);
           all.set(key, {
             ...entry,
             network: trust.network,

@@ -46,14 +46,20 @@ export class CatalogueIndex {
     return [...(this.#holders.get(infohash)?.values() ?? [])];
   }
 
-  /** The share in its newest version, whichever of the owner's peers lists it. */
+  /**
+   * The share as its owner last signed it, whichever of the owner's peers lists it: the word of a window that was closed
+   * since, or its version, counts for nothing against a later limit.
+   */
   shareOf(owner: DeviceId, share: ShareId): ShareEntry | undefined {
     this.#update();
     let found: ShareEntry | undefined;
+    let signed = Number.NEGATIVE_INFINITY;
     for (const { catalogue } of this.#peers.values()) {
       if (catalogue.device !== owner) continue;
       const entry = catalogue.shares.find((candidate) => candidate.share === share);
-      if (entry !== undefined && (found === undefined || entry.version > found.version)) found = entry;
+      if (entry === undefined || catalogue.time <= signed) continue;
+      found = entry;
+      signed = catalogue.time;
     }
     return found;
   }
