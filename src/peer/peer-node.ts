@@ -268,7 +268,9 @@ export class PeerNode implements PeerApi {
     const { index } = this.#parts;
     const { share, network } = index.resolve(request.share, (candidate) => candidate.own);
     const to = request.to?.map((device) => index.resolveDevice(network, device));
-    return index.ofOwn(await this.#options.shares.setAccess(share, to));
+    const limited = await this.#options.shares.setAccess(share, to);
+    this.#options.networks.get(network)?.node.withdrawShare(share);
+    return index.ofOwn(limited);
   }
 
   async unshare(share: string): Promise<void> {
@@ -276,6 +278,7 @@ export class PeerNode implements PeerApi {
     const { device } = this.#options.self;
     const found = this.#parts.index.resolve(share, ({ owner }) => owner === device);
     await this.#options.shares.stop(found.share);
+    this.#options.networks.get(found.network)?.node.withdrawShare(found.share);
   }
 
   async cancel(operation: string): Promise<void> {

@@ -104,11 +104,20 @@ describe('windows of one device, as processes', function () {
       await listed(window, 'notes.bin', ({ sources }) => sources === 2);
       assert.equal((await window.call('shares')).length, 1);
     }
+    const other = open('other');
+    await other.call('joinNetwork', await a.call('createInvite', {}));
+    await other.call('addPeerAddress', `127.0.0.1:${(await a.call('status')).port}`);
+    await listed(other, 'notes.bin', ({ sources }) => sources > 0);
     await c.close();
     const { device } = await a.call('status');
     await a.call('setShareAccess', { share: 'notes.bin', to: [device] });
     await listed(b, 'notes.bin', ({ to }) => to !== undefined);
+    // Nor is it by the word of the one that was closed.
+    await other.until('the end of the share', async () => (await other.call('shares')).length === 0);
+    await a.call('setShareAccess', { share: 'notes.bin' });
+    await listed(other, 'notes.bin');
     await b.call('unshare', 'notes.bin');
+    await other.until('the end of the share', async () => (await other.call('shares')).length === 0);
     await a.until('the end of the share', async () => (await a.call('shares')).every(({ own }) => !own));
     const again = open('home', 'c');
     assert.deepEqual(

@@ -4,7 +4,7 @@ import type { Clock } from '../../common/clock.ts';
 import { type Disposable, DisposableList } from '../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
-import type { DeviceId, InfoHash, PeerInstance } from '../../common/ids.ts';
+import type { DeviceId, InfoHash, PeerInstance, ShareId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { Throttle } from '../../common/throttle.ts';
 import type { Identity } from '../../transport/identity.ts';
@@ -389,6 +389,11 @@ export class NetworkNode implements Disposable {
    */
   setOwn(shares: readonly ShareEntry[], holds: readonly HoldEntry[]): void {
     this.#own.set(shares, holds);
+  }
+
+  /** Takes a share out of what windows of this device said that are closed now. */
+  withdrawShare(share: ShareId): void {
+    this.#own.withdrawFor(share, (peer) => this.#links.has(peer));
   }
 
   setDeviceName(name: string): void {

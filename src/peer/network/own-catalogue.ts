@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../../common/errors.ts';
-import type { DeviceId, NetworkId } from '../../common/ids.ts';
+import type { DeviceId, NetworkId, ShareId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import {
   audienceKey,
@@ -126,6 +126,23 @@ export class OwnCatalogue implements Disposable {
   withdraw(): void {
     this.#drafts = draftsOf([], [], this.#options.self.device);
     if (this.#started) this.#publish();
+  }
+
+  /**
+   * Takes a share out of what other peers of this device said that are not here: a window that was closed cannot do it, and
+   * what it said would stand. Under a later incarnation, so that no version is signed twice; one that runs after all says
+   * its present word on that.
+   */
+  withdrawFor(share: ShareId, isHere: (peer: PeerRef) => boolean): void {
+    const { self, store, signer, credentials, clock } = this.#options;
+    if (!this.#started || this.#disposed) return;
+    for (const [, { section }] of [...store.entries()]) {
+      if (section.device !== self.device || store.isOwn(section) || isHere(section)) continue;
+      const shares = section.shares.filter((entry) => entry.share !== share);
+      if (shares.length === section.shares.length) continue;
+      const next = { ...section, shares, incarnation: section.incarnation + 1, sequence: 1 };
+      store.putOwn(signSection({ ...next, time: Math.floor(clock.wallTime()) }, signer, credentials()));
+    }
   }
 
   setName(name: string): void {
