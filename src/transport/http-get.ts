@@ -1,4 +1,4 @@
-import { lookup } from 'node:dns';
+import { type LookupAddress, lookup } from 'node:dns';
 import type { AgentOptions, IncomingMessage, RequestOptions } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import { PeerwireError } from '../common/errors.ts';
@@ -18,6 +18,8 @@ export interface HttpGetOptions {
   readonly signal?: AbortSignal;
   /** False: refuse when the host name turns out to be an address of this machine (or link-local). */
   readonly allowLocal: boolean;
+  /** Where the host of the URL is, if that is known already. */
+  readonly addresses?: readonly LookupAddress[];
 }
 
 export interface HttpAnswer {
@@ -43,7 +45,7 @@ export const nodeHttpGet: HttpGet = async (url, options) => {
 
 async function getOnce(
   url: string,
-  { maxBytes, timeout, signal, allowLocal }: HttpGetOptions,
+  { maxBytes, timeout, signal, allowLocal, addresses }: HttpGetOptions,
   secureContext?: SecureContext,
 ): Promise<HttpAnswer> {
   const target = new URL(url);
@@ -58,7 +60,7 @@ async function getOnce(
       ...(secureContext && { secureContext }),
       headers: { 'user-agent': 'Peerwire', accept: '*/*', 'accept-encoding': 'identity', connection: 'close' },
       // What the proxy is called its user says.
-      lookup: (name, ...rest) => (allowLocal || name !== target.hostname ? lookup : lookupElsewhere)(name, ...rest),
+      lookup: (name, ...rest) => (name === target.hostname ? lookupOf(addresses, allowLocal) : lookup)(name, ...rest),
     };
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
@@ -109,11 +111,19 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Buf
 }
 
 /** A harmless name may lead to a service of this machine: what holds for its address holds for the name. */
-const lookupElsewhere: NonNullable<RequestOptions['lookup']> = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (!error && addresses.some(({ address }) => isLocalService(address))) {
-      callback(localPathError(hostname), []);
-    } else if (options.all) callback(error, addresses);
-    else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
-  });
-};
+function lookupOf(
+  known: readonly LookupAddress[] | undefined,
+  allowLocal: boolean,
+): NonNullable<RequestOptions['lookup']> {
+  return (hostname, options, callback) => {
+    const finish = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]): void => {
+      if (!error && !allowLocal && addresses.some(({ address }) => isLocalService(address))) {
+        callback(localPathError(hostname), []);
+      } else if (options.all) callback(error, addresses);
+      else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
+    };
+    if (known === undefined) lookup(hostname, { ...options, all: true }, finish);
+    // Never at once: the socket is not ready for it.
+    else setImmediate(finish, null, [...known]);
+  };
+}

@@ -38,6 +38,22 @@ export function readAnnounce(dict: BDict, onThisMachine: boolean): AnnounceResul
   }
 }
 
+/** What a tracker said by IPv4 and by IPv6 as one answer: peers of both in turns, the longer times to wait. */
+export function joinAnswers(answers: readonly AnnounceResult[]): AnnounceResult {
+  const [first, second] = answers;
+  if (first === undefined) throw new RangeError('at least one answer');
+  if (second === undefined) return first;
+  const minIntervals = answers.flatMap(({ minInterval }) => minInterval ?? []);
+  const turns = Array.from({ length: MAX_PEERS }, (_, turn) => [first.peers[turn], second.peers[turn]]);
+  return {
+    ...second,
+    ...first,
+    interval: Math.max(first.interval, second.interval),
+    ...(minIntervals.length > 0 && { minInterval: Math.max(...minIntervals) }),
+    peers: unique(turns.flat().filter((peer) => peer !== undefined)).slice(0, MAX_PEERS),
+  };
+}
+
 /** What a tracker that refuses says of when to ask again (BEP 31): see `TrackerRefusal.retryIn`. Never throws. */
 export function readRetryIn(dict: BDict): number | undefined {
   const value = dict.get('retry in');
@@ -94,7 +110,11 @@ export function usablePeers(peers: readonly PeerAddress[], onThisMachine: boolea
   const possible = peers
     .map(({ host, port }) => ({ host: plainAddress(host), port }))
     .filter(({ host, port }) => isPossible(host, port, onThisMachine));
-  return [...new Map(possible.map((peer) => [`${peer.host} ${peer.port}`, peer])).values()].slice(0, MAX_PEERS);
+  return unique(possible).slice(0, MAX_PEERS);
+}
+
+function unique(peers: readonly PeerAddress[]): PeerAddress[] {
+  return [...new Map(peers.map((peer) => [`${peer.host} ${peer.port}`, peer])).values()];
 }
 
 function isPossible(host: string, port: number, onThisMachine: boolean): boolean {

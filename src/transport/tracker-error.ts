@@ -12,6 +12,10 @@ export class TrackerRefusal extends PeerwireError {
   }
 }
 
+export function lateError(host: string): PeerwireError {
+  return new PeerwireError('timeout', `The tracker ${host} did not answer in time.`);
+}
+
 /** No answer came from the host, for a reason that the error's code or words tell. */
 export function unreachable(error: unknown, host: string): PeerwireError {
   if (error instanceof PeerwireError) return error;

@@ -1,17 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
+import type { LookupAddress } from 'node:dns';
 import { isIPv4 } from 'node:net';
 import { decodeCompact } from '../bittorrent/compact-address.ts';
 import { PeerwireError } from '../common/errors.ts';
+import { askBothFamilies, type Resolve } from './both-families.ts';
 import { isLoopback } from './ip-address.ts';
-import { announceInterval, printable, usablePeers } from './tracker-answer.ts';
+import { announceInterval, joinAnswers, printable, usablePeers } from './tracker-answer.ts';
 import { TrackerRefusal, unreachable } from './tracker-error.ts';
 import { TRACKER_KEY } from './tracker-key.ts';
 import type { AnnounceRequest, AnnounceResult } from './tracker-types.ts';
 import { hostOf } from './tracker-url.ts';
 
 const TIMEOUT = 15_000;
+/** The minute for which a connection id holds (BEP 15): each announce gets one of its own. */
+const MAX_TIMEOUT = 60_000;
 /** Milliseconds before a datagram is sent again; doubles. BEP 15 says 15 s, which suits nobody who waits for it. */
 const RETRANSMIT = 1_500;
 
@@ -24,25 +27,28 @@ const URL_DATA = 2;
 const MOST_URL_DATA = 255;
 const EVENTS = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
 
-/** See `announce`. BEP 15. `url`: that of the request, checked. */
-export async function announceByUdp(url: URL, request: AnnounceRequest): Promise<AnnounceResult> {
+/** See `announce`. BEP 15, 41. `url`: that of the request, checked. `resolve`: in place of the system. */
+export async function announceByUdp(url: URL, request: AnnounceRequest, resolve?: Resolve): Promise<AnnounceResult> {
+  const where = { host: hostOf(url), name: url.host };
+  const deadline = { signal: request.signal, timeout: Math.min(request.timeout ?? TIMEOUT, MAX_TIMEOUT) };
+  const body = Buffer.concat([announceBody(request), urlData(url)]);
+  const askAt = (addresses: readonly LookupAddress[], signal: AbortSignal): Promise<AnnounceResult> => {
+    // Of several any will do: with the next announce another has its turn.
+    const { address } = addresses[randomInt(addresses.length)] ?? { address: where.host };
+    return announceAt(url, address, body, signal);
+  };
+  return joinAnswers(await askBothFamilies(where, deadline, askAt, resolve));
+}
+
+async function announceAt(url: URL, address: string, body: Buffer, signal: AbortSignal): Promise<AnnounceResult> {
   const exchange = new UdpExchange(url);
-  const timer = setTimeout(
-    () => exchange.stop(new PeerwireError('timeout', `The tracker ${url.host} did not answer in time.`)),
-    request.timeout ?? TIMEOUT,
-  );
   const cancel = (): void => exchange.stop(new PeerwireError('cancelled', 'The request was cancelled.'));
-  request.signal?.addEventListener('abort', cancel);
-  if (request.signal?.aborted) cancel();
+  signal.addEventListener('abort', cancel);
+  if (signal.aborted) cancel();
   try {
-    const address = await exchange.open();
+    await exchange.open(address);
     const connected = await exchange.ask(PROTOCOL_ID, CONNECT, Buffer.alloc(0), 16);
-    const answer = await exchange.ask(
-      connected.subarray(8, 16),
-      ANNOUNCE,
-      Buffer.concat([announceBody(request), urlData(url)]),
-      20,
-    );
+    const answer = await exchange.ask(connected.subarray(8, 16), ANNOUNCE, body, 20);
     const peers = decodeCompact(answer.subarray(20), isIPv4(address) ? 4 : 6);
     return { interval: announceInterval(answer.readUInt32BE(8)), peers: usablePeers(peers, isLoopback(address)) };
   } catch (error) {
@@ -50,8 +56,7 @@ export async function announceByUdp(url: URL, request: AnnounceRequest): Promise
     if (error instanceof PeerwireError) throw malformed(url, error);
     throw unreachable(error, url.host);
   } finally {
-    clearTimeout(timer);
-    request.signal?.removeEventListener('abort', cancel);
+    signal.removeEventListener('abort', cancel);
     exchange.close();
   }
 }
@@ -94,15 +99,16 @@ class UdpExchange {
     this.#url = url;
   }
 
-  /** Resolves with the address of the tracker. */
-  async open(): Promise<string> {
-    const { address, family } = await this.#orStopped(lookup(hostOf(this.#url)));
-    const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+  async open(address: string): Promise<void> {
+    const socket = createSocket(isIPv4(address) ? 'udp4' : 'udp6');
     this.#socket = socket;
+    const connected = new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      // Connected: datagrams from anyone else are dropped by the system, and a closed port is reported.
+      socket.connect(Number(this.#url.port), address, resolve);
+    });
     socket.on('error', (error) => this.stop(unreachable(error, this.#url.host)));
-    // Connected: datagrams from anyone else are dropped by the system, and a closed port is reported.
-    await this.#orStopped(new Promise<void>((resolve) => socket.connect(Number(this.#url.port), address, resolve)));
-    return address;
+    await this.#orStopped(connected);
   }
 
   /** Sends `prefix | action | transaction | body`, and resolves with an answer of at least `minLength` bytes. */
