@@ -20,6 +20,7 @@ export const COMMAND_IDS = [
   'peerwire.changeAccess',
   'peerwire.stopSharing',
   'peerwire.copyShareId',
+  'peerwire.findShare',
   'peerwire.download',
   'peerwire.downloadTo',
   'peerwire.pauseTransfer',

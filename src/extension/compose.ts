@@ -8,6 +8,7 @@ import { ConnectionCommands } from './connection-commands.ts';
 import { withPeerInDevelopment } from './development-api.ts';
 import { diagnoseConnection } from './diagnose-view.ts';
 import { DownloadCommands } from './download-commands.ts';
+import { findShare } from './find-share.ts';
 import { InviteCommands } from './invite-commands.ts';
 import { InviteOffers } from './invite-offers.ts';
 import { JoinUriHandler } from './join-uri-handler.ts';
@@ -111,6 +112,7 @@ export function compose(
         'peerwire.changeAccess': (...args) => ownShares.changeAccess(args),
         'peerwire.stopSharing': (...args) => ownShares.stop(args),
         'peerwire.copyShareId': (...args) => ownShares.copyId(args),
+        'peerwire.findShare': () => findShare(services, downloads),
         'peerwire.download': (...args) => downloads.download(args),
         'peerwire.downloadTo': (...args) => downloads.downloadTo(args),
         'peerwire.pauseTransfer': (...args) => transfers.pause(args),

@@ -41,6 +41,7 @@ export async function showStatusMenu(services: Services, tracker: TrackerHost): 
     { label: '', kind: vscode.QuickPickItemKind.Separator },
     { command: 'peerwire.network.focus', label: t('$(broadcast) Show Network'), description: countPeers(t, peers) },
     { command: 'peerwire.transfers.focus', label: t('$(list-unordered) Show Transfers') },
+    joined && { command: 'peerwire.findShare', label: t('$(search) Find Share…') },
     joined && { command: 'peerwire.shareFiles', label: t('$(add) Share…') },
     joined && { command: 'peerwire.invite', label: t('$(person-add) Invite…') },
     !joined && { command: 'peerwire.createNetwork', label: t('$(add) Create a Network…') },
