@@ -102,9 +102,28 @@ describe('two editors', function () {
     assert.equal(await readFile(path.join(editors.b.workspace, 'later.txt'), 'utf8'), 'later\n');
   });
 
+  it('move a file that is found by letters of its name and its owner', async () => {
+    const { window, workspace, name: own } = editors.b;
+    await writeFile(path.join(editors.a.workspace, 'a needle.txt'), 'found\n');
+    await editors.a.window.share('a needle.txt');
+    await window.shareRow('a needle.txt').waitFor();
+    await window.workbench.command('Peerwire: Find Share…');
+    const { quickPick } = window.workbench;
+    await quickPick.locator('input').first().fill(`EEDLE ${editors.a.name}`);
+    await window.workbench.option(/^a needle\.txt/).waitFor();
+    assert.equal(await quickPick.getByRole('option').count(), 1, `what ${own} sees`);
+    await window.workbench.screens('find-share');
+    await quickPick.locator('input').first().press('Enter');
+    await window.transferRow('a needle.txt', 'done').waitFor();
+    assert.equal(await readFile(path.join(workspace, 'a needle.txt'), 'utf8'), 'found\n');
+  });
+
   it('leave the rest of the workspace alone', async () => {
     const names = (await readdir(editors.b.workspace)).sort();
-    assert.deepEqual(names, ['big.bin', 'docs', 'empty.dat', 'hello.txt', 'later.txt', 'own.txt', ODD_NAME].sort());
+    assert.deepEqual(
+      names,
+      ['a needle.txt', 'big.bin', 'docs', 'empty.dat', 'hello.txt', 'later.txt', 'own.txt', ODD_NAME].sort(),
+    );
   });
 
   async function shareAndDownload(name: string, kind: 'file' | 'folder'): Promise<void> {
