@@ -8,7 +8,7 @@ export const TRACKER_HELP = `Usage: peerwire tracker [options]
 Introduces peers to each other: maps an infohash to addresses, over HTTP and UDP. It keeps nothing on disk.
 Prints {"event":"ready","http":URL,"udp":URL} once it listens; stops on SIGINT or SIGTERM.
 
-  --host HOST       address to listen on (default: ${DEFAULT_HOST}, all interfaces; 127.0.0.1 for this machine only, :: for IPv6 too)
+  --host HOST       address to listen on (default: ${DEFAULT_HOST}, all interfaces, IPv4 and IPv6; 0.0.0.0 for IPv4 only, 127.0.0.1 for this machine only)
   --port N          TCP and UDP port (default: ${DEFAULT_PORT}; 0: any free one)
   --udp-port N      another port for UDP, or "none"
   --interval N      seconds between announces (default: ${DEFAULT_INTERVAL}); peers are forgotten after twice as long

@@ -16,7 +16,11 @@ import { UdpRoutes } from './udp-routes.ts';
 const EXPIRE_BATCH = 50_000;
 const PORT_ATTEMPTS = 20;
 
-export const DEFAULT_HOST = '0.0.0.0';
+/** Every address of both IP families; where there is no IPv6, of IPv4 alone. */
+export const DEFAULT_HOST = '::';
+const EVERY_IPV4 = '0.0.0.0';
+/** What systems without IPv6 say to `::`. */
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']);
 export const DEFAULT_PORT = 6969;
 /** Seconds. Short for a tracker, because teams are small and colleagues come and go. */
 export const DEFAULT_INTERVAL = 300;
@@ -45,6 +49,16 @@ export class Tracker {
   /** Rejects with `io` or `permission` when a port cannot be used. */
   static async start(options: TrackerOptions = {}): Promise<Tracker> {
     const host = options.host ?? DEFAULT_HOST;
+    try {
+      return await Tracker.#startAt(host, options);
+    } catch (error) {
+      const cause = error instanceof PeerwireError ? error.cause : undefined;
+      if (host !== DEFAULT_HOST || !NO_IPV6.has(systemCode(cause) ?? '')) throw error;
+      return await Tracker.#startAt(EVERY_IPV4, options);
+    }
+  }
+
+  static async #startAt(host: string, options: TrackerOptions): Promise<Tracker> {
     const core = new TrackerCore(options);
     const { http, udp } = await listen(core, host, options.port ?? DEFAULT_PORT, options.udpPort);
     return new Tracker(core, host, http, udp);
@@ -106,7 +120,8 @@ class TrackerCore {
     const interval = options.interval ?? DEFAULT_INTERVAL;
     this.clock = options.clock ?? systemClock;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#intervals = { interval, minInterval: Math.max(1, Math.floor(interval / 5)) };
+    // Who cannot be dialled has to ask who came: peers that are alone may do so often.
+    this.#intervals = { interval, minInterval: Math.max(1, Math.floor(interval / 10)) };
     this.#store = new SwarmStore(this.limits);
     this.#started = this.clock.now();
     const shared = {
@@ -180,8 +195,7 @@ function listenError(error: unknown, protocol: string, host: string, port: numbe
 
 /** What a process of this machine can dial when we listen on `host`. */
 function loopbackOf(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
+  return host === EVERY_IPV4 || host === DEFAULT_HOST ? '127.0.0.1' : host;
 }
 
 function urlHost(host: string): string {

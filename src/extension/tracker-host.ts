@@ -102,7 +102,7 @@ export class TrackerHost implements Disposable {
   #launch(port: number): Promise<RunningTracker> {
     // The editor's own executable is Node when this variable says so; elsewhere it is Node anyway.
     const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' };
-    const args = [this.#script, '--host', '0.0.0.0', '--port', String(port)];
+    const args = [this.#script, '--port', String(port)];
     // It stops by itself when the IPC channel closes, so a window that is killed leaves no tracker behind.
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     const { stdout, stderr } = child;

@@ -13,7 +13,7 @@ export function addTrackerCommand(program: Command, cli: Cli): void {
   program
     .command('tracker')
     .description('introduce peers to each other: a tracker over HTTP and UDP')
-    .option('--host <host>', 'address to listen on (default: 0.0.0.0, all interfaces)')
+    .option('--host <host>', 'address to listen on (default: ::, all interfaces, IPv4 and IPv6)')
     .option('--port <port>', 'TCP and UDP port (default: 6969; 0: any)')
     .option('--udp-port <port>', 'another port for UDP, or "none"')
     .option('--interval <seconds>', 'between announces (default: 300); peers are forgotten after twice as long')

@@ -3,7 +3,7 @@ import { parseTrackerOptions } from '../../../tracker/options.ts';
 
 describe('tracker options', () => {
   it('has defaults that a local network can use', () => {
-    assert.deepEqual(parseTrackerOptions([]), { host: '0.0.0.0', port: 6969, interval: 300 });
+    assert.deepEqual(parseTrackerOptions([]), { host: '::', port: 6969, interval: 300 });
   });
 
   it('reads all options', () => {
@@ -13,7 +13,7 @@ describe('tracker options', () => {
       limits: { peers: 5 },
     });
     assert.deepEqual(parseTrackerOptions(['--udp-port', 'none']), {
-      ...{ host: '0.0.0.0', port: 6969, interval: 300, udpPort: 'none' },
+      ...{ host: '::', port: 6969, interval: 300, udpPort: 'none' },
     });
     assert.equal(parseTrackerOptions(['-h']), 'help');
   });

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import type { Clock } from '../../../src/common/clock.ts';
 import { toDisposable } from '../../../src/common/disposable.ts';
 import { PeerwireError } from '../../../src/common/errors.ts';
+import { announce as announceAt } from '../../../src/transport/tracker-client.ts';
 import { Tracker, type TrackerOptions } from '../../../tracker/tracker.ts';
 
 /** Time that stands still until it is told to move. */
@@ -97,20 +98,20 @@ describe('Tracker', () => {
     assert.equal(
       await request(tracker, announce(258)),
       'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 76\r\nConnection: close\r\n\r\n' +
-        'd8:completei0e10:incompletei1e8:intervali1800e12:min intervali360e5:peers0:e',
+        'd8:completei0e10:incompletei1e8:intervali1800e12:min intervali180e5:peers0:e',
     );
     assert.equal(
       body(await request(tracker, announce(772, '&left=0&event=completed&compact=1'))),
-      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali360e5:peers6:\x7f\x00\x00\x01\x01\x02e',
+      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali180e5:peers6:\x7f\x00\x00\x01\x01\x02e',
     );
     assert.equal(
       body(await request(tracker, announce(772, '&left=0&compact=0'))),
-      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali360e5:peers' +
+      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali180e5:peers' +
         'ld2:ip9:127.0.0.17:peer id20:-PW0001-0000000000084:porti258eeee',
     );
     assert.equal(
       body(await request(tracker, announce(772, '&left=0&compact=0&no_peer_id=1'))),
-      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali360e5:peersld2:ip9:127.0.0.14:porti258eeee',
+      'd8:completei1e10:incompletei1e8:intervali1800e12:min intervali180e5:peersld2:ip9:127.0.0.14:porti258eeee',
     );
     assert.equal(
       body(await request(tracker, `/scrape?info_hash=${HASH}&info_hash=${'b'.repeat(20)}`)),
@@ -118,7 +119,7 @@ describe('Tracker', () => {
     );
     assert.equal(
       body(await request(tracker, announce(772, '&event=stopped'))),
-      'd8:completei0e10:incompletei1e8:intervali1800e12:min intervali360e5:peers0:e',
+      'd8:completei0e10:incompletei1e8:intervali1800e12:min intervali180e5:peers0:e',
     );
   });
 
@@ -138,6 +139,30 @@ describe('Tracker', () => {
       body(await request(tracker, announce(515))),
       `5:peers6:\x7f\0\0\x01\x02\x026:peers618:${'\0'.repeat(15)}\x01\x02\x01e`,
     );
+  });
+
+  it('answers both IP families over HTTP and UDP, unless told otherwise', async function () {
+    const tracker = await Tracker.start({ port: 0 });
+    open.trackers.push(tracker);
+    const { port } = new URL(tracker.httpUrl);
+    const peer = { infoHash20: Buffer.alloc(20, 1), peerId20: Buffer.alloc(20, 2), left: 1 };
+    const ask = (scheme: string, host: string, own: number) =>
+      announceAt({ ...peer, url: `${scheme}://${host}:${port}/announce`, port: own });
+    // Where there is no IPv6 it falls back to IPv4.
+    const hosts = (await ask('udp', '[::1]', 600).catch(() => undefined)) ? ['127.0.0.1', '[::1]'] : ['127.0.0.1'];
+    if (hosts.length === 1) this.test!.title += ' (there is no IPv6 here)';
+    let own = 700;
+    for (const scheme of ['http', 'udp']) for (const host of hosts) await ask(scheme, host, own++);
+    for (const host of hosts) {
+      const family = host.startsWith('[') ? 6 : 4;
+      const seen = (await ask('udp', host, own)).peers.map((found) => found.port).filter((found) => found >= 700);
+      assert.deepEqual(
+        seen.filter((found) => found < own).sort(),
+        family === 4 ? [700, ...(hosts.length > 1 ? [702] : [701])] : [701, 703],
+      );
+    }
+    const { peers } = await ask('http', '127.0.0.1', own);
+    assert.equal(peers.filter(({ port: found }) => found >= 700 && found < own).length, own - 700);
   });
 
   it('says in bencode why it refuses', async () => {
