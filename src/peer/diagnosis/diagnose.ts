@@ -227,7 +227,8 @@ function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Om
       ];
       return facts.length > 0 ? `${url} (${facts.join('; ')})` : url;
     });
-    const silent = trackers.filter(({ ok }) => ok === false).map(({ problem, url }) => problem ?? `${url} failed.`);
+    // Of those that answered, what they want their users to know.
+    const silent = trackers.flatMap(({ ok, problem, url }) => problem ?? (ok === false ? `${url} failed.` : []));
     return { ok: true, detail: [`Announced at ${list.join(', ')}.`, ...silent].join(' ') };
   }
   if (trackers.length === 0 && peers > 0) {

@@ -71,6 +71,7 @@ export class MemberFinder implements Disposable {
           for (const peer of peers) this.#book.add(peer, 'tracker', tracker, isNew(peer));
           this.#dialer.poke();
         },
+        onWarning: (tracker, text) => logger.warn(`The tracker ${tracker} says: “${text}”.`),
         clock,
       }),
     );

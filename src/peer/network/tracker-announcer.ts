@@ -15,6 +15,12 @@ const EARLY = [2000, 5000, 15_000, 30_000];
 const EAGER_FOR = 5 * 60 * 1000;
 /** … and after that, unless the tracker forbids it: nobody may be able to dial us, so that we have to hear who came. */
 const ALONE_INTERVAL = 45_000;
+/**
+ * Announces sooner than a tracker's `min interval`: so many within so many milliseconds. Who just came, or whose network changed,
+ * must be found soon; after that trackers are obeyed.
+ */
+const MAX_HURRIED = 8;
+const HURRIED_WITHIN = 10 * 60 * 1000;
 /** After failures: milliseconds, doubling. */
 const FIRST_RETRY = 2000;
 const MAX_RETRY = 5 * 60 * 1000;
@@ -38,6 +44,8 @@ export interface TrackerAnnouncerOptions {
   readonly announce: (request: AnnounceRequest) => Promise<AnnounceResult>;
   /** `tracker`: host name of the tracker that said so. `isNew`: it did not list the address in its last answer. */
   readonly onPeers: (peers: readonly PeerAddress[], tracker: string, isNew: (peer: PeerAddress) => boolean) => void;
+  /** What a tracker wants its users to know, in its own words; once. */
+  readonly onWarning: (tracker: string, text: string) => void;
   readonly clock: Clock;
 }
 
@@ -73,6 +81,14 @@ interface TrackerState {
   ahead: number | undefined;
   seenAs: string | undefined;
   refused: boolean;
+  /** What it said last, of those that are for people. */
+  warning: string | undefined;
+  /** Milliseconds that it demands between announces. */
+  minInterval: number;
+  /** When it was asked sooner than that. */
+  hurried: number[];
+  /** It refused when it was: not again. */
+  patient: boolean;
   failures: number;
   /** Announces that succeeded since anyone was connected. */
   asked: number;
@@ -194,7 +210,10 @@ export class TrackerAnnouncer implements Disposable {
   #schedule(state: TrackerState, delay: number): void {
     state.timer?.dispose();
     const { clock } = this.#options;
-    const wait = Math.max(delay, state.last + PAUSE - clock.now());
+    const now = clock.now();
+    const recent = state.hurried.filter((time) => now - time < HURRIED_WITHIN);
+    const pause = state.patient || recent.length >= MAX_HURRIED ? state.minInterval : 0;
+    const wait = Math.max(delay, state.last + Math.max(pause, PAUSE) - now);
     state.timer = clock.setTimeout(
       () => {
         state.timer = undefined;
@@ -208,8 +227,14 @@ export class TrackerAnnouncer implements Disposable {
     const { clock, infoHashes } = this.#options;
     const abort = new AbortController();
     state.running = abort;
-    state.last = clock.now();
+    const now = clock.now();
+    const hurried = now - state.last < state.minInterval;
+    if (hurried) state.hurried = [...state.hurried, now].slice(-MAX_HURRIED);
+    state.last = now;
     const hashes = infoHashes(clock.wallTime());
+    const current = new Set(hashes.map((hash) => hash.toString('hex')));
+    // Of weeks that are over it forgets by itself.
+    for (const hex of state.known.keys()) if (!current.has(hex)) state.known.delete(hex);
     const results = await Promise.allSettled(hashes.map((hash) => this.#announceOne(state, hash, abort.signal)));
     if (state.running !== abort || abort.signal.aborted) return;
     state.running = undefined;
@@ -220,8 +245,11 @@ export class TrackerAnnouncer implements Disposable {
       state.ok = true;
       state.refused = false;
       state.failures = 0;
+      state.minInterval = Math.min(MAX_INTERVAL, Math.max(0, ...answers.map(({ minInterval = 0 }) => minInterval)));
       const warning = answers.find((answer) => answer.warning !== undefined)?.warning;
       state.problem = warning === undefined ? undefined : `${hostOf(state.url)}: ${warning}`;
+      if (warning !== undefined && warning !== state.warning) this.#options.onWarning(hostOf(state.url), warning);
+      state.warning = warning ?? state.warning;
       this.#schedule(state, this.#pause(state, answers));
     } else {
       state.ok = false;
@@ -229,7 +257,8 @@ export class TrackerAnnouncer implements Disposable {
       state.failures++;
       state.problem = `${hostOf(state.url)}: ${errorMessage(failure.reason)}`;
       const { retryIn } = failure.reason instanceof TrackerRefusal ? failure.reason : {};
-      const most = this.#options.lonely() ? ALONE_INTERVAL : MAX_RETRY;
+      if (state.refused && hurried) state.patient = true;
+      const most = this.#options.lonely() && !state.refused ? ALONE_INTERVAL : MAX_RETRY;
       const delay = retryIn ?? Math.min(most, FIRST_RETRY * 2 ** (state.failures - 1));
       // Told never to come back (BEP 31), it does so only when the network, the list of trackers or the user asks for it.
       if (Number.isFinite(delay)) this.#schedule(state, delay);
@@ -268,22 +297,16 @@ export class TrackerAnnouncer implements Disposable {
 
   #pause(state: TrackerState, answers: readonly AnnounceResult[]): number {
     const { lonely, clock } = this.#options;
+    const polite = (pause: number): number => Math.min(Math.max(pause, state.minInterval), MAX_INTERVAL);
     if (!lonely()) {
       state.asked = 0;
       state.eagerUntil = clock.now() + EAGER_FOR;
-    } else {
-      const early = EARLY[state.asked++];
-      if (early !== undefined) return early;
-      if (clock.now() < state.eagerUntil) return MIN_INTERVAL;
-      // BEP 3: peers may ask before it is time if they need more peers; how often at most, many trackers say.
-      const allowed = Math.max(...answers.map(({ minInterval = 0 }) => minInterval), ALONE_INTERVAL);
-      return Math.min(allowed, MAX_INTERVAL);
+      return polite(Math.max(...answers.map(({ interval }) => interval), MIN_INTERVAL));
     }
-    const wished = Math.max(
-      ...answers.map((answer) => Math.max(answer.interval, answer.minInterval ?? 0)),
-      MIN_INTERVAL,
-    );
-    return Math.min(wished, MAX_INTERVAL);
+    const early = EARLY[state.asked++];
+    if (early !== undefined) return early;
+    // BEP 3: peers may ask before it is time if they need more peers; how often at most, many trackers say.
+    return polite(clock.now() < state.eagerUntil ? MIN_INTERVAL : ALONE_INTERVAL);
   }
 }
 
@@ -296,6 +319,10 @@ function newState(url: string): TrackerState {
     ahead: undefined,
     seenAs: undefined,
     refused: false,
+    warning: undefined,
+    minInterval: 0,
+    hurried: [],
+    patient: false,
     failures: 0,
     asked: 0,
     eagerUntil: 0,

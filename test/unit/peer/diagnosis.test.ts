@@ -72,6 +72,14 @@ describe('diagnosis', () => {
     assert.deepEqual(new Set(inside), new Set(['virtual']));
   });
 
+  it('passes on what a tracker that answers warns of', () => {
+    const line = diagnose(6881, [network({ trackers: [tracker(true, 'tracker.example: Moving soon.')] })]).find(
+      ({ check }) => check === 'tracker of team',
+    );
+    assert.equal(line?.ok, true);
+    assert.match(String(line?.detail), /^Announced at .* tracker\.example: Moving soon\.$/);
+  });
+
   it('says which trackers answered how fast, and which did not', () => {
     const trackers = [{ ...tracker(true), delay: 12.4 }, tracker(false, 'other.example: gone')];
     const line = diagnose(6881, [network({ trackers })]).find(({ check }) => check === 'tracker of team');

@@ -23,6 +23,7 @@ describe('TrackerAnnouncer', () => {
   let trackers: string[];
   let peers: [string, string][];
   let news: string[];
+  let warnings: string[];
   let hashes: Buffer[];
   let announcer: TrackerAnnouncer;
 
@@ -33,6 +34,7 @@ describe('TrackerAnnouncer', () => {
     trackers = [URL_A];
     peers = [];
     news = [];
+    warnings = [];
     hashes = WEEKS;
     answer = () => Promise.resolve({ interval: 10 * MINUTE, peers: [] });
     const options: TrackerAnnouncerOptions = {
@@ -49,6 +51,7 @@ describe('TrackerAnnouncer', () => {
         peers.push(...found.map(({ host }): [string, string] => [host, tracker]));
         news.push(...found.filter(isNew).map(({ host }) => host));
       },
+      onWarning: (tracker, text) => warnings.push(`${tracker} ${text}`),
       clock,
     };
     announcer = new TrackerAnnouncer(options);
@@ -152,12 +155,98 @@ describe('TrackerAnnouncer', () => {
     assert.equal((last[1] ?? 0) - (last[0] ?? 0), 10 * MINUTE);
   });
 
-  it('asks no more often than the tracker allows, but for the first minutes', async () => {
+  it('asks no more often than the tracker allows, but for the first minute', async () => {
     answer = () => Promise.resolve({ interval: 30 * MINUTE, minInterval: 10 * MINUTE, peers: [] });
     announcer.start();
     await advance(clock, 60 * MINUTE);
-    const at = times(URL_A).slice(-2);
-    assert.equal((at[1] ?? 0) - (at[0] ?? 0), 10 * MINUTE);
+    const early = [0, 2000, 7000, 22_000, 52_000];
+    const later = [1, 2, 3, 4, 5].map((n) => 52_000 + n * 10 * MINUTE);
+    assert.deepEqual(times(URL_A), [...early, ...later]);
+  });
+
+  it('is not in a hurry again and again, though the network keeps changing', async () => {
+    answer = () => Promise.resolve({ interval: 30 * MINUTE, minInterval: 15 * MINUTE, peers: [] });
+    announcer.start();
+    for (let minute = 0; minute < 60; minute++) {
+      announcer.retryNow();
+      await advance(clock, MINUTE);
+    }
+    const at = times(URL_A);
+    for (const time of at) {
+      const within = at.filter((other) => other > time - 10 * MINUTE && other <= time).length;
+      assert.ok(within <= 9, `${within} announces in ten minutes`);
+    }
+    assert.ok(at.some((time) => time >= 45 * MINUTE));
+  });
+
+  it('hurries no more where that was refused', async () => {
+    answer = () =>
+      heard.length > 2
+        ? Promise.reject(new TrackerRefusal('Not so fast.'))
+        : Promise.resolve({ interval: 30 * MINUTE, minInterval: 15 * MINUTE, peers: [] });
+    announcer.start();
+    await advance(clock, 10_000);
+    assert.deepEqual(times(URL_A), [0, 2000]);
+    answer = () => Promise.resolve({ interval: 30 * MINUTE, minInterval: 15 * MINUTE, peers: [] });
+    announcer.retryNow();
+    await advance(clock, 40 * MINUTE);
+    assert.deepEqual(times(URL_A), [0, 2000, 2000 + 15 * MINUTE, 2000 + 30 * MINUTE]);
+  });
+
+  it('passes on a warning once, and tells it as long as it holds', async () => {
+    let warning = 'Moving soon.';
+    answer = () => Promise.resolve({ interval: MINUTE, peers: [], ...(warning === '' ? {} : { warning }) });
+    announcer.start();
+    await advance(clock, 10 * MINUTE);
+    assert.deepEqual(warnings, ['tracker-a.example Moving soon.']);
+    assert.deepEqual(announcer.status()[0]?.problem, 'tracker-a.example: Moving soon.');
+    assert.equal(announcer.failing, false);
+    warning = '';
+    await advance(clock, MINUTE);
+    assert.equal(announcer.status()[0]?.problem, undefined);
+    warning = 'Moved.';
+    await advance(clock, MINUTE);
+    assert.deepEqual(warnings.slice(1), ['tracker-a.example Moved.']);
+  });
+
+  it('has one announce of an infohash under way at a tracker, and one timer, however many never answer', async () => {
+    trackers = Array.from({ length: 20 }, (_, n) => `http://dead-${n}.example/announce`);
+    let running = 0;
+    let most = 0;
+    answer = () => {
+      most = Math.max(most, ++running);
+      // As the clients do, whatever keeps them waiting: a name server, a connection, or bytes that drip.
+      return new Promise((_, reject) => {
+        clock.setTimeout(() => {
+          running--;
+          reject(new PeerwireError('timeout', 'no answer'));
+        }, 15_000);
+      });
+    };
+    announcer.start();
+    for (let minute = 0; minute < 60; minute++) {
+      await advance(clock, MINUTE);
+      announcer.retryNow();
+    }
+    assert.equal(most, 16 * WEEKS.length);
+    assert.ok(clock.pending <= 16 * (WEEKS.length + 1), `${clock.pending} timers`);
+    announcer.dispose();
+    await advance(clock, 15_000);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('forgets infohashes of weeks that are over', async () => {
+    announcer.start();
+    for (let week = 1; week <= 10; week++) {
+      hashes = [Buffer.alloc(20, week), Buffer.alloc(20, week + 1)];
+      await advance(clock, 10 * MINUTE);
+    }
+    heard = [];
+    await announcer.stop();
+    assert.deepEqual(
+      heard.map(({ infoHash20 }) => infoHash20[0]),
+      [10, 11],
+    );
   });
 
   it('asks one that fails again soon, as long as nobody is connected', async () => {
