@@ -6,12 +6,13 @@
  * is ever left locked, and no process id is ever mistaken for another.
  */
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import type { Disposable } from '../common/disposable.ts';
 import { systemCode } from '../common/errors.ts';
+import { withFolderLock } from '../common/folder-lock.ts';
 
 /** Begins the name of a socket in Linux's abstract namespace: unix(7). */
 const ABSTRACT = '\0';
@@ -30,19 +31,24 @@ export async function takeInstanceFolder(preferred: string | undefined, shared: 
     const lock = await tryLock(candidate);
     if (lock !== undefined) return { path: candidate, dispose: () => lock.close() };
   }
-  // Nobody has this many windows: the sockets do not work here. Then sharing a folder is the lesser harm.
-  return { path: candidates[0] ?? shared, dispose: () => undefined };
+  // Nobody has this many windows. One whose state does not come back is better than two that are one peer.
+  await mkdir(shared, { recursive: true });
+  return { path: await mkdtemp(path.join(shared, 'extra-')), dispose: () => undefined };
 }
 
 async function tryLock(folder: string): Promise<Server | undefined> {
   const address = lockAddress(folder);
   const first = await listen(address);
   if (first !== 'in use') return first;
-  if (address.startsWith(ABSTRACT) || (await answers(address))) return undefined;
-  // A file left behind by a window that was killed: nobody listens on it.
-  await rm(address, { force: true });
-  const second = await listen(address);
-  return second === 'in use' ? undefined : second;
+  if (address.startsWith(ABSTRACT) || process.platform === 'win32') return undefined;
+  // Two that find the same dead window must not remove each other's new socket.
+  return await withFolderLock(`${address}.starting`, async () => {
+    if (await answers(address)) return undefined;
+    // A file left behind by a window that was killed: nobody listens on it.
+    await rm(address, { force: true });
+    const second = await listen(address);
+    return second === 'in use' ? undefined : second;
+  });
 }
 
 /** Linux: a socket that is no file, so nothing is left behind. Elsewhere a short name, whatever the folder's length. */

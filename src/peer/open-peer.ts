@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readHandshake } from '../bittorrent/incoming-wire.ts';
 import { RateLimiter } from '../bittorrent/rate-limiter.ts';
 import { systemClock } from '../common/clock.ts';
+import type { Disposable } from '../common/disposable.ts';
 import { errorMessage, PeerwireError } from '../common/errors.ts';
 import { withFolderLock } from '../common/folder-lock.ts';
 import { type NetworkId, parsePeerInstance, type ShareId, shareIdFromBytes } from '../common/ids.ts';
@@ -67,6 +68,9 @@ export interface OpenPeer extends PeerApi {
 const MOST_SILENT = 512;
 const MOST_SILENT_OF_DEVICE = 64;
 
+/** How often to look whether the device has another name, ms. */
+const NAME_INTERVAL = 2_000;
+
 /** Version text for other peers. */
 const VERSION = 'Peerwire 0.1';
 
@@ -110,7 +114,14 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
       .then((incoming) => parts.accept(channel, incoming))
       .catch((error: unknown) => logger.debug(`An accepted connection ended early: ${errorMessage(error)}`));
   };
-  const name = { current: await openName(deviceStore, options.deviceName) };
+  const name = { current: await openName(deviceStore, options) };
+  let following: Disposable | undefined;
+  const followName = async (): Promise<void> => {
+    const next = await openName(deviceStore, options).catch(() => name.current);
+    if (next === name.current) return;
+    name.current = next;
+    for (const { node } of networks.list()) node.setDeviceName(next);
+  };
 
   const networks = new Networks({
     identity,
@@ -151,6 +162,7 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
     upload,
     ...(limits ? { limits } : {}),
     onClose: async () => {
+      following?.dispose();
       listening?.listener.dispose();
       relay?.dispose();
       pool.dispose();
@@ -198,6 +210,8 @@ export async function openPeer(options: PeerOptions): Promise<OpenPeer> {
       mapper.start();
     }
     await parts.start(options.resume ?? true);
+    // Set in another window or by a command.
+    if (!hasName(options)) following = clock.setInterval(() => void followName(), NAME_INTERVAL);
     if (listening) {
       devicePeers
         .tell(listening.host, listening.listener.port, true)
@@ -228,8 +242,13 @@ async function openInstance(store: StateStore): Promise<ReturnType<typeof parseP
   return instance;
 }
 
-async function openName(store: StateStore, wanted: string | undefined): Promise<string> {
-  if (wanted !== undefined && wanted.trim() !== '') return wanted.trim();
+/** It was named by whoever opens it. */
+function hasName({ deviceName }: PeerOptions): boolean {
+  return deviceName !== undefined && deviceName.trim() !== '';
+}
+
+async function openName(store: StateStore, options: PeerOptions): Promise<string> {
+  if (hasName(options)) return options.deviceName?.trim() ?? '';
   const stored = await store.readJson('name.json', (value) => String((value as { name: unknown }).name));
   return stored ?? `${userName()}@${hostname()}`;
 }

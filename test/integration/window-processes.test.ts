@@ -245,7 +245,7 @@ describe('windows of one device, as processes', function () {
     const c = open('home', 'c');
     await c.until('one that lives', async () => (await c.call('peers')).length === 1);
     const names = await c.until('one that is removed', async () => {
-      const list = readdirSync(register);
+      const list = readdirSync(register).filter((name) => name.endsWith('.json'));
       return !list.includes(`${before.instance}.json`) && list;
     });
     assert.equal(names.length, 2);
@@ -323,6 +323,9 @@ describe('windows of one device, as processes', function () {
     assert.match(peers.stderr, /Nobody is connected/);
     const table = await stage.start(['peers', '--home', stage.path('home'), '--wait', '3', '--no-lan']).result;
     assert.match(table.stdout, /^NAME .*\n.* \(this device\) .*, 1 more .*\n$/);
+    // What a command calls the device is its name everywhere.
+    await stage.ok('home', 'id', '--set-name', 'desk');
+    while ((await a.call('status')).name !== 'desk') await a.call('peers');
     // One that was killed is in nobody's way.
     const run = await stage.peer('home');
     await run.end('SIGKILL');
