@@ -246,10 +246,11 @@ export class Networks implements Disposable {
     // Whoever is refused because an old invite expired comes back with a new one.
     // One whom an admin removed, and the creator took back: what it knows says that it is removed, and nobody calls it.
     const isRemoved = running?.trust.isRevoked(this.#options.identity.device) === true;
-    if (isRemoved) await this.#leave(network);
     if (running && !isRemoved) running.trust.renew(text);
     else {
       const trust = NetworkTrust.joinNetwork(this.#options.identity, text, { clock: this.#options.clock });
+      // Not before it is clear that the invite is good.
+      if (isRemoved) await this.#leave(network);
       await this.#store.add(trust);
       await this.#run(trust);
     }

@@ -3,8 +3,9 @@ import type { AgentOptions, IncomingMessage, RequestOptions } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import { PeerwireError } from '../common/errors.ts';
 import { isUnknownAuthority, systemTrust } from './https-trust.ts';
+import { isPrivate } from './ip-address.ts';
 import { unreachable } from './tracker-error.ts';
-import { isLocalService, localPathError } from './tracker-url.ts';
+import { isLocalService, localPathError, privatePathError } from './tracker-url.ts';
 
 /**
  * One GET, without following redirects: where a redirect leads nobody has confirmed. Rejects when the answer is larger
@@ -18,6 +19,8 @@ export interface HttpGetOptions {
   readonly signal?: AbortSignal;
   /** False: refuse when the host name turns out to be an address of this machine (or link-local). */
   readonly allowLocal: boolean;
+  /** The same of private networks; default true. */
+  readonly allowPrivate?: boolean;
   /** Where the host of the URL is, if that is known already. */
   readonly addresses?: readonly LookupAddress[];
 }
@@ -45,7 +48,7 @@ export const nodeHttpGet: HttpGet = async (url, options) => {
 
 async function getOnce(
   url: string,
-  { maxBytes, timeout, signal, allowLocal, addresses }: HttpGetOptions,
+  { maxBytes, timeout, signal, allowLocal, allowPrivate = true, addresses }: HttpGetOptions,
   secureContext?: SecureContext,
 ): Promise<HttpAnswer> {
   const target = new URL(url);
@@ -60,7 +63,8 @@ async function getOnce(
       ...(secureContext && { secureContext }),
       headers: { 'user-agent': 'Peerwire', accept: '*/*', 'accept-encoding': 'identity', connection: 'close' },
       // What the proxy is called its user says.
-      lookup: (name, ...rest) => (name === target.hostname ? lookupOf(addresses, allowLocal) : lookup)(name, ...rest),
+      lookup: (name, ...rest) =>
+        (name === target.hostname ? lookupOf(addresses, { allowLocal, allowPrivate }) : lookup)(name, ...rest),
     };
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
@@ -113,12 +117,14 @@ async function collect(response: IncomingMessage, maxBytes: number): Promise<Buf
 /** A harmless name may lead to a service of this machine: what holds for its address holds for the name. */
 function lookupOf(
   known: readonly LookupAddress[] | undefined,
-  allowLocal: boolean,
+  { allowLocal, allowPrivate }: Required<Pick<HttpGetOptions, 'allowLocal' | 'allowPrivate'>>,
 ): NonNullable<RequestOptions['lookup']> {
   return (hostname, options, callback) => {
     const finish = (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]): void => {
       if (!error && !allowLocal && addresses.some(({ address }) => isLocalService(address))) {
         callback(localPathError(hostname), []);
+      } else if (!error && !allowPrivate && addresses.some(({ address }) => isPrivate(address))) {
+        callback(privatePathError(hostname), []);
       } else if (options.all) callback(error, addresses);
       else callback(error, addresses[0]?.address ?? '', addresses[0]?.family ?? 0);
     };

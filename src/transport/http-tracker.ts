@@ -7,7 +7,7 @@ import { joinAnswers, printable, readAnnounce, readRetryIn, readScrape } from '.
 import { TrackerRefusal } from './tracker-error.ts';
 import { TRACKER_KEY } from './tracker-key.ts';
 import type { AnnounceRequest, AnnounceResult, ScrapeRequest, ScrapeResult } from './tracker-types.ts';
-import { hostOf, mayBeLocal } from './tracker-url.ts';
+import { hostOf, mayBeLocal, mayBePrivate } from './tracker-url.ts';
 
 /** Bytes of an answer (reference/security.md §2). */
 const MAX_ANSWER = 64 * 1024;
@@ -87,7 +87,12 @@ async function ask<T>(
 ): Promise<T[]> {
   const fields = query.map(([name, value]) => `${name}=${value}`).join('&');
   const target = `${url.href}${url.search === '' ? '?' : '&'}${fields}`;
-  const limits = { maxBytes: MAX_ANSWER, timeout, allowLocal: mayBeLocal(tracker) };
+  const limits = {
+    maxBytes: MAX_ANSWER,
+    timeout,
+    allowLocal: mayBeLocal(tracker),
+    allowPrivate: mayBePrivate(tracker),
+  };
   const askBy = async (client: HttpGet, options: HttpGetOptions): Promise<T> => {
     const answer = await client(target, options).catch((error: unknown) => {
       throw toPeerwireError(error, `The tracker ${url.host} failed`);

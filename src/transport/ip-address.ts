@@ -35,6 +35,16 @@ metadata.addAddress('100.100.100.200');
 metadata.addAddress('fd00:ec2::254', 'ipv6');
 metadata.addAddress('fd20:ce::254', 'ipv6');
 
+const privateNetworks = new BlockList();
+for (const [network, prefix] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+] as const)
+  privateNetworks.addSubnet(network, prefix);
+privateNetworks.addSubnet('fc00::', 7, 'ipv6');
+
 const unreachable = new BlockList();
 unreachable.addSubnet('0.0.0.0', 8);
 unreachable.addSubnet('224.0.0.0', 3);
@@ -51,5 +61,7 @@ export const isLoopback = (address: string): boolean => inside(loopback, address
 /** IPv4 169.254/16 (cloud metadata services live there too) and IPv6 fe80::/10. */
 export const isLinkLocal = (address: string): boolean => inside(linkLocal, address);
 export const isMetadataService = (address: string): boolean => inside(metadata, address);
+/** Of a network that the internet does not lead to: RFC 1918, RFC 6598, RFC 4193. */
+export const isPrivate = (address: string): boolean => inside(privateNetworks, address);
 /** Addresses that name no single host: unspecified, multicast, reserved, broadcast. */
 export const isUnreachable = (address: string): boolean => inside(unreachable, address);

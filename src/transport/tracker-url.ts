@@ -1,5 +1,5 @@
 import { PeerwireError } from '../common/errors.ts';
-import { isLinkLocal, isLoopback, isMetadataService, isUnreachable, plainAddress } from './ip-address.ts';
+import { isLinkLocal, isLoopback, isMetadataService, isPrivate, isUnreachable, plainAddress } from './ip-address.ts';
 
 const SCHEMES = new Set(['http:', 'https:', 'udp:']);
 
@@ -29,6 +29,7 @@ export function checkTrackerUrl(text: string): URL {
   if (isUnreachable(host)) throw refused(text, 'its address names no host');
   const local = host === 'localhost' || host.endsWith('.localhost') || isLocalService(host);
   if (local && !mayBeLocal(url)) throw localPathError(text);
+  if (isPrivate(host) && !mayBePrivate(url)) throw privatePathError(text);
   return url;
 }
 
@@ -45,6 +46,18 @@ export function isLocalService(address: string): boolean {
 /** On this machine nothing but a tracker is asked, which the path must show. */
 export function mayBeLocal(url: URL): boolean {
   return url.protocol === 'udp:' || (url.pathname === '/announce' && url.search === '');
+}
+
+/**
+ * Whoever may set the trackers of a network has all its members ask them, also routers, printers and build servers of theirs that do
+ * something when they are asked: in private networks nothing is asked but what a tracker answers.
+ */
+export function mayBePrivate(url: URL): boolean {
+  return url.protocol === 'udp:' || /\/announce(?:\.php)?$/.test(url.pathname);
+}
+
+export function privatePathError(text: string): PeerwireError {
+  return refused(text, 'in a private network only a path that ends in /announce may be asked');
 }
 
 export function localPathError(text: string): PeerwireError {

@@ -114,6 +114,11 @@ describe('the members of a network', function () {
     await eventually(eve, async () => (await eve.peers()).length === 0);
     const { back } = await creator.revokeMember({ device: await deviceOf(ann) });
     assert.deepEqual(back, [{ device, name: 'eve' }]);
+    // An invite that is no good changes nothing.
+    const expired = await creator.createInvite({ validFor: 1 });
+    for (const made = Date.now(); Date.now() < made + 5; ) await new Promise((resolve) => setImmediate(resolve));
+    await assert.rejects(eve.joinNetwork(expired), { code: 'expired' });
+    assert.equal((await eve.networks()).length, 1);
     await eve.joinNetwork(await creator.createInvite({}));
     await dial(eve, creator);
     await eventually(creator, async () => (await memberIn(creator, 'eve'))?.state === 'connected');

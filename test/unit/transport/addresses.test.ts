@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { nodeHttpGet } from '../../../src/transport/http-get.ts';
 import {
   addressGroup,
   isLinkLocal,
@@ -113,4 +117,44 @@ describe('tracker URLs', () => {
       assert.throws(() => checkTrackerUrl(url), { code: 'unsupported' });
     });
   }
+
+  it('lead to nothing in private networks but what a tracker answers, nor do names', async () => {
+    for (const host of ['192.168.1.1', '10.1.2.3', '172.31.0.1', '100.64.0.1', '[fd00::1]', '[::ffff:192.168.1.1]']) {
+      for (const what of [
+        '',
+        '/',
+        '/setup.cgi?todo=reboot',
+        '/announce/../reboot',
+        '/reboot?x=/announce',
+        '/announced',
+      ])
+        assert.throws(() => checkTrackerUrl(`http://${host}${what}`), { code: 'unsupported' }, `${host}${what}`);
+      for (const what of ['/announce', '/a1b2/announce', '/announce.php?passkey=x'])
+        assert.doesNotThrow(() => checkTrackerUrl(`http://${host}:8080${what}`), `${host}${what}`);
+    }
+    // The internet's trackers are where they are.
+    for (const url of ['http://172.32.0.1/track', 'http://tracker.example.test/track.php?id=1']) checkTrackerUrl(url);
+    const server = createServer((_request, response) => response.end('reached'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const options = { maxBytes: 1000, timeout: 5000, allowLocal: true };
+      for (const [address, code] of [
+        ['10.0.0.9', 'unsupported'],
+        ['127.0.0.1', undefined],
+      ] as const) {
+        const addresses = [{ address, family: 4 }];
+        const answer = nodeHttpGet(`http://tracker.test:${port}/reboot`, {
+          ...options,
+          addresses,
+          allowPrivate: false,
+        });
+        if (code) await assert.rejects(answer, { code });
+        else assert.equal(Buffer.from((await answer).body).toString(), 'reached');
+      }
+    } finally {
+      server.close();
+    }
+  });
 });
