@@ -3,7 +3,7 @@ import type { ShareEntry } from '../../../src/peer/network/catalogue.ts';
 import { peerKey } from '../../../src/peer/network/channel.ts';
 import { NetworkTrust } from '../../../src/peer/trust/membership.ts';
 import { Dice } from '../dice.ts';
-import { ChurnWorld, type Machine, type Run } from './churn-world.ts';
+import { ChurnWorld, type Lack, type Machine, type Run } from './churn-world.ts';
 import { MachineClock, seededBytes, seededIdentity } from './machine.ts';
 import { sampleVersion } from './sample-swarms.ts';
 import { WITHIN, WithinReach } from './within-reach.ts';
@@ -17,6 +17,7 @@ export interface ChurnOptions {
   readonly members: number;
   /** Milliseconds of simulated time. */
   readonly duration: number;
+  readonly lacks?: readonly Lack[];
 }
 
 export interface ChurnOutcome {
@@ -71,7 +72,7 @@ class ChurnDay {
     this.#seed = seed;
     this.#options = options;
     this.#dice = new Dice(seed);
-    this.#world = new ChurnWorld(new Dice(seed + 1).random);
+    this.#world = new ChurnWorld(new Dice(seed + 1).random, options.lacks);
     this.#promise = new WithinReach(this.#world);
     this.#world.onWarning = (text) => this.#say(text);
     this.#recruit();
@@ -120,8 +121,9 @@ class ChurnDay {
     const { machines } = this.#world;
     for (const machine of machines) {
       this.#offer(machine);
-      // All have met before: without a tracker, a newcomer could find nobody.
-      machine.disk.remember(machines.filter((other) => other !== machine && !other.outboundOnly));
+      // Most have met before. The others have but an invite: the tracker alone leads them to somebody.
+      const hosts = machines.filter((other) => other !== machine && !other.outboundOnly && !isNewcomer(other));
+      if (!isNewcomer(machine)) machine.disk.remember(hosts);
     }
   }
 
@@ -354,4 +356,9 @@ class ChurnDay {
   #time(): string {
     return new Date(this.#world.clock.now()).toISOString().slice(11, 23);
   }
+}
+
+/** Some that can be dialled, and some that cannot. */
+function isNewcomer({ number }: Machine): boolean {
+  return number % 10 === 6 || number % 20 === 19;
 }

@@ -51,6 +51,9 @@ export interface Run {
   readonly swarms: SampleSwarms;
 }
 
+/** What a world can lack, though it says that it is there: to see that somebody notices. */
+export type Lack = 'relay' | 'memory' | 'tracker';
+
 export type End = MemoryConnection & MemberChannel;
 
 interface Wire {
@@ -61,6 +64,7 @@ interface Wire {
 export class ChurnWorld {
   readonly clock = new VirtualClock(1);
   readonly random: () => number;
+  readonly #lacks: readonly Lack[];
   readonly machines: Machine[] = [];
   trackerUp = true;
   onWarning: (text: string) => void = () => {};
@@ -70,8 +74,9 @@ export class ChurnWorld {
   readonly #tracked = new Map<string, Map<string, { host: string; port: number; at: number }>>();
   #hosts = 0;
 
-  constructor(random: () => number) {
+  constructor(random: () => number, lacks: readonly Lack[] = []) {
     this.random = random;
+    this.#lacks = lacks;
   }
 
   add(identity: Identity, trust: NetworkTrust, is: Pick<Machine, 'outboundOnly' | 'relays'>): Machine {
@@ -105,13 +110,16 @@ export class ChurnWorld {
     machine.dark = false;
     machine.trust = NetworkTrust.load(machine.identity, machine.trust.serialize(), { clock });
     const upload = new RateLimiter(clock);
-    const relay = machine.relays ? new RelayHost({ clock, logger: silentLogger, upload }) : undefined;
+    const relay =
+      machine.relays && !this.#lacks.includes('relay')
+        ? new RelayHost({ clock, logger: silentLogger, upload })
+        : undefined;
     const node = new NetworkNode({
       identity: machine.identity,
       instance: machine.instance,
       deviceName: `machine ${machine.number}`,
       trust: machine.trust,
-      store: machine.disk,
+      store: this.#lacks.includes('memory') ? new MemoryState() : machine.disk,
       clock,
       logger: { ...silentLogger, warn: (text) => this.onWarning(`machine ${machine.number} warns: ${text}`) },
       listenPort: () => (machine.outboundOnly ? undefined : PORT),
@@ -229,7 +237,8 @@ export class ChurnWorld {
   async #announce({ machine, clock }: Run, request: AnnounceRequest): Promise<AnnounceResult> {
     await this.after(20 + 100 * this.random());
     if (clock.dead) return await new Promise(() => {});
-    if (!this.trackerUp) throw new PeerwireError('connection', 'The tracker is down.');
+    if (!this.trackerUp || this.#lacks.includes('tracker'))
+      throw new PeerwireError('connection', 'The tracker is down.');
     const hash = Buffer.from(request.infoHash20).toString('hex');
     const swarm = this.#tracked.get(hash) ?? new Map<string, { host: string; port: number; at: number }>();
     this.#tracked.set(hash, swarm);

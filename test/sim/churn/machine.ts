@@ -34,6 +34,8 @@ export function seededBytes(length: number, random: () => number): Buffer {
 /** What a peer keeps on disk, in memory: a read or write under a virtual clock must take no real time. */
 export class MemoryState {
   readonly files = new Map<string, Buffer>();
+  /** Of the file of addresses: it is asked for often. */
+  #hosts: { readonly file: Buffer | undefined; readonly hosts: ReadonlySet<string> } | undefined;
 
   /** Makes its program remember where others were. */
   remember(hosts: readonly { readonly host: string }[]): void {
@@ -44,8 +46,12 @@ export class MemoryState {
 
   /** Its program once met somebody there, and has not forgotten. */
   remembers(host: string): boolean {
-    const addresses: readonly { readonly host: string }[] = JSON.parse(this.files.get('addresses')?.toString() ?? '[]');
-    return addresses.some((address) => address.host === host);
+    const file = this.files.get('addresses');
+    if (this.#hosts === undefined || this.#hosts.file !== file) {
+      const addresses: readonly { readonly host: string }[] = JSON.parse(file?.toString() ?? '[]');
+      this.#hosts = { file, hosts: new Set(addresses.map((address) => address.host)) };
+    }
+    return this.#hosts.hosts.has(host);
   }
 
   readJson(name: string): Promise<unknown>;

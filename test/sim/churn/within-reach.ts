@@ -10,9 +10,9 @@ const TRACKER_RETRIED = 6 * MINUTE;
 export type Sources = ReadonlyMap<Machine, number>;
 
 /**
- * What the network promises, told from the outside: by who is up, where, and what it can know. Two members where one can dial
- * the other meet, and so do two that nobody can dial, if there is somebody who relays. Who cannot be dialled must find
- * others itself: a tracker names them, or it remembers where somebody is.
+ * What the network promises, told from the outside: by who is up, where, and what it can know. A member knows another that can be dialled
+ * when a tracker names it, or when it has met somebody where that one is. Members find each other along such knowledge, however many
+ * are between them; two that nobody can dial need somebody there who relays.
  */
 export class WithinReach {
   readonly #world: ChurnWorld;
@@ -21,6 +21,7 @@ export class WithinReach {
   /** When the network was last cut or mended, and the tracker came back. */
   #sidesSince = 0;
   #trackerSince = 0;
+  #groups: { readonly at: number; readonly of: Map<Machine, ReadonlySet<Machine>> } = { at: -1, of: new Map() };
 
   constructor(world: ChurnWorld) {
     this.#world = world;
@@ -55,24 +56,32 @@ export class WithinReach {
 
   /** Of two that are settled. */
   meet(one: Machine, two: Machine): boolean {
-    if (this.#world.side(one) !== this.#world.side(two) || !this.#findsOthers(one) || !this.#findsOthers(two))
-      return false;
-    return !one.outboundOnly || !two.outboundOnly || this.#reachable(one).some(({ relays }) => relays);
+    const group = this.#groupOf(one);
+    if (!group.has(two)) return false;
+    return (
+      !one.outboundOnly || !two.outboundOnly || [...group].some(({ relays, outboundOnly }) => relays && !outboundOnly)
+    );
   }
 
-  /** Who can be dialled is found by all who come. Others have to find one of those. */
-  #findsOthers(machine: Machine): boolean {
-    return !machine.outboundOnly || this.#reachable(machine).some((other) => this.#knows(machine, other));
+  /** Who finds each other, now. */
+  #groupOf(machine: Machine): ReadonlySet<Machine> {
+    const { clock, machines, side } = this.#world;
+    if (this.#groups.at !== clock.now()) this.#groups = { at: clock.now(), of: new Map() };
+    const known = this.#groups.of.get(machine);
+    if (known) return known;
+    const others = new Set(machines.filter((other) => this.isSettled(other) && side(other) === side(machine)));
+    const group = new Set([machine]);
+    for (const one of group) {
+      others.delete(one);
+      for (const other of others) if (this.#knows(one, other) || this.#knows(other, one)) group.add(other);
+      this.#groups.of.set(one, group);
+    }
+    return group;
   }
 
   #knows(machine: Machine, other: Machine): boolean {
+    if (other.outboundOnly) return false;
     const { trackerUp, clock } = this.#world;
     return (trackerUp && clock.now() - this.#trackerSince > TRACKER_RETRIED) || machine.disk.remembers(other.host);
-  }
-
-  /** Whom a machine could dial. */
-  #reachable(machine: Machine): Machine[] {
-    const { machines, side } = this.#world;
-    return machines.filter((other) => !other.outboundOnly && this.isSettled(other) && side(other) === side(machine));
   }
 }
