@@ -11,11 +11,25 @@ describe(`a day of coming and going (SIM_SEED=${SEED})`, function () {
     const { violations, events, counts } = await runChurn(SEED, { members: 50, duration: DAY });
     assert.deepEqual(violations, [], [`npm run sim -- churn --seed ${SEED}`, ...events.slice(-60)].join('\n'));
     // A quiet day would prove nothing.
-    const least = { starts: 80, ends: 60, sleeps: 5, moves: 3, cuts: 1, fetched: 20, 'shares looked at': 5000 };
+    const least = {
+      ...{ starts: 80, ends: 60, sleeps: 5, moves: 3, cuts: 1 },
+      ...{ fetched: 400, 'fetched by a relay': 5, 'shares looked at': 5000 },
+    };
     for (const [what, count] of Object.entries(least)) {
       assert.ok((counts[what] ?? 0) >= count, `${what}: ${counts[what]}`);
     }
   });
+
+  for (const [lack, seed, members] of [
+    ['relay', 2, 50],
+    ['memory', 4, 20],
+    ['tracker', 1, 20],
+  ] as const) {
+    it(`it would not pass without what is said to be there: ${lack}`, async () => {
+      const { violations } = await runChurn(seed, { members, duration: DAY / 2, lacks: [lack] });
+      assert.ok(violations.length > 0);
+    });
+  }
 
   it('a seed replays', async () => {
     const options = { members: 12, duration: 4 * HOUR };

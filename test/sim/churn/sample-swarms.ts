@@ -3,6 +3,7 @@ import { Bitfield } from '../../../src/bittorrent/bitfield.ts';
 import type { IncomingWire } from '../../../src/bittorrent/incoming-wire.ts';
 import { PieceBuffers } from '../../../src/bittorrent/piece-buffers.ts';
 import { RateLimiter } from '../../../src/bittorrent/rate-limiter.ts';
+import { SharedMemory } from '../../../src/bittorrent/shared-memory.ts';
 import { Swarm } from '../../../src/bittorrent/swarm.ts';
 import type { Clock } from '../../../src/common/clock.ts';
 import { type Disposable, DisposableList } from '../../../src/common/disposable.ts';
@@ -20,6 +21,9 @@ import { seededBytes } from './machine.ts';
 /** Milliseconds between two looks for sources, as `SwarmHub` takes them. */
 const SEEK_INTERVAL = 3_000;
 const PIECE = 16_384;
+
+/** Of all swarms: what one gave back another takes. */
+const memory = new SharedMemory();
 
 /** What there is to be shared, by infohash: every sharer of a version has the same bytes. */
 const versions = new Map<InfoHash, TestVersion>();
@@ -131,7 +135,7 @@ export class SampleSwarms implements Disposable {
         random: this.#random,
         logger: silentLogger,
         hasher,
-        buffers: new PieceBuffers(1024 * 1024),
+        buffers: new PieceBuffers(1024 * 1024, memory),
         upload: new RateLimiter(this.#clock, 0),
         download: new BandwidthManager(this.#clock).transfer(),
       },
