@@ -4,7 +4,7 @@ import type { SecureContext } from 'node:tls';
 import { PeerwireError } from '../common/errors.ts';
 import { isUnknownAuthority, systemTrust } from './https-trust.ts';
 import { isPrivate } from './ip-address.ts';
-import { unreachable } from './tracker-error.ts';
+import { lateError, unreachable } from './tracker-error.ts';
 import { isLocalService, localPathError, privatePathError } from './tracker-url.ts';
 
 /**
@@ -74,10 +74,7 @@ async function getOnce(
     };
     const fail = (error: PeerwireError): void => finish(() => reject(error));
     // Absolute: a tracker that sends a byte now and then does not move it.
-    const timer = setTimeout(
-      () => fail(new PeerwireError('timeout', `${target.host} did not answer in time.`)),
-      timeout,
-    );
+    const timer = setTimeout(() => fail(lateError(target.host)), timeout);
     const cancel = (): void => fail(new PeerwireError('cancelled', 'The request was cancelled.'));
     const request = send(target, options, (response) => {
       collect(response, maxBytes).then(

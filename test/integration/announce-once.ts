@@ -1,6 +1,7 @@
 /** Announces once at the URL given, in a process of its own: what it trusts and which proxy it takes its environment says. */
 import { PeerwireError } from '../../src/common/errors.ts';
 import { announce } from '../../src/transport/tracker-client.ts';
+import { trackerRemedy } from '../../src/transport/tracker-error.ts';
 
 const [url = ''] = process.argv.slice(2);
 try {
@@ -8,5 +9,5 @@ try {
   console.log(JSON.stringify({ peers }));
 } catch (error) {
   if (!(error instanceof PeerwireError)) throw error;
-  console.log(JSON.stringify({ code: error.code, message: error.message }));
+  console.log(JSON.stringify({ code: error.code, message: error.message, remedy: trackerRemedy(error) }));
 }

@@ -19,6 +19,7 @@ interface Outcome {
   readonly peers?: unknown;
   readonly code?: string;
   readonly message?: string;
+  readonly remedy?: string;
 }
 
 describe('a tracker', function () {
@@ -98,8 +99,30 @@ describe('a tracker', function () {
     const trusting = { NODE_EXTRA_CA_CERTS: at('ca.pem') };
     const other = await announce(url(await https('DNS:tracker.example')), trusting);
     assert.match(String(other.message), /certificate is for another name/);
+    assert.match(String(other.remedy), /Use the name/);
     const old = await announce(url(await https(HERE, -1)), trusting);
     assert.match(String(old.message), /certificate has expired/);
+  });
+
+  it('is not believed when it vouches for itself, or speaks another protocol than its URL says', async () => {
+    await run('openssl', [
+      ...['req', '-x509', ...KEY, at('self.key'), '-out', at('self.pem'), '-subj', '/CN=tracker'],
+      ...['-addext', `subjectAltName=${HERE}`],
+    ]);
+    const [key, cert] = await Promise.all([readFile(at('self.key')), readFile(at('self.pem'))]);
+    const own = await listening(createServer({ key, cert }, answer));
+    const self = await announce(url(own));
+    assert.match(String(self.message), /authority that this machine does not trust/);
+    // Who means to trust it can.
+    assert.deepEqual(await announce(url(own), { NODE_EXTRA_CA_CERTS: at('self.pem') }), { peers: PEERS });
+    const plain = await announce(url(await listening(createHttpServer(answer))));
+    assert.deepEqual(
+      [plain.code, plain.remedy],
+      ['connection', 'See whether its URL begins with http:// instead of https://.'],
+    );
+    const secure = await announce(`http://127.0.0.1:${own}/announce`);
+    assert.equal(secure.code, 'connection');
+    assert.match(String(secure.remedy), /http:\/\/ or https:\/\//);
   });
 
   it('is asked by way of the proxy of the environment, unless that says no', async () => {

@@ -240,10 +240,9 @@ function diagnoseTrackers(trackers: readonly TrackerStatus[], peers: number): Om
   }
   const failed = trackers.find(({ ok }) => ok === false);
   if (!failed) return { ok: false, detail: 'No tracker has answered yet.', fix: 'Look again in a moment.' };
-  const fix = failed.refused
-    ? 'Ask whoever runs the tracker, or give the network another one.'
-    : 'Check that the tracker runs and that this machine reaches its address.';
-  return { ok: false, detail: failed.problem ?? 'No tracker answers.', fix };
+  const { problem = 'No tracker answers.', remedy } = failed;
+  const fix = remedy ?? 'Check that the tracker runs and that this machine reaches its address.';
+  return { ok: false, detail: problem.endsWith(` ${fix}`) ? problem.slice(0, -fix.length - 1) : problem, fix };
 }
 
 /** By the trackers that tell the time. One that agrees with this machine is enough: another may be wrong. */

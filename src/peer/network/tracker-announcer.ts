@@ -4,7 +4,7 @@ import type { Disposable } from '../../common/disposable.ts';
 import { errorMessage } from '../../common/errors.ts';
 import { Emitter, type Event } from '../../common/event.ts';
 import type { AnnounceEvent, AnnounceRequest, AnnounceResult } from '../../transport/tracker-client.ts';
-import { TrackerRefusal } from '../../transport/tracker-error.ts';
+import { TrackerRefusal, trackerRemedy } from '../../transport/tracker-error.ts';
 import { formatHostPort } from './addresses.ts';
 
 /** Milliseconds between announces, whatever the tracker wishes. */
@@ -55,14 +55,14 @@ export interface TrackerStatus {
   readonly ok: boolean | undefined;
   /** What went wrong last. */
   readonly problem?: string;
+  /** What to do about it, where that is plain; `problem` may end with it. */
+  readonly remedy?: string;
   /** Milliseconds that its last answer took. */
   readonly delay?: number;
   /** By how many ms its clock is ahead of ours, where it tells the time. */
   readonly ahead?: number;
   /** The address at which it sees this peer, where it says so (BEP 24). */
   readonly seenAs?: string;
-  /** It answered, with a refusal. */
-  readonly refused?: boolean;
 }
 
 /** What a tracker knows of us under one infohash. */
@@ -77,6 +77,7 @@ interface TrackerState {
   readonly url: string;
   ok: boolean | undefined;
   problem: string | undefined;
+  remedy: string | undefined;
   delay: number | undefined;
   ahead: number | undefined;
   seenAs: string | undefined;
@@ -138,11 +139,11 @@ export class TrackerAnnouncer implements Disposable {
   }
 
   status(): readonly TrackerStatus[] {
-    return this.#trackers.map(({ url, ok, problem, delay, ahead, seenAs, refused }) => ({
+    return this.#trackers.map(({ url, ok, problem, remedy, delay, ahead, seenAs }) => ({
       ...{ url, ok },
       ...(seenAs === undefined ? {} : { seenAs }),
-      ...(refused ? { refused } : {}),
       ...(problem === undefined ? {} : { problem }),
+      ...(remedy === undefined ? {} : { remedy }),
       ...(delay === undefined ? {} : { delay }),
       ...(ahead === undefined ? {} : { ahead }),
     }));
@@ -244,6 +245,7 @@ export class TrackerAnnouncer implements Disposable {
     if (answers.length > 0 || failure === undefined) {
       state.ok = true;
       state.refused = false;
+      state.remedy = undefined;
       state.failures = 0;
       state.minInterval = Math.min(MAX_INTERVAL, Math.max(0, ...answers.map(({ minInterval = 0 }) => minInterval)));
       const warning = answers.find((answer) => answer.warning !== undefined)?.warning;
@@ -254,6 +256,7 @@ export class TrackerAnnouncer implements Disposable {
     } else {
       state.ok = false;
       state.refused = failure.reason instanceof TrackerRefusal;
+      state.remedy = trackerRemedy(failure.reason);
       state.failures++;
       state.problem = `${hostOf(state.url)}: ${errorMessage(failure.reason)}`;
       const { retryIn } = failure.reason instanceof TrackerRefusal ? failure.reason : {};
@@ -315,6 +318,7 @@ function newState(url: string): TrackerState {
     url,
     ok: undefined,
     problem: undefined,
+    remedy: undefined,
     delay: undefined,
     ahead: undefined,
     seenAs: undefined,

@@ -72,6 +72,17 @@ describe('diagnosis', () => {
     assert.deepEqual(new Set(inside), new Set(['virtual']));
   });
 
+  it('says what to do about a tracker once, by what is wrong with it', () => {
+    const found = (problem: string, remedy: string) =>
+      diagnose(6881, [network({ trackers: [{ ...tracker(false, problem), remedy }] })]).find(
+        ({ check }) => check === 'tracker of team',
+      );
+    const failed = found('t.example: gone. See whether it runs.', 'See whether it runs.');
+    assert.deepEqual([failed?.detail, failed?.fix], ['t.example: gone.', 'See whether it runs.']);
+    const refused = found('t.example: no.', 'Ask them.');
+    assert.deepEqual([refused?.detail, refused?.fix], ['t.example: no.', 'Ask them.']);
+  });
+
   it('passes on what a tracker that answers warns of', () => {
     const line = diagnose(6881, [network({ trackers: [tracker(true, 'tracker.example: Moving soon.')] })]).find(
       ({ check }) => check === 'tracker of team',
