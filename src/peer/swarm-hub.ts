@@ -17,6 +17,7 @@ import { Emitter, type Event } from '../common/event.ts';
 import type { DeviceId, InfoHash, NetworkId } from '../common/ids.ts';
 import { type Logger, prefixed } from '../common/log.ts';
 import type { RateLimits } from './api.ts';
+import { FairPlaces } from './fair-places.ts';
 import { fetchVersion } from './fetch-version.ts';
 import { type MemberChannel, type PeerRef, parsePeerKey, peerKey } from './network/channel.ts';
 import { PING_TIMEOUT } from './network/control-peer.ts';
@@ -183,7 +184,7 @@ export class SwarmHub implements Disposable {
       !channel.closed &&
       !this.#isCrowded(network, prefix, device) &&
       this.#options.mayAccess(network, entry.swarm.infoHash, device);
-    if (!entry || !allowed || this.#disposables.disposed || !entry.links.add(channel)) {
+    if (!entry || !allowed || this.#disposables.disposed || !this.#makeRoom(channel) || !entry.links.add(channel)) {
       channel.close(new PeerwireError('closed', 'This peer does not serve that.'));
       return;
     }
@@ -304,21 +305,38 @@ export class SwarmHub implements Disposable {
     }
   }
 
+  /** Where there are too many, whoever opened most, with all whom it invited, loses the newest: false when that is this one. */
+  #makeRoom(channel: MemberChannel): boolean {
+    const places = new FairPlaces(
+      (network, device) => this.#options.networkNode(network)?.members.get(device)?.inviter,
+    );
+    let all = 0;
+    for (const entry of this.#entries.values()) {
+      for (const other of entry.links.open()) {
+        all++;
+        // What we opened ourselves is of use to us.
+        if (!other.initiator) places.add(other);
+      }
+    }
+    if (all < MOST_CHANNELS) return true;
+    const first = places.firstToGo(channel);
+    first?.close(new PeerwireError('busy', 'There are too many connections.'));
+    return first !== undefined;
+  }
+
   /** Whether a device has as many connections as it may. */
   #isCrowded(network: NetworkId, infohash: string, device: DeviceId): boolean {
     let here = 0;
     let everywhere = 0;
-    let all = 0;
     const key = keyOf(network, infohash);
     for (const [entryKey, entry] of this.#entries) {
       for (const channel of entry.links.open()) {
-        all++;
         if (channel.device !== device) continue;
         everywhere++;
         if (entryKey === key) here++;
       }
     }
-    return here >= MOST_PER_SWARM || everywhere >= MOST_PER_DEVICE || all >= MOST_CHANNELS;
+    return here >= MOST_PER_SWARM || everywhere >= MOST_PER_DEVICE;
   }
 
   /** The swarm of a version we hold, opened when somebody first asks for it. `infohash` may be its first 20 bytes. */

@@ -83,6 +83,45 @@ describe('a hostile member, over real sockets', function () {
     await worksForFriend();
   });
 
+  it('keeps nobody from a swarm by connections of ever other devices that it invited', async () => {
+    const shares = [];
+    for (let i = 0; i < 16; i++) shares.push(await shared(`file-${i}.bin`, 1000));
+    // The creator certifies it: from then on it may invite.
+    (await mallory.dial(victim)).close();
+    const devices = Array.from({ length: 9 }, () => LoneMember.join(mallory.trust.createInvite({ inviterName: 'm' })));
+    try {
+      let closed = 0;
+      for (const device of devices) {
+        for (const { infohash } of shares) {
+          const infoHash = Buffer.from(infohash, 'hex').subarray(0, 20);
+          // Four in each swarm, each as another window.
+          const channels = await Promise.all(Array.from({ length: 4 }, () => device.dial(victim, newInstance())));
+          await Promise.all(
+            channels.map(
+              (channel) =>
+                new Promise<void>((resolve) => {
+                  channel.start({
+                    onData: () => resolve(),
+                    onDrain() {},
+                    onClose: () => {
+                      closed++;
+                      resolve();
+                    },
+                  });
+                  channel.write([encodeHandshake({ infoHash, peerId: randomBytes(20) })]);
+                }),
+            ),
+          );
+        }
+      }
+      // 576 of them for 512 places.
+      assert.ok(closed >= 64, `${closed} were closed`);
+      await worksForFriend();
+    } finally {
+      for (const device of devices) device.dispose();
+    }
+  });
+
   it('keeps few connections that say nothing', async () => {
     let closed = 0;
     let enough = (): void => {};
