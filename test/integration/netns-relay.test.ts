@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Cable, type Host, useLab } from './netns.ts';
 import { capture } from './netns-capture.ts';
-import type { Line, RunningPeer } from './processes.ts';
+import { type Line, progressOf, type RunningPeer } from './processes.ts';
 import { checkTlsRecords } from './tls-records.ts';
 
 const MIB = 2 ** 20;
@@ -102,6 +102,39 @@ describe('two hosts behind firewalls, and one reachable member', function () {
     const passed = (await captured.end()).reduce((sum, { bytes }) => sum + bytes.length, 0);
     assert.ok(passed < content.length / 4, `${passed} bytes went by the member`);
   });
+
+  for (const [name, opened] of [
+    ['source', 0],
+    ['receiver', 1],
+  ] as const)
+    it(`a transfer leaves the relay when the ${name} comes to a network in which it can be dialled`, async () => {
+      for (const host of [ada, bob]) await host.refuseInbound();
+      await relay.peer('home', '--no-lan', '--listen', RELAY);
+      const dialing = ['--no-lan', '--listen', '0.0.0.0:0', '--connect', RELAY];
+      const a = await ada.peer('home', ...dialing, '--upload-limit', String(2 * MIB));
+      const b = await bob.peer('home', ...dialing);
+      assert.equal((await sees(b, 2)).get(String(a.ready.device)), 'relay');
+      const content = randomBytes(32 * MIB);
+      await writeFile(ada.path('moving.bin'), content);
+      const { share } = await ada.ok('home', 'share', ada.path('moving.bin'));
+      const captured = await capture(cable);
+      const getting = bob.start([
+        ...['--home', bob.path('home'), '--json', 'get', String(share)],
+        ...['--wait', '30', '--out', bob.path('out')],
+      ]);
+      await getting.says((stderr) => progressOf(stderr) > 2 * MIB);
+      const host = [ada, bob][opened] ?? ada;
+      await host.admitInbound();
+      await host.command('ip', 'address', 'add', `10.9.0.1${opened}/24`, 'dev', host.cables[0]?.interface ?? '');
+      const { code, stderr, lines } = await getting.result;
+      assert.equal(code, 0, stderr);
+      const got = lines.at(-1) as { fetched: number; path: string };
+      assert.ok(content.equals(await readFile(got.path)));
+      assert.ok(got.fetched <= content.length + MIB, `${got.fetched} bytes were fetched`);
+      const passed = (await captured.end()).reduce((sum, { bytes }) => sum + bytes.length, 0);
+      // It comes and goes there: a transfer that stayed would be seen twice as a whole.
+      assert.ok(passed > 4 * MIB && passed < content.length * 1.25, `${passed} bytes went by the relay`);
+    });
 
   it('nothing goes through a member that does not consent', async () => {
     const c = await relay.peer('home', '--no-lan', '--listen', RELAY, '--no-relay');

@@ -152,6 +152,11 @@ export class Host extends Stage {
     }`);
   }
 
+  /** Takes back `refuseInbound`. */
+  async admitInbound(): Promise<void> {
+    await this.command('nft', 'delete', 'table', 'inet', 'firewall');
+  }
+
   /** Makes it a router between its cables. */
   async forward(): Promise<void> {
     await this.#set('ipv4/ip_forward', 1);
