@@ -3,9 +3,9 @@ import type { AgentOptions, IncomingMessage, RequestOptions } from 'node:http';
 import type { SecureContext } from 'node:tls';
 import { PeerwireError } from '../common/errors.ts';
 import { isUnknownAuthority, systemTrust } from './https-trust.ts';
-import { isPrivate } from './ip-address.ts';
+import { isLoopback, isPrivate } from './ip-address.ts';
 import { lateError, unreachable } from './tracker-error.ts';
-import { isLocalService, localPathError, privatePathError } from './tracker-url.ts';
+import { hostOf, isLocalService, localPathError, privatePathError } from './tracker-url.ts';
 
 /**
  * One GET, without following redirects: where a redirect leads nobody has confirmed. Rejects when the answer is larger
@@ -46,6 +46,14 @@ export const nodeHttpGet: HttpGet = async (url, options) => {
   }
 };
 
+/** Whether the environment names a proxy for this; trackers of this machine are asked directly, as VS Code does it. */
+export function mayUseProxy(url: URL): boolean {
+  const host = hostOf(url);
+  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const named = process.env[name] || process.env[name.toLowerCase()];
+  return Boolean(named) && host !== 'localhost' && !host.endsWith('.localhost') && !isLoopback(host);
+}
+
 async function getOnce(
   url: string,
   { maxBytes, timeout, signal, allowLocal, allowPrivate = true, addresses }: HttpGetOptions,
@@ -55,7 +63,9 @@ async function getOnce(
   // Only now: it takes 40 ms to load, and a peer without such a tracker needs none of it.
   const { Agent, request: send } = await (target.protocol === 'https:' ? import('node:https') : import('node:http'));
   return await new Promise((resolve, reject) => {
-    const throughProxy: AgentOptions & { readonly proxyEnv: NodeJS.ProcessEnv } = { proxyEnv: process.env };
+    const throughProxy: AgentOptions & { readonly proxyEnv?: NodeJS.ProcessEnv } = mayUseProxy(target)
+      ? { proxyEnv: process.env }
+      : {};
     const options: RequestOptions & { readonly secureContext?: SecureContext } = {
       method: 'GET',
       // A new connection each time: announces are minutes apart.

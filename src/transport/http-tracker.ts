@@ -1,7 +1,7 @@
 import { type BDict, decode, dictOf, field } from '../bittorrent/bencode.ts';
 import { PeerwireError, toPeerwireError } from '../common/errors.ts';
 import { askBothFamilies, type Resolve } from './both-families.ts';
-import { type HttpAnswer, type HttpGet, type HttpGetOptions, nodeHttpGet } from './http-get.ts';
+import { type HttpAnswer, type HttpGet, type HttpGetOptions, mayUseProxy, nodeHttpGet } from './http-get.ts';
 import { isLoopback } from './ip-address.ts';
 import { joinAnswers, printable, readAnnounce, readRetryIn, readScrape } from './tracker-answer.ts';
 import { TrackerRefusal } from './tracker-error.ts';
@@ -100,7 +100,7 @@ async function ask<T>(
     return read(readHttpAnswer(url, answer));
   };
   // A proxy finds the host, too, and goes there by the family that it likes.
-  if (get !== undefined || namesProxy(url))
+  if (get !== undefined || mayUseProxy(url))
     return [await askBy(get ?? nodeHttpGet, { ...limits, ...(signal && { signal }) })];
   return await askBothFamilies(
     { host: hostOf(url), name: url.host },
@@ -108,11 +108,6 @@ async function ask<T>(
     (addresses, ended) => askBy(nodeHttpGet, { ...limits, addresses, signal: ended }),
     resolve,
   );
-}
-
-function namesProxy({ protocol }: URL): boolean {
-  const name = protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
-  return Boolean(process.env[name] || process.env[name.toLowerCase()]);
 }
 
 function readHttpAnswer(url: URL, { status, body, date }: HttpAnswer): Answer {

@@ -22,7 +22,7 @@ import {
   helloRToProve,
 } from '../../src/transport/handshake-messages.ts';
 import { decodeLsdAnnounce, encodeLsdAnnounce, MAX_INFO_HASHES } from '../../src/transport/lsd-announce.ts';
-import { readAnnounce, readScrape } from '../../src/transport/tracker-answer.ts';
+import { joinAnswers, readAnnounce, readRetryIn, readScrape } from '../../src/transport/tracker-answer.ts';
 import { admit, DAY, joinedLink, meet, World } from '../unit/peer/trust/support.ts';
 import type { Target } from './harness.ts';
 
@@ -262,6 +262,9 @@ const trackerResponse: Target = {
       peers: Buffer.from('0a0000011ae17f0000010050', 'hex'),
       peers6: Buffer.from('20010db80000000000000000000000011ae1', 'hex'),
     }),
+    encode({ interval: 60, peers: '', 'tracker id': 'abc', 'external ip': Buffer.from([203, 0, 113, 5]) }),
+    encode({ 'failure reason': 'no', 'retry in': 5 }),
+    encode({ 'failure reason': 'no', 'retry in': 'never' }),
     encode({ interval: 1, peers: [{ ip: '10.0.0.1', port: 80, 'peer id': 'x' }] }),
     encode({ files: { aaaaaaaaaaaaaaaaaaaa: { complete: 1, incomplete: 2, downloaded: 3 } } }),
   ],
@@ -272,7 +275,13 @@ const trackerResponse: Target = {
       for (const count of Object.values(counts)) assert.ok(Number.isSafeInteger(count) && count >= 0);
       return;
     }
+    const retryIn = readRetryIn(dict);
+    assert.ok(retryIn === undefined || retryIn === Number.POSITIVE_INFINITY || (retryIn >= 0 && retryIn <= 86_400_000));
+    if (dict.has('failure reason')) return;
     const answer = readAnnounce(dict, false);
+    assert.ok((answer.trackerId?.length ?? 0) <= 256);
+    assert.match(answer.externalAddress ?? '', /^[0-9a-f.:]*$/);
+    assert.deepEqual(joinAnswers([answer, answer]), answer);
     assert.ok(answer.interval >= 5000 && answer.interval <= 24 * 3_600_000);
     assert.ok(answer.peers.length <= 200);
     for (const { host, port } of answer.peers) {

@@ -148,6 +148,8 @@ describe('a tracker', function () {
     assert.deepEqual(await announce(`http://tracker.test:${plain}/announce`, env), { peers: PEERS });
     assert.deepEqual(await announce(`https://tracker.test:${secure}/announce`, env), { peers: PEERS });
     assert.deepEqual(asked, [`GET tracker.test:${plain}`, `CONNECT tracker.test:${secure}`]);
+    // What this machine runs is asked directly.
+    assert.deepEqual(await announce(`http://127.0.0.1:${plain}/announce`, env), { peers: PEERS });
     const { code } = await announce(`http://tracker.test:${plain}/announce`, { ...env, NO_PROXY: 'tracker.test' });
     assert.equal(code, 'connection');
     assert.equal(asked.length, 2);
