@@ -465,7 +465,8 @@ describe('peerwire', function () {
       const a = await place.peer('a');
       const b = await place.peer('b', '--connect', addressOf(a));
       await b.event(({ event, peers }) => event === 'peers' && (peers as Line[]).length === 1);
-      assert.deepEqual(await place.ok('a', 'network', 'revoke', String(b.ready.device)), { device: b.ready.device });
+      const revoked = await place.ok('a', 'network', 'revoke', String(b.ready.device));
+      assert.deepEqual(revoked, { device: b.ready.device, back: [] });
       await b.event(({ event, level }) => event === 'notice' && level === 'warning');
       assert.deepEqual((await place.run('a', 'peers')).lines, []);
       assertFails(await place.run('b', 'network', 'revoke', String(a.ready.device)), 1, /creat|root|revoke/i);
