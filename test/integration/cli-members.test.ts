@@ -51,7 +51,7 @@ describe('peerwire members', function () {
     for (const peer of [ann, eve]) await peer.end();
     const text = await place.start(['members', '--home', place.path('ann')]).result;
     assert.match(text.stdout, /^NAME +ROLE +STATE +INVITED BY +WORDS +ID\n.*\bann +admin +this device\b/m);
-    assert.match(text.stdout, /^eve +member +revoked /m);
+    assert.match(text.stdout, /^eve +member +revoked by ann /m);
   });
 
   it('withdraws an invite by the beginning of its id, and prints codes only when asked', async () => {
