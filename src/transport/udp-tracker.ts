@@ -22,6 +22,8 @@ const PROTOCOL_ID = Buffer.from('0000041727101980', 'hex');
 const CONNECT = 0;
 const ANNOUNCE = 1;
 const ERROR = 3;
+/** Bytes of an answer to an announce before its peers. */
+const ANNOUNCE_HEAD = 20;
 /** Option of BEP 41, and bytes in one of them. */
 const URL_DATA = 2;
 const MOST_URL_DATA = 255;
@@ -48,9 +50,8 @@ async function announceAt(url: URL, address: string, body: Buffer, signal: Abort
   try {
     await exchange.open(address);
     const connected = await exchange.ask(PROTOCOL_ID, CONNECT, Buffer.alloc(0), 16);
-    const answer = await exchange.ask(connected.subarray(8, 16), ANNOUNCE, body, 20);
-    const peers = decodeCompact(answer.subarray(20), isIPv4(address) ? 4 : 6);
-    return { interval: announceInterval(answer.readUInt32BE(8)), peers: usablePeers(peers, isLoopback(address)) };
+    const answer = await exchange.ask(connected.subarray(8, 16), ANNOUNCE, body, ANNOUNCE_HEAD);
+    return readUdpAnnounce(answer, address);
   } catch (error) {
     if (error instanceof PeerwireError && error.code !== 'bad-encoding') throw error;
     if (error instanceof PeerwireError) throw malformed(url, error);
@@ -59,6 +60,13 @@ async function announceAt(url: URL, address: string, body: Buffer, signal: Abort
     signal.removeEventListener('abort', cancel);
     exchange.close();
   }
+}
+
+/** BEP 15: action, transaction, interval, leechers, seeders, then peers of the family of `address`, the tracker's. Throws `bad-encoding`. */
+export function readUdpAnnounce(answer: Buffer, address: string): AnnounceResult {
+  if (answer.length < ANNOUNCE_HEAD) throw new PeerwireError('bad-encoding', 'The answer of a tracker is too short.');
+  const peers = decodeCompact(answer.subarray(ANNOUNCE_HEAD), isIPv4(address) ? 4 : 6);
+  return { interval: announceInterval(answer.readUInt32BE(8)), peers: usablePeers(peers, isLoopback(address)) };
 }
 
 /** Order of BEP 15: downloaded, left, uploaded. No address of our own: trackers must not believe one. */

@@ -1,6 +1,7 @@
 /** The decoders of src/transport and src/peer/trust that read bytes from a stranger. */
 import assert from 'node:assert/strict';
 import { decode, dictOf, encode } from '../../src/bittorrent/bencode.ts';
+import type { PeerAddress } from '../../src/bittorrent/compact-address.ts';
 import { sha256 } from '../../src/bittorrent/merkle.ts';
 import { PeerwireError } from '../../src/common/errors.ts';
 import { parsePeerInstance } from '../../src/common/ids.ts';
@@ -23,6 +24,7 @@ import {
 } from '../../src/transport/handshake-messages.ts';
 import { decodeLsdAnnounce, encodeLsdAnnounce, MAX_INFO_HASHES } from '../../src/transport/lsd-announce.ts';
 import { joinAnswers, readAnnounce, readRetryIn, readScrape } from '../../src/transport/tracker-answer.ts';
+import { readUdpAnnounce } from '../../src/transport/udp-tracker.ts';
 import { admit, DAY, joinedLink, meet, World } from '../unit/peer/trust/support.ts';
 import type { Target } from './harness.ts';
 
@@ -253,6 +255,16 @@ function parseJson(text: string): unknown[] {
   throw new PeerwireError('bad-encoding', 'no list');
 }
 
+/** Of a tracker elsewhere. */
+function checkPeers(peers: readonly PeerAddress[]): void {
+  assert.ok(peers.length <= 200);
+  for (const { host, port } of peers) {
+    assert.match(host, /^[0-9a-f.:]+$/);
+    assert.ok(!/^(127\.|0\.|169\.254\.|22[4-9]\.|2[3-5]\d\.)|^::1?$|^f[ef][89ab0-9]/.test(host), host);
+    assert.ok(port >= 1 && port <= 65_535);
+  }
+}
+
 const trackerResponse: Target = {
   samples: [
     encode({
@@ -283,13 +295,22 @@ const trackerResponse: Target = {
     assert.match(answer.externalAddress ?? '', /^[0-9a-f.:]*$/);
     assert.deepEqual(joinAnswers([answer, answer]), answer);
     assert.ok(answer.interval >= 5000 && answer.interval <= 24 * 3_600_000);
-    assert.ok(answer.peers.length <= 200);
-    for (const { host, port } of answer.peers) {
-      assert.match(host, /^[0-9a-f.:]+$/);
-      assert.ok(!/^(127\.|0\.|169\.254\.|22[4-9]\.|2[3-5]\d\.)|^::1?$|^f[ef][89ab0-9]/.test(host), host);
-      assert.ok(port >= 1 && port <= 65_535);
-    }
+    checkPeers(answer.peers);
     assert.match(answer.warning ?? '', /^[^\p{C}]{0,200}$/u);
+  },
+};
+
+/** The first byte says over which family it came. */
+const trackerDatagram: Target = {
+  samples: [
+    Buffer.from('04000000010000002a000007080000000100000002' + '0a0000011ae1', 'hex'),
+    Buffer.from('06000000010000002a000007080000000100000002' + '20010db80000000000000000000000011ae1', 'hex'),
+  ],
+  run(input) {
+    const address = input[0] === 6 ? '2001:db8::2' : '203.0.113.2';
+    const answer = readUdpAnnounce(input.subarray(1), address);
+    assert.ok(answer.interval >= 5000 && answer.interval <= 24 * 3_600_000);
+    checkPeers(answer.peers);
   },
 };
 
@@ -318,4 +339,5 @@ export const targets: Record<string, Target> = {
   'network-settings': networkSettings,
   'member-book': memberBook,
   'tracker-response': trackerResponse,
+  'tracker-datagram': trackerDatagram,
 };
