@@ -153,7 +153,7 @@ async function revoke(context: CommandContext, text: string, { network, undo }: 
     const { back } = await api.revokeMember({ device, undo, ...(network === undefined ? {} : { network }) });
     await spread(context, session);
     context.output.result(
-      { device, ...(back.length > 0 ? { back } : {}) },
+      { device, back },
       [
         'Revoked. They keep what they already have; members will refuse them from now on.',
         ...back.map(
