@@ -6,6 +6,7 @@ import { buildNetworks } from '../../src/extension/network-model.ts';
 import type { NetworkInfo, ShareInfo } from '../../src/peer/api.ts';
 import { type ShareEntry, type SignedSection, signSection } from '../../src/peer/network/catalogue.ts';
 import { keyOf } from '../../src/peer/network/catalogue-store.ts';
+import { applyDelta, encodeDelta } from '../../src/peer/network/section-delta.ts';
 import { VirtualClock } from '../sim/virtual-clock.ts';
 import { section, share, type TestNode, type TestPeer, testNode, testPeer } from '../unit/peer/network/support.ts';
 import { type Bench, type BenchOptions, type BenchReport, median } from './bench.ts';
@@ -18,6 +19,7 @@ const CHANGES = 9;
 interface Figures {
   join: number;
   sign: number;
+  delta: number;
   change: number;
   bytes: number;
   list: number;
@@ -47,6 +49,7 @@ export const bench: Bench = {
         figures: {
           join: figure('join'),
           sign: figure('sign'),
+          delta: figure('delta'),
           change: figure('change'),
           bytes: figure('bytes'),
           list: figure('list'),
@@ -63,6 +66,7 @@ export const bench: Bench = {
         figures: {
           'all, ms': figures.join,
           'sign, ms': figures.sign,
+          'delta, ms': figures.delta,
           'change, ms': figures.change,
           'change, KB': figures.bytes / 1e3,
           'list, ms': figures.list,
@@ -72,6 +76,7 @@ export const bench: Bench = {
         },
       })),
       targets: [
+        { what: 'one changed share, KB that travel', figure: worst('bytes') / 1e3, bound: { atMost: 4 } },
         { what: 'one changed share, ms of the peer', figure: worst('change'), bound: { atMost: 50 } },
         { what: 'all shares listed with their sources, ms', figure: worst('list'), bound: { atMost: 100 } },
         { what: 'a newcomer verifies everything, ms', figure: worst('join'), bound: { atMost: 5_000 } },
@@ -103,6 +108,7 @@ function measure(count: number, shares: number): Figures {
   let entries = offered[0] ?? [];
   if (!owner) throw new Error('Nobody shares anything.');
   const signs: number[] = [];
+  const deltas: number[] = [];
   const changes: number[] = [];
   let bytes = 0;
   for (let change = 0; change <= CHANGES; change++) {
@@ -113,11 +119,20 @@ function measure(count: number, shares: number): Figures {
         next = sign(owner, entries, change + 2);
       }),
     );
-    const arrived = Buffer.from(next?.bytes ?? []);
-    bytes = arrived.length;
+    const before = next && node.store.get(keyOf(next.section));
+    if (!next || !before) throw new Error('There is nothing that changes.');
+    const { bytes: signed } = next;
+    let delta: Buffer | undefined;
+    deltas.push(
+      processorTime(() => {
+        delta = encodeDelta(before.bytes, signed);
+      }),
+    );
+    const arrived = delta && Buffer.from(delta);
+    bytes = (arrived ?? signed).length;
     changes.push(
       processorTime(() => {
-        take(node, arrived, next);
+        take(node, arrived ? applyDelta(before.bytes, arrived) : Buffer.from(signed), next);
         node.store.holdersOf(infoHashFromBytes(randomBytes(32)));
         node.store.catalogues();
       }),
@@ -135,6 +150,7 @@ function measure(count: number, shares: number): Figures {
   return {
     join,
     sign: median(signs.slice(1)),
+    delta: median(deltas.slice(1)),
     // The first change has nothing before it that was read.
     change: median(changes.slice(1)),
     bytes,

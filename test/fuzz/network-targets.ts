@@ -6,7 +6,7 @@ import { PeerwireError } from '../../src/common/errors.ts';
 import { infoHashFromBytes } from '../../src/common/ids.ts';
 import { silentLogger } from '../../src/common/log.ts';
 import { parseHostPort } from '../../src/peer/network/addresses.ts';
-import { decodeSection, signSection } from '../../src/peer/network/catalogue.ts';
+import { decodeSection, readEnvelope, signSection } from '../../src/peer/network/catalogue.ts';
 import { CatalogueStore } from '../../src/peer/network/catalogue-store.ts';
 import {
   type CatalogueMessage,
@@ -25,6 +25,7 @@ import {
   encodeRelayMessage,
   type RelayMessage,
 } from '../../src/peer/network/relay/relay-messages.ts';
+import { applyDelta, encodeDelta } from '../../src/peer/network/section-delta.ts';
 import { hold, memoryState, NETWORK, section, share, TestRegister, testPeer } from '../unit/peer/network/support.ts';
 import type { Target } from './harness.ts';
 
@@ -62,6 +63,21 @@ const catalogue: Target = {
   },
 };
 
+const manyShares = Array.from({ length: 50 }, (_, i) => share({ name: `share ${i}` }));
+const [older, newer] = [manyShares, manyShares.slice(5)].map(
+  (shares) => signSection(section(peer, { shares }), peer.identity, credentials).bytes,
+);
+
+/** What comes out is no larger than what went in, and a section in form. */
+const sectionDelta: Target = {
+  samples: [encodeDelta(older ?? Buffer.alloc(0), newer ?? Buffer.alloc(0)) ?? Buffer.alloc(0)],
+  run(input) {
+    const after = applyDelta(older ?? Buffer.alloc(0), input);
+    assert.ok(after.length <= (older?.length ?? 0) + input.length);
+    readEnvelope(after);
+  },
+};
+
 const heads = [{ device, instance, audience: '', incarnation: 7, sequence: 8, digest: '0123456789abcdef' }];
 const catalogueMessages: CatalogueMessage[] = [
   { type: 'heads', heads },
@@ -73,6 +89,21 @@ const catalogueMessages: CatalogueMessage[] = [
     ],
   },
   { type: 'want', names: [{ device, instance, audience: '' }] },
+  {
+    type: 'want',
+    names: [
+      { device, instance, audience: '', base: '0123456789abcdef' },
+      { device, instance, audience: 'ef'.repeat(16) },
+    ],
+  },
+  {
+    type: 'delta',
+    head: { ...heads[0], device, instance, audience: '', incarnation: 7, sequence: 9, digest: '01'.repeat(8) },
+    base: 'ab'.repeat(8),
+    size: 100,
+    at: 50,
+    data: randomBytes(20),
+  },
   { type: 'part', name: { device, instance, audience: 'cd'.repeat(16) }, size: 100, at: 50, data: randomBytes(20) },
 ];
 
@@ -163,6 +194,7 @@ const hostPort: Target = {
 export const targets: Record<string, Target> = {
   catalogue,
   controlCatalogue,
+  sectionDelta,
   controlMembership,
   controlConnect,
   controlRelay,

@@ -1,5 +1,6 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Disposable } from '../../common/disposable.ts';
+import { errorMessage } from '../../common/errors.ts';
 import type { DeviceId } from '../../common/ids.ts';
 import type { Logger } from '../../common/log.ts';
 import { audienceKey, compareVersions, mayRead, type SignedSection } from './catalogue.ts';
@@ -13,7 +14,10 @@ import {
   partsOf,
   type SectionHead,
   type SectionName,
+  type Wanted,
 } from './control-messages.ts';
+import { applyDelta } from './section-delta.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 /** Milliseconds in which news of others' sections are gathered into one message. Our own go out at once. */
 const ANNOUNCE_DELAY = 10;
@@ -30,11 +34,16 @@ const SERVE_PAUSE = 10_000;
 /** A peer that so often did not deliver what it said it has is not asked for that section again. */
 const MAX_FAILURES = 2;
 
+/** Bytes that deltas of one peer may grow to: per second, and in one burst. As much as a peer may send without being slowed down. */
+const GROWTH_RATE = 4 * 1024 * 1024;
+const GROWTH_BURST = 16 * 1024 * 1024;
+
 /** A connected peer, as gossip sees it. */
 export interface GossipLink {
   readonly peer: PeerRef;
   /** False while enough is on its way; `drained` follows. */
   readonly writable: boolean;
+  readonly takesDeltas: boolean;
   sendCatalogue(message: CatalogueMessage): void;
 }
 
@@ -54,11 +63,26 @@ interface LinkState {
   /** How often it failed to deliver a section. */
   readonly failures: Map<string, number>;
   readonly toAnnounce: Set<string>;
-  readonly toSend: Set<string>;
-  readonly served: Map<string, { digest: string; at: number }>;
-  sending: { readonly key: string; readonly head: SectionHead; readonly parts: Iterator<Part> } | undefined;
+  readonly toSend: Map<string, Reason>;
+  readonly served: Map<string, { readonly digest: string; readonly base: string | undefined; readonly at: number }>;
+  /** Sections of which a delta from here was of no use: the whole is asked for. */
+  readonly whole: Set<string>;
+  /** Bytes that deltas may still grow to. */
+  readonly growth: TokenBucket;
+  sending: Sending | undefined;
   receiving: { readonly key: string; readonly collector: PartCollector | undefined } | undefined;
   requests: number;
+}
+
+/** Our own section is pushed to whoever has what we sent last; others' sections go to who asked, with what it has, if it has any. */
+type Reason = 'pushed' | { readonly base: string | undefined };
+
+interface Sending {
+  readonly key: string;
+  readonly head: SectionHead;
+  readonly parts: Iterator<Part>;
+  /** Digest of the version that it leads from; undefined: it is the whole. */
+  readonly base: string | undefined;
 }
 
 interface Request {
@@ -92,8 +116,10 @@ export class CatalogueGossip implements Disposable {
       heads: new Map(),
       failures: new Map(),
       toAnnounce: new Set(),
-      toSend: new Set(),
+      toSend: new Map(),
       served: new Map(),
+      whole: new Set(),
+      growth: new TokenBucket(this.#options.clock, GROWTH_RATE, GROWTH_BURST),
       sending: undefined,
       receiving: undefined,
       requests: 0,
@@ -125,7 +151,10 @@ export class CatalogueGossip implements Disposable {
         this.#send(state);
         break;
       case 'part':
-        this.#onPart(state, message.name, message);
+        this.#onPart(state, message.name, message, (bytes) => bytes);
+        break;
+      case 'delta':
+        this.#onPart(state, message.head, message, (delta, asked) => this.#grow(state, message, delta, asked));
         break;
     }
   }
@@ -150,7 +179,7 @@ export class CatalogueGossip implements Disposable {
     const own = this.#options.store.isOwn(signed.section);
     for (const state of this.#links.values()) {
       if (own) {
-        if (mayRead(signed.section, state.link.peer.device)) state.toSend.add(key);
+        if (mayRead(signed.section, state.link.peer.device)) state.toSend.set(key, 'pushed');
         this.#send(state);
       } else {
         state.toAnnounce.add(key);
@@ -203,7 +232,7 @@ export class CatalogueGossip implements Disposable {
 
   /** Asks for what is missing, each section of one peer at a time. */
   #request(): void {
-    const wants = new Map<LinkState, SectionName[]>();
+    const wants = new Map<LinkState, Wanted[]>();
     for (const key of this.#missing) {
       if (this.#requests.has(key)) continue;
       let wanted = false;
@@ -215,9 +244,10 @@ export class CatalogueGossip implements Disposable {
         if (state.requests >= MAX_REQUESTS) continue;
         state.requests++;
         this.#requests.set(key, { state, timer: this.#requestTimer(key) });
-        const names = wants.get(state);
-        if (names === undefined) wants.set(state, [head]);
-        else names.push(head);
+        const names = wants.get(state) ?? [];
+        wants.set(state, names);
+        const base = state.whole.has(key) ? undefined : this.#options.store.get(key)?.digest;
+        names.push({ ...head, base });
         break;
       }
       if (!wanted) this.#missing.delete(key);
@@ -242,13 +272,14 @@ export class CatalogueGossip implements Disposable {
     this.#requests.delete(key);
   }
 
-  #onWant(state: LinkState, name: SectionName): void {
+  #onWant(state: LinkState, { base, ...name }: Wanted): void {
     const key = sectionKey(name, name.audience);
     const signed = this.#options.store.get(key);
     if (signed === undefined || !mayRead(signed.section, state.link.peer.device)) return;
     const served = state.served.get(key);
-    if (served?.digest === signed.digest && this.#options.clock.now() - served.at < SERVE_PAUSE) return;
-    state.toSend.add(key);
+    const isAgain = served?.digest === signed.digest && (served.base === undefined || served.base === base);
+    if (isAgain && this.#options.clock.now() - served.at < SERVE_PAUSE) return;
+    state.toSend.set(key, { base });
   }
 
   #send(state: LinkState): void {
@@ -258,12 +289,16 @@ export class CatalogueGossip implements Disposable {
       state.sending = sending;
       const { value, done } = sending.parts.next();
       if (done !== true) {
-        state.link.sendCatalogue({ ...value, type: 'part', name: sending.head });
+        const { head, base } = sending;
+        state.link.sendCatalogue(
+          base === undefined ? { ...value, type: 'part', name: head } : { ...value, type: 'delta', head, base },
+        );
         continue;
       }
       state.sending = undefined;
       this.#noteHead(state, sending.key, sending.head);
-      state.served.set(sending.key, { digest: sending.head.digest, at: this.#options.clock.now() });
+      const { key, head, base } = sending;
+      state.served.set(key, { digest: head.digest, base, at: this.#options.clock.now() });
     }
   }
 
@@ -278,15 +313,27 @@ export class CatalogueGossip implements Disposable {
   }
 
   #nextToSend(state: LinkState): LinkState['sending'] {
-    for (const key of state.toSend) {
+    const { store } = this.#options;
+    for (const [key, reason] of state.toSend) {
       state.toSend.delete(key);
-      const signed = this.#options.store.get(key);
-      if (signed !== undefined) return { key, head: headOf(signed), parts: partsOf(signed.bytes) };
+      const signed = store.get(key);
+      if (signed === undefined) continue;
+      const base = reason === 'pushed' ? state.heads.get(key)?.digest : reason.base;
+      const delta = base !== undefined && state.link.takesDeltas ? store.past.deltaTo(key, signed, base) : undefined;
+      const head = headOf(signed);
+      if (delta === undefined) return { key, head, parts: partsOf(signed.bytes), base: undefined };
+      return { key, head, parts: partsOf(delta), base };
     }
     return undefined;
   }
 
-  #onPart(state: LinkState, name: SectionName, part: Part): void {
+  /** `read`: gives the section from the bytes that came, or undefined when they are of no use. */
+  #onPart(
+    state: LinkState,
+    name: SectionName,
+    part: Part,
+    read: (bytes: Buffer, asked: boolean) => Buffer | undefined,
+  ): void {
     const key = sectionKey(name, name.audience);
     const request = this.#requests.get(key);
     const asked = request?.state === state;
@@ -304,8 +351,37 @@ export class CatalogueGossip implements Disposable {
     if (bytes === undefined) return;
     state.receiving = undefined;
     if (asked) this.#endRequest(key);
-    this.#onSection(state, key, bytes);
+    const section = read(bytes, asked);
+    if (section !== undefined) this.#onSection(state, key, section);
     this.#request();
+  }
+
+  /** What a delta leads to. When that is not to be had, the section is asked for: at first what changed, then the whole. */
+  #grow(state: LinkState, { head, base }: { head: SectionHead; base: string }, delta: Buffer, asked: boolean) {
+    const { store, logger } = this.#options;
+    const key = sectionKey(head, head.audience);
+    const known = store.get(key);
+    if (known !== undefined && compareVersions(head, known.section) <= 0) return undefined;
+    this.#onHead(state, head);
+    if (known?.digest !== base) {
+      if (asked && state.whole.has(key)) noteFailure(state, key);
+      else if (asked) noteWhole(state, key);
+      return undefined;
+    }
+    // Few bytes become many, which are hashed and verified: no more of them than if they came as they are.
+    if (!state.growth.tryTake(known.bytes.length + delta.length)) {
+      noteWhole(state, key);
+      return undefined;
+    }
+    try {
+      return applyDelta(known.bytes, delta);
+    } catch (error) {
+      logger.warn(`A change of a catalogue from ${peerKey(state.link.peer)} was refused: ${errorMessage(error)}`);
+      noteFailure(state, key);
+      noteWhole(state, key);
+      this.#onHead(state, head);
+      return undefined;
+    }
   }
 
   #onSection(state: LinkState, key: string, bytes: Buffer): void {
@@ -314,6 +390,7 @@ export class CatalogueGossip implements Disposable {
     const outcome = store.offer(bytes, key);
     switch (outcome.kind) {
       case 'new':
+        state.whole.delete(key);
         this.#noteHead(state, key, headOf(outcome.signed));
         return;
       case 'own':
@@ -340,6 +417,12 @@ export class CatalogueGossip implements Disposable {
 function noteFailure(state: LinkState, key: string): void {
   state.heads.delete(key);
   state.failures.set(key, (state.failures.get(key) ?? 0) + 1);
+}
+
+/** The next time the whole is asked for. */
+function noteWhole(state: LinkState, key: string): void {
+  if (state.whole.size >= MAX_HEADS) state.whole.clear();
+  state.whole.add(key);
 }
 
 function headOf(signed: SignedSection): SectionHead {

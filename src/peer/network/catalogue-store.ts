@@ -19,6 +19,7 @@ import {
 import { CatalogueIndex } from './catalogue-index.ts';
 import { type PeerRef, peerKey } from './channel.ts';
 import { FairShare, type Kept } from './fair-share.ts';
+import { PastSections } from './past-sections.ts';
 
 /** One device's part of the store: its windows, times the audiences it shares with. */
 export const MAX_SECTIONS_PER_DEVICE = 128;
@@ -83,6 +84,7 @@ export class CatalogueStore implements Disposable {
   #saveTimer: Disposable | undefined;
   #disposed = false;
 
+  readonly past = new PastSections();
   /** A section was added or replaced; the value is its key. */
   readonly onChanged: Event<string> = this.#changed.event;
 
@@ -288,7 +290,10 @@ export class CatalogueStore implements Disposable {
   }
 
   #set(signed: SignedSection): void {
-    this.#sections.set(keyOf(signed.section), signed);
+    const key = keyOf(signed.section);
+    const before = this.#sections.get(key);
+    if (before !== undefined) this.past.add(key, before);
+    this.#sections.set(key, signed);
     if (!this.isOwn(signed.section)) this.#room.add(keptOf(signed.section, signed.bytes));
     this.#index.invalidate(signed.section);
   }

@@ -158,7 +158,7 @@ export function mayRead(section: Section, device: DeviceId): boolean {
 export function signSection(section: Section, signer: SectionSigner, credentials: Uint8Array): SignedSection {
   const body = encodeSection(section, signer.spki);
   const signature = signer.sign(Buffer.concat([DOMAIN, body]));
-  const bytes = encode({ body, credentials, signature });
+  const bytes = encodeEnvelope({ body, credentials, signature });
   if (bytes.length > MAX_SECTION_SIZE || section.shares.length + section.holds.length > MAX_SECTION_ENTRIES) {
     throw new PeerwireError('usage', 'Too much is shared at once: share fewer or larger folders.');
   }
@@ -188,15 +188,32 @@ export function decodeSection(
 ): SignedSection & { readonly proof: SectionProof } {
   if (bytes.length > MAX_SECTION_SIZE) throw new PeerwireError('bad-encoding', 'A catalogue section is too large.');
   const own = Buffer.from(bytes);
-  const envelope = dictOf(decode(own, DECODE_LIMITS));
+  const { body, credentials, signature } = readEnvelope(own);
+  const { section, spki } = decodeBody(body, before);
+  const proof = { data: Buffer.concat([DOMAIN, body]), signature };
+  return { section, spki, body, digest: digestOf(body), credentials, bytes: own, proof };
+}
+
+/** The parts of a section as it travels. */
+export interface SectionEnvelope {
+  readonly body: Uint8Array;
+  readonly credentials: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+export function encodeEnvelope({ body, credentials, signature }: SectionEnvelope): Buffer {
+  return encode({ body, credentials, signature });
+}
+
+/** Parts of `bytes` itself. Throws `bad-encoding`. */
+export function readEnvelope(bytes: Buffer): { readonly [part in keyof SectionEnvelope]: Buffer } {
+  const envelope = dictOf(decode(bytes, DECODE_LIMITS));
   if (envelope.size !== 3) throw new PeerwireError('bad-encoding', 'A catalogue section has unknown parts.');
   const body = bytesOf(envelope.get('body'));
   const credentials = bytesOf(envelope.get('credentials'));
   if (credentials.length > MAX_CREDENTIALS) throw new PeerwireError('bad-encoding', 'Credentials are too large.');
-  const signature = bytesOf(envelope.get('signature'), 64);
-  const { section, spki } = decodeBody(body, before);
-  const proof = { data: Buffer.concat([DOMAIN, body]), signature };
-  return { section, spki, body, digest: digestOf(body), credentials, bytes: own, proof };
+  return { body, credentials, signature: bytesOf(envelope.get('signature'), 64) };
 }
 
 function digestOf(body: Buffer): string {

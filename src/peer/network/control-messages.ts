@@ -1,4 +1,4 @@
-import { type BDict, bytesOf, decode, dictOf, encode, intOf, textOf } from '../../bittorrent/bencode.ts';
+import { type BDict, bytesOf, decode, dictOf, encode, field, intOf, textOf } from '../../bittorrent/bencode.ts';
 import { PeerwireError } from '../../common/errors.ts';
 import {
   type DeviceId,
@@ -17,8 +17,9 @@ import { AUDIENCE_HASH_SIZE, MAX_SECTION_SIZE, type SectionVersion } from './cat
  * `t` says which message it is; what is longer than a frame travels in parts, in order, one thing after another.
  *
  *   pw_catalogue   heads {rows}                 the sections that I have, in their versions
- *                  want {rows}                  send me these
+ *                  want {rows, bases}           send me these; what I have of each (8 zero bytes: nothing)
  *                  part {row, size, at, data}   bytes [at, at + data) of a section of `size` bytes
+ *   pw_delta       delta {row, base, size, at, data}   bytes of what leads from the version with the digest `base` to this one
  *   pw_membership  head {head}                  names the set of revocations that I know
  *                  part {head, size, at, data}  … and these are its bytes
  *   pw_connect     dial {infohash}              please dial me for this swarm: I cannot dial you
@@ -34,6 +35,7 @@ export const EXTENSIONS = {
   pw_connect: 3,
   ut_pex: 4,
   pw_relay: 5,
+  pw_delta: 6,
   pw_ping: 9,
 } as const;
 export type ControlExtension = keyof typeof EXTENSIONS;
@@ -52,6 +54,8 @@ const HEAD_ROW = KEY_ROW + 8 + 8 + DIGEST;
 /** Rows of one message. */
 export const MAX_ROWS = 800;
 const LIMITS = { depth: 3, tokens: 32 };
+/** In place of a digest: the asker has no version, or wants the whole. */
+const NO_BASE = '00'.repeat(DIGEST);
 
 /** Names a section on the wire: `audience` as `audienceKey` gives it. */
 export interface SectionName {
@@ -65,9 +69,15 @@ export interface SectionHead extends SectionName, SectionVersion {
   readonly digest: string;
 }
 
+/** A section that is asked for. `base`: digest of the version that the asker has, from which a delta may lead. */
+export interface Wanted extends SectionName {
+  readonly base?: string | undefined;
+}
+
 export type CatalogueMessage =
   | { readonly type: 'heads'; readonly heads: readonly SectionHead[] }
-  | { readonly type: 'want'; readonly names: readonly SectionName[] }
+  | { readonly type: 'want'; readonly names: readonly Wanted[] }
+  | ({ readonly type: 'delta'; readonly head: SectionHead; readonly base: string } & Part)
   | ({ readonly type: 'part'; readonly name: SectionName } & Part);
 
 export type MembershipMessage =
@@ -87,7 +97,18 @@ export function encodeCatalogueMessage(message: CatalogueMessage): Buffer {
     case 'heads':
       return encode({ t: 'heads', rows: Buffer.concat(message.heads.map(headRow)) });
     case 'want':
-      return encode({ t: 'want', rows: Buffer.concat(message.names.map(nameRow)) });
+      return encode({
+        t: 'want',
+        rows: Buffer.concat(message.names.map(nameRow)),
+        bases: Buffer.concat(message.names.map(({ base = NO_BASE }) => Buffer.from(base, 'hex'))),
+      });
+    case 'delta':
+      return encode({
+        t: 'delta',
+        row: headRow(message.head),
+        base: Buffer.from(message.base, 'hex'),
+        ...{ size: message.size, at: message.at, data: message.data },
+      });
     case 'part':
       return encode({ t: 'part', row: nameRow(message.name), size: message.size, at: message.at, data: message.data });
   }
@@ -100,7 +121,14 @@ export function decodeCatalogueMessage(payload: Uint8Array): CatalogueMessage | 
     case 'heads':
       return { type: 'heads', heads: rowsOf(dict, HEAD_ROW).map(readHead) };
     case 'want':
-      return { type: 'want', names: rowsOf(dict, KEY_ROW).map(readName) };
+      return { type: 'want', names: readWanted(dict) };
+    case 'delta':
+      return {
+        type: 'delta',
+        head: readHead(bytesOf(dict.get('row'), HEAD_ROW)),
+        base: bytesOf(dict.get('base'), DIGEST).toString('hex'),
+        ...readPart(dict, MAX_SECTION_SIZE),
+      };
     case 'part':
       return { type: 'part', name: readName(bytesOf(dict.get('row'), KEY_ROW)), ...readPart(dict, MAX_SECTION_SIZE) };
     default:
@@ -249,6 +277,17 @@ function readName(row: Buffer): SectionName {
     instance: parsePeerInstance(row.subarray(DEVICE, DEVICE + INSTANCE).toString('hex')),
     audience: audience.every((byte) => byte === 0) ? '' : audience.toString('hex'),
   };
+}
+
+/** `bases` that are not one for each row say nothing. */
+function readWanted(dict: BDict): Wanted[] {
+  const names = rowsOf(dict, KEY_ROW).map(readName);
+  const bases = field(dict, 'bases', bytesOf);
+  if (bases?.length !== names.length * DIGEST) return names;
+  return names.map((name, i) => {
+    const base = bases.toString('hex', i * DIGEST, (i + 1) * DIGEST);
+    return base === NO_BASE ? name : { ...name, base };
+  });
 }
 
 function headRow(head: SectionHead): Buffer {

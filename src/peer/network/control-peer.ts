@@ -233,8 +233,12 @@ export class ControlPeer implements GossipLink {
     return this.#wire.supports(extension);
   }
 
+  get takesDeltas(): boolean {
+    return this.supports('pw_delta');
+  }
+
   sendCatalogue(message: CatalogueMessage): void {
-    this.#send('pw_catalogue', encodeCatalogueMessage(message));
+    this.#send(message.type === 'delta' ? 'pw_delta' : 'pw_catalogue', encodeCatalogueMessage(message));
   }
 
   sendMembership(message: MembershipMessage): void {
@@ -315,7 +319,8 @@ export class ControlPeer implements GossipLink {
     if (!this.ready) throw new PeerwireError('protocol', 'The peer spoke before its extended handshake.');
     this.#throttle(this.#messages.take(1));
     switch (name) {
-      case 'pw_catalogue': {
+      case 'pw_catalogue':
+      case 'pw_delta': {
         const message = decodeCatalogueMessage(payload);
         if (message !== undefined) this.#handler.onCatalogue(this, message);
         return;

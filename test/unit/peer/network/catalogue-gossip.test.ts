@@ -1,31 +1,10 @@
 import assert from 'node:assert/strict';
 import { type Section, signSection } from '../../../../src/peer/network/catalogue.ts';
-import { CatalogueGossip, type GossipLink } from '../../../../src/peer/network/catalogue-gossip.ts';
-import type { PeerRef } from '../../../../src/peer/network/channel.ts';
-import {
-  type CatalogueMessage,
-  decodeCatalogueMessage,
-  encodeCatalogueMessage,
-  partsOf,
-} from '../../../../src/peer/network/control-messages.ts';
+import type { GossipLink } from '../../../../src/peer/network/catalogue-gossip.ts';
+import { type CatalogueMessage, partsOf } from '../../../../src/peer/network/control-messages.ts';
 import { VirtualClock } from '../../../sim/virtual-clock.ts';
-import {
-  advance,
-  section,
-  share,
-  shareNames,
-  type TestNode,
-  type TestPeer,
-  TestRegister,
-  testNode,
-  testPeer,
-} from './support.ts';
-
-/** A store, its own catalogue and its gossip, to be linked with others in memory. */
-interface Gossiper extends TestNode {
-  readonly gossip: CatalogueGossip;
-  readonly sent: CatalogueMessage[];
-}
+import { connectGossipers, type Gossiper, gossiper as makeGossiper, puppetOf } from './gossipers.ts';
+import { advance, section, share, shareNames, type TestPeer, TestRegister, testPeer } from './support.ts';
 
 describe('CatalogueGossip', () => {
   let clock: VirtualClock;
@@ -36,56 +15,9 @@ describe('CatalogueGossip', () => {
     register = new TestRegister();
   });
 
-  function gossiper(peer = testPeer()): Gossiper {
-    const node = testNode(clock, register, peer);
-    const logger = { debug() {}, info() {}, error() {}, warn: (message: string) => void node.warnings.push(message) };
-    const gossip = new CatalogueGossip({
-      store: node.store,
-      clock,
-      logger,
-      isRevoked: (device) => register.isRevoked(device),
-      onOwn: (signed) => node.own.supersede(signed),
-    });
-    node.own.start();
-    return { ...node, gossip, sent: [] };
-  }
-
-  /** Joins two ends; every message crosses in its encoded form, a millisecond later. Returns what cuts them apart. */
-  function connect(a: Gossiper, b: Gossiper): () => void {
-    let open = true;
-    const ends: GossipLink[] = [];
-    const end = (from: Gossiper, to: Gossiper, other: () => GossipLink | undefined): GossipLink => ({
-      peer: { device: to.peer.device, instance: to.peer.instance },
-      writable: true,
-      sendCatalogue(message) {
-        from.sent.push(message);
-        const bytes = encodeCatalogueMessage(message);
-        clock.setTimeout(() => {
-          const link = other();
-          const decoded = decodeCatalogueMessage(bytes);
-          if (open && link !== undefined && decoded !== undefined) to.gossip.receive(link, decoded);
-        }, 1);
-      },
-    });
-    const atA = end(a, b, () => ends[1]);
-    const atB = end(b, a, () => ends[0]);
-    ends.push(atA, atB);
-    a.gossip.join(atA);
-    b.gossip.join(atB);
-    return () => {
-      open = false;
-      a.gossip.leave(atA);
-      b.gossip.leave(atB);
-    };
-  }
-
-  /** A peer played by the test: what it is sent, and how it speaks. */
-  function puppet(node: Gossiper, peer: PeerRef = testPeer()) {
-    const received: CatalogueMessage[] = [];
-    const link: GossipLink = { peer, writable: true, sendCatalogue: (message) => void received.push(message) };
-    node.gossip.join(link);
-    return { link, received, say: (message: CatalogueMessage) => node.gossip.receive(link, message) };
-  }
+  const gossiper = (peer?: TestPeer): Gossiper => makeGossiper(clock, register, peer);
+  const connect = (a: Gossiper, b: Gossiper): (() => void) => connectGossipers(clock, a, b);
+  const puppet = puppetOf;
 
   function signed(peer: TestPeer, fields: Partial<Section> = {}) {
     return signSection(section(peer, fields), peer.identity, Buffer.from(peer.device));
@@ -193,6 +125,7 @@ describe('CatalogueGossip', () => {
     let writable = false;
     const link: GossipLink = {
       peer: b.peer,
+      takesDeltas: true,
       get writable() {
         return writable;
       },

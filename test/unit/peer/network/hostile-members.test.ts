@@ -228,6 +228,7 @@ describe('a hostile member', () => {
       const link: GossipLink = {
         peer: testPeer(),
         writable: true,
+        takesDeltas: true,
         sendCatalogue: (message) => {
           if (message.type === 'want') wants.push(message);
         },
