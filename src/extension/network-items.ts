@@ -4,7 +4,7 @@ import { formatBytes } from '../common/format-bytes.ts';
 import { formatDeviceId } from '../common/ids.ts';
 import type { NetworkInfo, ShareInfo, TransferInfo } from '../peer/api.ts';
 import type { FileTreeFile, FileTreeFolder } from './file-tree.ts';
-import { countFiles, countPeers, countShares, countSources, formatAge } from './format.ts';
+import { countFiles, countPeers, countShares, countSources, formatAge, formatCount } from './format.ts';
 import {
   fileLabel,
   folderLabel,
@@ -90,9 +90,10 @@ function command(id: string, title: string, network: NetworkInfo): vscode.Comman
 }
 
 export function personItem(t: Translate, person: Person, now: number): vscode.TreeItem {
-  const { Expanded, None } = vscode.TreeItemCollapsibleState;
+  const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
   const online = person.windows.length > 0;
-  const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? Expanded : None);
+  const unfolded = person.folded ? Collapsed : Expanded;
+  const item = new vscode.TreeItem(personName(t, person), person.shares.length > 0 ? unfolded : None);
   item.description = dots(
     presence(t, person, now),
     ...membership(t, person),
@@ -164,6 +165,18 @@ export function shareItem(
   if (share.kind === 'file') item.resourceUri = iconUri(share.name);
   item.contextValue = `share:${share.kind}`;
   item.accessibilityInformation = { label: shareLabel(t, share) };
+  return item;
+}
+
+/** Stands for the shares that are not shown: the editor takes seconds for thousands of rows. */
+export function moreItem(t: Translate, count: number): vscode.TreeItem {
+  const label = t('{0} More…', formatCount(count));
+  const item = new vscode.TreeItem(label, vscode.TreeItemCollapsibleState.None);
+  item.description = t('find one by its name');
+  item.iconPath = new vscode.ThemeIcon('search');
+  item.contextValue = 'more';
+  item.command = { command: 'peerwire.findShare', title: t('Find Share') };
+  item.accessibilityInformation = { label: `${label}, ${t('find one by its name')}` };
   return item;
 }
 

@@ -19,9 +19,14 @@ export interface Person {
   readonly ambiguous: boolean;
   /** Newest first. */
   readonly shares: readonly ShareInfo[];
+  /** So much is shared in the network that nobody's shares are unfolded at first. */
+  readonly folded: boolean;
 }
 
 export type MemberAction = 'revoke' | 'promote';
+
+/** Shares of a network up to which all are unfolded. */
+const MOST_UNFOLDED = 300;
 
 export interface NetworkEntry {
   readonly info: NetworkInfo;
@@ -61,6 +66,7 @@ function peopleOf(info: NetworkInfo, facts: NetworkFacts): Person[] {
   const devices = [...new Set([...windows.keys(), ...shares.keys(), ...others])].filter(
     (device) => members.get(device)?.state !== 'revoked',
   );
+  const total = devices.reduce((sum, device) => sum + (shares.get(device)?.length ?? 0), 0);
   const people = devices.map((device) => {
     const member = members.get(device);
     const connected = windows.get(device) ?? [];
@@ -75,6 +81,7 @@ function peopleOf(info: NetworkInfo, facts: NetworkFacts): Person[] {
       member,
       may: member === undefined ? [] : actionsOn(member, info),
       shares: offered,
+      folded: total > MOST_UNFOLDED,
     };
   });
   const names = groupBy(people, (person) => person.name);

@@ -5,8 +5,17 @@ import type { InfoHash, NetworkId } from '../common/ids.ts';
 import { Throttle } from '../common/throttle.ts';
 import type { NetworkInfo, PeerApi, ShareInfo } from '../peer/api.ts';
 import { buildFileTree, type FileTreeEntry, type FileTreeFolder } from './file-tree.ts';
-import { fileItem, folderItem, hintItem, networkItem, personItem, problemItem, shareItem } from './network-items.ts';
-import { buildNetworks, type NetworkEntry } from './network-model.ts';
+import {
+  fileItem,
+  folderItem,
+  hintItem,
+  moreItem,
+  networkItem,
+  personItem,
+  problemItem,
+  shareItem,
+} from './network-items.ts';
+import { buildNetworks, type NetworkEntry, type Person } from './network-model.ts';
 import type { PeerState } from './peer-state.ts';
 import type { Translate } from './translate.ts';
 import { type Hint, type NodeOf, rowId, type TreeNode } from './tree-nodes.ts';
@@ -17,6 +26,8 @@ import { vscode } from './vscode.ts';
 const PATIENCE = 5_000;
 /** Ages in rows are minutes: how often (ms) they are written anew while somebody looks. */
 const AGE_PERIOD = 60_000;
+/** Shares of one person that are shown. */
+const MOST_SHARES = 500;
 /** Milliseconds between two looks at what changed: transfers go on all the time. */
 const UPDATE_PERIOD = 100;
 
@@ -79,6 +90,8 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
         return personItem(t, node.person, Date.now());
       case 'share':
         return shareItem(t, node.share, this.#state.transfers.values(), Date.now());
+      case 'more':
+        return moreItem(t, node.count);
       case 'folder':
         return folderItem(t, node.share, node.folder);
       case 'file':
@@ -116,7 +129,7 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
       case 'network':
         return this.#inNetwork(node.entry);
       case 'person':
-        return node.person.shares.map((share) => ({ kind: 'share', share }));
+        return inPerson(node.person);
       default:
         return [];
     }
@@ -182,6 +195,13 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
     this.#unread.clear();
     this.#changed.fire(unread);
   }
+}
+
+/** The newest, as many as the editor shows without delay. */
+function inPerson(person: Person): TreeNode[] {
+  const shown = person.shares.slice(0, MOST_SHARES).map((share): TreeNode => ({ kind: 'share', share }));
+  const count = person.shares.length - shown.length;
+  return count > 0 ? [...shown, { kind: 'more', person, count }] : shown;
 }
 
 function rows(share: ShareInfo, entries: readonly FileTreeEntry[]): TreeNode[] {

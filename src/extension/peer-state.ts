@@ -4,15 +4,16 @@
  */
 import { type Disposable, DisposableList, toDisposable } from '../common/disposable.ts';
 import { Emitter, type Event } from '../common/event.ts';
-import type {
-  MemberInfo,
-  NetworkInfo,
-  PeerApi,
-  PeerEvent,
-  PeerInfo,
-  PeerStatus,
-  ShareInfo,
-  TransferInfo,
+import {
+  type MemberInfo,
+  type NetworkInfo,
+  type PeerApi,
+  type PeerEvent,
+  type PeerInfo,
+  type PeerStatus,
+  type ShareInfo,
+  shareKey,
+  type TransferInfo,
 } from '../peer/api.ts';
 
 export type StatePart = 'networks' | 'members' | 'peers' | 'shares' | 'transfers';
@@ -26,6 +27,7 @@ export class PeerState implements Disposable {
   members: readonly MemberInfo[] = [];
   peers: readonly PeerInfo[] = [];
   shares: readonly ShareInfo[] = [];
+  #shares = new Map<string, ShareInfo>();
   readonly transfers = new Map<string, TransferInfo>();
   /** False until the peer has told of the transfers that it remembers. */
   transfersKnown = false;
@@ -117,7 +119,7 @@ export class PeerState implements Disposable {
       }
       case 'shares': {
         const shares = await api.shares();
-        if (current()) this.#set('shares', () => (this.shares = shares));
+        if (current()) this.#set('shares', () => this.#keepShares(shares));
         return;
       }
       case 'transfers': {
@@ -146,7 +148,8 @@ export class PeerState implements Disposable {
         void ask('members');
         return;
       case 'shares':
-        void ask('shares');
+        if (event.changed && event.removed) this.#changeShares(event.changed, event.removed);
+        else void ask('shares');
         return;
       case 'transfer':
         this.#set('transfers', () => this.transfers.set(event.transfer.id, event.transfer));
@@ -165,12 +168,24 @@ export class PeerState implements Disposable {
     this.#changes.fire(part);
   }
 
+  #keepShares(shares: readonly ShareInfo[]): void {
+    this.#shares = new Map(shares.map((share) => [shareKey(share), share]));
+    this.shares = shares;
+  }
+
+  #changeShares(changed: readonly ShareInfo[], removed: readonly Pick<ShareInfo, 'owner' | 'share'>[]): void {
+    if (changed.length + removed.length === 0) return;
+    for (const share of removed) this.#shares.delete(shareKey(share));
+    for (const share of changed) this.#shares.set(shareKey(share), share);
+    this.#set('shares', () => (this.shares = [...this.#shares.values()]));
+  }
+
   #clear(): void {
     this.status = undefined;
     this.networks = [];
     this.members = [];
     this.peers = [];
-    this.shares = [];
+    this.#keepShares([]);
     this.transfersKnown = false;
     this.transfers.clear();
     for (const part of ['networks', 'members', 'peers', 'shares', 'transfers'] as const) this.#changes.fire(part);

@@ -12,6 +12,8 @@ export type TreeNode =
   | { readonly kind: 'hint'; readonly hint: Hint; readonly network: NetworkInfo }
   | { readonly kind: 'person'; readonly person: Person }
   | { readonly kind: 'share'; readonly share: ShareInfo }
+  /** Of the person's shares, so many are not shown. */
+  | { readonly kind: 'more'; readonly person: Person; readonly count: number }
   | { readonly kind: 'folder'; readonly share: ShareInfo; readonly folder: FileTreeFolder }
   | { readonly kind: 'file'; readonly share: ShareInfo; readonly file: FileTreeFile }
   | { readonly kind: 'problem'; readonly share: ShareInfo; readonly message: string }
@@ -27,6 +29,7 @@ const KINDS: Readonly<Record<TreeNode['kind'], true>> = {
   hint: true,
   person: true,
   share: true,
+  more: true,
   folder: true,
   file: true,
   problem: true,
@@ -54,6 +57,8 @@ export function rowId(row: TreeNode): string {
       return `folder:${row.share.owner}:${row.share.share}:${row.folder.path}`;
     case 'file':
       return `file:${row.share.owner}:${row.share.share}:${row.file.path}`;
+    case 'more':
+      return `more:${row.person.network}:${row.person.device}`;
     case 'drop':
       return 'drop';
     case 'group':

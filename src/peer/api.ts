@@ -109,11 +109,30 @@ export interface PeerApi {
   diagnose(): Promise<DiagnosisLine[]>;
 }
 
-/** Changes. All but `progress` and `notice` mean: ask again if you show this. */
+/** Names a share: its id, and its owner, since a member may claim the id of another's. */
+export function shareKey({ owner, share }: Pick<ShareInfo, 'owner' | 'share'>): string {
+  return `${owner}/${share}`;
+}
+
+/** Most entries, changed and removed together, that one `shares` event lists. */
+export const MAX_LISTED_CHANGES = 256;
+
+/**
+ * The shares changed. With lists: what `shares()` says differently since the `shares` event before, so that they keep up to date
+ * an answer that was asked for after subscribing. Without: ask `shares()` again.
+ */
+export interface SharesEvent {
+  readonly event: 'shares';
+  /** As they are now, known before or not. */
+  readonly changed?: readonly ShareInfo[];
+  readonly removed?: readonly Pick<ShareInfo, 'owner' | 'share'>[];
+}
+
+/** Changes. All but `shares` with lists, `progress` and `notice` mean: ask again if you show this. */
 export type PeerEvent =
   | { readonly event: 'networks' }
   | { readonly event: 'peers'; readonly peers: readonly PeerInfo[] }
-  | { readonly event: 'shares' }
+  | SharesEvent
   | { readonly event: 'transfer'; readonly transfer: TransferInfo }
   | { readonly event: 'transfer-removed'; readonly id: string }
   | {

@@ -20,6 +20,7 @@ import type { Networks, RunningNetwork } from './networks.ts';
 import type { OwnShares } from './own-shares.ts';
 import { PieceCache } from './reads/piece-cache.ts';
 import { Reads } from './reads/reads.ts';
+import { ShareChanges } from './share-changes.ts';
 import { ShareIndex } from './share-index.ts';
 import type { StateStore } from './state-store.ts';
 import { SwarmHub } from './swarm-hub.ts';
@@ -63,6 +64,7 @@ export class PeerParts {
   readonly #disposables = new DisposableList();
   /** Whose metadata is being asked for. */
   readonly #asked = new Set<ShareInfo>();
+  readonly #shareChanges = new ShareChanges();
   #closing: Promise<void> | undefined;
   readonly onEvent: Event<PeerEvent> = this.#events.event;
 
@@ -217,7 +219,11 @@ export class PeerParts {
   #publish(): void {
     this.reads.recheck();
     for (const network of this.#options.networks.list()) this.#tell(network);
-    this.#events.fire({ event: 'shares' });
+    this.#tellShares();
+  }
+
+  #tellShares(): void {
+    this.#events.fire(this.#shareChanges.next(this.index.list()));
   }
 
   /** Tells a network what we offer; members hear of it at once. That it cannot be told does not stop anything else. */
@@ -251,7 +257,7 @@ export class PeerParts {
     this.hub.seek();
     this.#events.fire({ event: 'peers', peers: this.#options.networks.peers() });
     this.#events.fire({ event: 'networks' });
-    this.#events.fire({ event: 'shares' });
+    this.#tellShares();
   }
 
   #onCataloguesChanged(): void {

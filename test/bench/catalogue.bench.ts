@@ -3,7 +3,7 @@ import { deserialize, serialize, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { infoHashFromBytes, parseNetworkId, shareIdFromBytes } from '../../src/common/ids.ts';
 import { buildNetworks } from '../../src/extension/network-model.ts';
-import type { NetworkInfo, ShareInfo } from '../../src/peer/api.ts';
+import { type NetworkInfo, type ShareInfo, shareKey } from '../../src/peer/api.ts';
 import { type ShareEntry, type SignedSection, signSection } from '../../src/peer/network/catalogue.ts';
 import { keyOf } from '../../src/peer/network/catalogue-store.ts';
 import { applyDelta, encodeDelta } from '../../src/peer/network/section-delta.ts';
@@ -139,9 +139,16 @@ function measure(count: number, shares: number): Figures {
     );
   }
   const lists = Array.from({ length: 5 }, () => processorTime(() => list(node)));
-  const shown = infos(node);
-  const message = serialize(shown);
-  const clones = Array.from({ length: 5 }, () => processorTime(() => deserialize(message)));
+  let shown = infos(node);
+  const message = serialize(shown.slice(0, 1));
+  const known = new Map(shown.map((one) => [shareKey(one), one]));
+  const clones = Array.from({ length: 5 }, () =>
+    processorTime(() => {
+      const changed: ShareInfo[] = deserialize(message);
+      for (const one of changed) known.set(shareKey(one), one);
+      shown = [...known.values()];
+    }),
+  );
   const models = Array.from({ length: 5 }, () =>
     processorTime(() =>
       buildNetworks({ networks: [NETWORK], peers: [], members: [], shares: shown, device: undefined }),

@@ -112,4 +112,19 @@ describe('network model', () => {
       ],
     );
   });
+
+  it('folds people when much is shared in their network', () => {
+    const shares = (count: number) =>
+      Array.from({ length: count }, (_, i) => share({ owner: device(i % 2 === 0 ? 'A' : 'B'), time: i }));
+    const folded = (count: number): boolean[] | undefined =>
+      buildNetworks({
+        networks: [network()],
+        members: [],
+        peers: [],
+        shares: shares(count),
+        device: undefined,
+      })[0]?.people.map((person) => person.folded);
+    assert.deepEqual(folded(300), [false, false]);
+    assert.deepEqual(folded(301), [true, true]);
+  });
 });

@@ -60,6 +60,7 @@ class View {
         windows: online ? [{ address: '192.0.2.1:1' } as never] : [],
         words: [],
         ambiguous: false,
+        folded: false,
         member: undefined,
         may: [],
         shares,
