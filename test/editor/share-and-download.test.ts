@@ -103,7 +103,7 @@ describe('two editors', function () {
   });
 
   it('move a file that is found by letters of its name and its owner', async () => {
-    const { window, workspace, name: own } = editors.b;
+    const { window, workspace } = editors.b;
     await writeFile(path.join(editors.a.workspace, 'a needle.txt'), 'found\n');
     await editors.a.window.share('a needle.txt');
     await window.shareRow('a needle.txt').waitFor();
@@ -111,7 +111,8 @@ describe('two editors', function () {
     const { quickPick } = window.workbench;
     await quickPick.locator('input').first().fill(`EEDLE ${editors.a.name}`);
     await window.workbench.option(/^a needle\.txt/).waitFor();
-    assert.equal(await quickPick.getByRole('option').count(), 1, `what ${own} sees`);
+    // The list follows the letters a moment later.
+    await quickPick.getByRole('option').nth(1).waitFor({ state: 'hidden' });
     await window.workbench.screens('find-share');
     await quickPick.locator('input').first().press('Enter');
     await window.transferRow('a needle.txt', 'done').waitFor();
