@@ -15,7 +15,8 @@ export class SlowSecrets {
     const own = new Map<string, string>();
     const set = async (key: string, value: string): Promise<void> => {
       own.set(key, value);
-      setTimeout(() => this.#stored.set(key, value), this.#delay);
+      // The test may end before it arrives.
+      setTimeout(() => this.#stored.set(key, value), this.#delay).unref();
     };
     return {
       get: async (key) => own.get(key) ?? this.#stored.get(key),
