@@ -1,5 +1,5 @@
 import { formatBytes } from '../common/format-bytes.ts';
-import type { ShareInfo } from '../peer/api.ts';
+import { type ShareInfo, shareKey } from '../peer/api.ts';
 import type { DownloadCommands } from './download-commands.ts';
 import { countFiles, countSources, formatAge, formatCount } from './format.ts';
 import { iconlessText } from './safe-text.ts';
@@ -22,11 +22,13 @@ export function findShare({ t, state, report }: Services, downloads: DownloadCom
     iconPath: new vscode.ThemeIcon('folder-opened'),
     tooltip: t('Download to…'),
   };
-  const update = (): void => {
+  const update = (active?: ShareInfo): void => {
     const found = searchShares(state.shares, pick.value, MOST_SHOWN + 1);
     const items = found.slice(0, MOST_SHOWN).map((share) => itemOf(share, elsewhere));
     const more = t('More than {0}: go on typing', formatCount(MOST_SHOWN));
     pick.items = found.length > MOST_SHOWN ? [...items, { label: more, alwaysShow: true }] : items;
+    const still = active && items.find(({ share }) => share && shareKey(share) === shareKey(active));
+    if (still) pick.activeItems = [still];
   };
   const run = (action: (args: readonly unknown[]) => Promise<void>, share: ShareInfo | undefined): void => {
     if (share === undefined) return;
@@ -35,10 +37,11 @@ export function findShare({ t, state, report }: Services, downloads: DownloadCom
   };
   pick.title = t('Find Share');
   pick.placeholder = t('Name, member or message; Enter downloads it into the workspace');
-  pick.onDidChangeValue(update);
+  pick.onDidChangeValue(() => update());
   pick.onDidAccept(() => run((args) => downloads.download(args), pick.activeItems[0]?.share));
   pick.onDidTriggerItemButton(({ item }) => run((args) => downloads.downloadTo(args), item.share));
-  const changes = state.onDidChange((part) => part === 'shares' && update());
+  // Whatever comes or goes meanwhile, what Enter would download stays that.
+  const changes = state.onDidChange((part) => part === 'shares' && update(pick.activeItems[0]?.share));
   pick.onDidHide(() => {
     changes.dispose();
     pick.dispose();

@@ -188,8 +188,10 @@ export class NetworkView implements vscode.TreeDataProvider<TreeNode>, Disposabl
 
   /** Forgets the files of shares that are gone; tries again where they could not be read. */
   #askAgain(): void {
-    const known = new Set(this.#state.shares.map((share) => share.infohash));
-    for (const infohash of this.#files.keys()) if (!known.has(infohash)) this.#files.delete(infohash);
+    if (this.#files.size > 0) {
+      const known = new Set(this.#state.shares.map((share) => share.infohash));
+      for (const infohash of this.#files.keys()) if (!known.has(infohash)) this.#files.delete(infohash);
+    }
     if (this.#unread.size === 0) return;
     const unread = [...this.#unread];
     this.#unread.clear();

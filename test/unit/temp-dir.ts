@@ -9,7 +9,8 @@ import { dirname, join } from 'node:path';
 export function useTempDir(): { readonly path: string; file(name: string, content?: string | Uint8Array): string } {
   let path = '';
   const remove = (): void => {
-    if (path !== '') rmSync(path, { recursive: true, force: true });
+    // Tests that make things fail leave writes under way.
+    if (path !== '') rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     path = '';
   };
   beforeEach(() => {
