@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { abortable } from '../common/abort.ts';
 import { PeerwireError } from '../common/errors.ts';
 import { lateError, unreachable } from './tracker-error.ts';
 
@@ -37,7 +38,7 @@ export async function askBothFamilies<T>(
   if (signal?.aborted) cancel();
   let grace: NodeJS.Timeout | undefined;
   try {
-    const addresses = await until(ended.signal, resolve(host)).catch((error: unknown) => {
+    const addresses = await abortable(ended.signal, resolve(host)).catch((error: unknown) => {
       throw unreachable(error, name);
     });
     const families = [4, 6]
@@ -45,7 +46,7 @@ export async function askBothFamilies<T>(
       .filter((list) => list.length > 0);
     const results = await Promise.allSettled(
       families.map(async (list) => {
-        const answer = await until(ended.signal, ask(list, ended.signal));
+        const answer = await abortable(ended.signal, ask(list, ended.signal));
         grace ??= setTimeout(() => ended.abort(lateError(name)), GRACE);
         return answer;
       }),
@@ -82,13 +83,3 @@ export function oneLookupAtATime(look: Resolve): Resolve {
 }
 
 const resolveHost = oneLookupAtATime((host) => lookup(host, { all: true }));
-
-/** As `promise`, unless `signal` is aborted before. */
-function until<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort);
-  });
-}
