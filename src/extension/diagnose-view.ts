@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { DiagnosisLine } from '../peer/api.ts';
+import { acrossRestarts } from './across-restarts.ts';
 import {
   attentionFirst,
   checkName,
@@ -110,10 +111,12 @@ function chooseLine(services: Services, known: Outcome | undefined): Promise<Cho
   });
 }
 
-async function check(services: Services): Promise<Outcome> {
-  const api = await services.api();
-  const [lines, { port }] = [await api.diagnose(), await api.status()];
-  return { lines, address: port === undefined ? undefined : `${lanAddress(networkInterfaces())}:${port}` };
+/** Settings are changed for what it says, and start the peer again. */
+function check(services: Services): Promise<Outcome> {
+  return acrossRestarts(services.api, async (api) => {
+    const [lines, { port }] = [await api.diagnose(), await api.status()];
+    return { lines, address: port === undefined ? undefined : `${lanAddress(networkInterfaces())}:${port}` };
+  });
 }
 
 function summary({ t }: Services, { lines }: Outcome): string {

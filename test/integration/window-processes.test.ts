@@ -227,7 +227,7 @@ describe('windows of one device, as processes', function () {
     assert.equal((await a.call('members')).length, 2);
   });
 
-  it('one that was killed is forgotten by the others, and its folder, shares and downloads are those of the next', async () => {
+  it('one that was killed is forgotten by the others, and its folder and shares are those of the next', async () => {
     const [a, b] = await pair();
     const source = file('notes.bin');
     await b.call('share', { path: source });

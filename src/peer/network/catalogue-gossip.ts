@@ -287,17 +287,16 @@ export class CatalogueGossip implements Disposable {
       const sending = state.sending ?? this.#nextToSend(state);
       if (sending === undefined) return;
       state.sending = sending;
-      const { value, done } = sending.parts.next();
+      const { key, head, base, parts } = sending;
+      const { value, done } = parts.next();
       if (done !== true) {
-        const { head, base } = sending;
         state.link.sendCatalogue(
           base === undefined ? { ...value, type: 'part', name: head } : { ...value, type: 'delta', head, base },
         );
         continue;
       }
       state.sending = undefined;
-      this.#noteHead(state, sending.key, sending.head);
-      const { key, head, base } = sending;
+      this.#noteHead(state, key, head);
       state.served.set(key, { digest: head.digest, base, at: this.#options.clock.now() });
     }
   }
@@ -357,7 +356,12 @@ export class CatalogueGossip implements Disposable {
   }
 
   /** What a delta leads to. When that is not to be had, the section is asked for: at first what changed, then the whole. */
-  #grow(state: LinkState, { head, base }: { head: SectionHead; base: string }, delta: Buffer, asked: boolean) {
+  #grow(
+    state: LinkState,
+    { head, base }: { readonly head: SectionHead; readonly base: string },
+    delta: Buffer,
+    asked: boolean,
+  ): Buffer | undefined {
     const { store, logger } = this.#options;
     const key = sectionKey(head, head.audience);
     const known = store.get(key);
